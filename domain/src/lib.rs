@@ -1,0 +1,9 @@
+//! Devices, jobs, executions and operations: their states and the rules between them.
+//!
+//! Nothing here does I/O: time and ids are arguments, rows and messages are turned into these values elsewhere.
+pub mod clock;
+pub mod error;
+pub mod id;
+
+pub use clock::{Clock, Timestamp};
+pub use error::{Error, Result};
