@@ -1,0 +1,120 @@
+//! Generic Alerts: what a device tells on its own.
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{NodeUri, Value};
+
+/// The type of a Generic Alert, normalised: trimmed, lower case, without `Reversed-Domain-Name:` or `Content-Type:` before it.
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct AlertType(String);
+
+impl AlertType {
+    /// Reads a type as clients spell it (OMA DM Protocol 1.2, 8.7).
+    #[must_use]
+    pub fn lenient(text: &str) -> Self {
+        let lower = text.trim().to_ascii_lowercase();
+        let bare =
+            ["reversed-domain-name:", "content-type:"].iter().find_map(|prefix| lower.strip_prefix(prefix)).unwrap_or(&lower);
+        Self(bare.trim().to_owned())
+    }
+
+    /// The normalised text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AlertType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How important the device thinks its alert is (Meta `Mark`).
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Mark {
+    /// It cannot tell.
+    Indeterminate,
+    /// Nothing to care about.
+    Harmless,
+    /// Worth knowing; what an alert means that has no mark.
+    #[default]
+    Informational,
+    /// May become a fault.
+    Warning,
+    /// A small fault.
+    Minor,
+    /// A fault.
+    Critical,
+    /// The end of something.
+    Fatal,
+}
+
+impl Mark {
+    /// Reads the word of the wire; an unknown one is [`Mark::Informational`].
+    #[must_use]
+    pub fn lenient(word: &str) -> Self {
+        match word.trim().to_ascii_lowercase().as_str() {
+            "fatal" => Self::Fatal,
+            "critical" => Self::Critical,
+            "minor" => Self::Minor,
+            "warning" => Self::Warning,
+            "harmless" => Self::Harmless,
+            "indeterminate" => Self::Indeterminate,
+            _ => Self::Informational,
+        }
+    }
+
+    /// The word of the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Indeterminate => "indeterminate",
+            Self::Harmless => "harmless",
+            Self::Informational => "informational",
+            Self::Warning => "warning",
+            Self::Minor => "minor",
+            Self::Critical => "critical",
+            Self::Fatal => "fatal",
+        }
+    }
+}
+
+/// One item of a Generic Alert (1226; OMA DM Protocol 1.2, 8.7).
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GenericAlert {
+    /// What kind of alert it is.
+    #[serde(rename = "type")]
+    pub alert_type: AlertType,
+    /// What the server gave with the Exec that this alert answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlator: Option<String>,
+    /// The node it comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<NodeUri>,
+    /// The node it is about, where that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<NodeUri>,
+    /// How important it is.
+    #[serde(default)]
+    pub mark: Mark,
+    /// What it says. Its type is [`GenericAlert::alert_type`], so the value's own media type is empty.
+    pub value: Value,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_is_the_same_however_a_client_spells_it() {
+        let plain = AlertType::lenient("org.openmobilealliance.dm.firmwareupdate.update");
+        assert_eq!(AlertType::lenient(" Reversed-Domain-Name: org.openmobilealliance.DM.firmwareupdate.update "), plain);
+        assert_eq!(AlertType::lenient("Content-Type:text/plain").as_str(), "text/plain");
+    }
+}
