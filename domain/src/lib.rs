@@ -2,8 +2,15 @@
 //!
 //! Nothing here does I/O: time and ids are arguments, rows and messages are turned into these values elsewhere.
 pub mod clock;
+pub mod correlator;
 pub mod error;
+pub mod event;
+pub mod evidence;
+pub mod execution;
+pub mod facts;
 pub mod id;
+pub mod job;
+pub mod operation;
 
 pub use clock::{Clock, Timestamp};
 pub use error::{Error, Result};
