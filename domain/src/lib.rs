@@ -12,5 +12,5 @@ pub mod id;
 pub mod job;
 pub mod operation;
 
-pub use clock::{Clock, Timestamp};
+pub use clock::{Clock, Ids, Timestamp};
 pub use error::{Error, Result};
