@@ -9,7 +9,8 @@ pub const MAX_ELEMENTS: usize = 10_000;
 /// The most text in one message, in bytes. It matters in WBXML, where three bytes can name a long text of the string table again and again.
 pub const MAX_TEXT: usize = 8 * 1024 * 1024;
 
-/// Why a body is no message; `at` is the offset in bytes where that was seen (in XML after control characters were removed).
+/// Why a body is no message; `at` is the offset in bytes where that was seen (in XML after control characters were removed and
+/// octets that are no UTF-8 replaced).
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum DecodeError {
     /// It nests deeper than [`MAX_DEPTH`].
