@@ -234,7 +234,8 @@ impl Gateway {
             (None, None) => None,
         };
         // A package 1 that comes after a challenge repeats the first; after that it begins anew under the same SessionID.
-        Ok(prior.filter(|(state, _)| !(incoming.begins() && state.session.is_authenticated())))
+        let begins_anew = |session: &Session| session.is_authenticated() || !session.continues(&incoming.message);
+        Ok(prior.filter(|(state, _)| !(incoming.begins() && begins_anew(&state.session))))
     }
 
     /// Where the device's nonces stand. Counter 0 means that it was given none that still counts: a challenge follows.
@@ -277,7 +278,7 @@ impl Gateway {
             Turn::Offer => {}
             Turn::Aborted | Turn::Closed => {
                 if let Some(key) = state.current.take() {
-                    work.cut(key, &state.session.unanswered(), facts);
+                    work.cut(key, &received.answers, facts);
                 }
                 return Vec::new();
             }
@@ -353,7 +354,7 @@ impl Gateway {
 fn abandon(row: &StoredSession, work: &mut Work, facts: &dmwsi_domain::facts::Facts) -> Result<()> {
     let old: State = serde_json::from_str(&row.document).map_err(Error::internal)?;
     if let Some(key) = old.current {
-        work.cut(key, &old.session.unanswered(), facts);
+        work.cut(key, &old.session.abandon(), facts);
     }
     Ok(())
 }

@@ -62,11 +62,11 @@ impl Gateway {
     /// A gateway whose devices reach it below `public_url`. `nonce_key` is secret and the same in every process.
     pub fn new(store: Store, clock: Clock, settings: Settings, public_url: &str, nonce_key: [u8; 32]) -> Self {
         let limits = Limits {
-            max_message: settings.default_reply_bytes,
+            max_message: settings.max_message_bytes,
             max_object: settings.max_object_bytes,
             max_commands: settings.max_commands,
             max_tries: settings.max_tries,
-            ..Limits::default()
+            max_next_messages: settings.max_next_messages,
         };
         let some = |number: usize| NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN);
         Self {

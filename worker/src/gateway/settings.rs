@@ -5,16 +5,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Settings {
-    /// The largest message taken from a device, in bytes; also told to devices as `MaxMsgSize`. Larger ones get HTTP 413.
+    /// The largest message taken from a device and sent to one, in bytes; told to devices as `MaxMsgSize`. Larger ones get HTTP 413. A
+    /// device that names no limit of its own is sent 16,000 bytes at most.
     pub max_message_bytes: u32,
-    /// The largest message sent to a device that names no limit of its own, in bytes.
-    pub default_reply_bytes: u32,
     /// The largest object taken from a device in pieces, in bytes; also told to devices as `MaxObjSize`.
     pub max_object_bytes: u32,
     /// How many commands go into one message at most.
     pub max_commands: usize,
     /// How often a device may fail to prove itself in one session before the session is over.
     pub max_tries: u32,
+    /// How often in a row a device is asked to go on with its package before the session is broken off.
+    pub max_next_messages: u32,
     /// How often a device may fail to prove itself within `lockoutSeconds` before it is refused without a look.
     pub max_failed_tries: u32,
     /// For how long a device that failed too often is refused, in seconds.
@@ -39,10 +40,10 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             max_message_bytes: 262_144,
-            default_reply_bytes: 16_000,
             max_object_bytes: 1_048_576,
             max_commands: 20,
             max_tries: 3,
+            max_next_messages: 64,
             max_failed_tries: 12,
             lockout_seconds: 300,
             session_idle_seconds: 600,
