@@ -115,7 +115,7 @@ CREATE TABLE jobs (
     UNIQUE (client_id, client_correlator)
 ) STRICT;
 CREATE INDEX jobs_page ON jobs (client_id, id);
-CREATE INDEX jobs_unfinished ON jobs (id) WHERE finished_at IS NULL;
+CREATE INDEX jobs_expiring ON jobs (expires_at) WHERE finished_at IS NULL;
 
 CREATE TABLE job_targets (
     job_id TEXT PRIMARY KEY NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
