@@ -50,8 +50,10 @@ impl<T: DeserializeOwned + 'static> FromRequest for MergePatch<T> {
         let bytes = read(request, payload.take(), "application/merge-patch+json");
         Box::pin(async move {
             let bytes = bytes.await.map_err(|problem| match problem.code() {
-                Code::UnsupportedMediaType => problem
-                    .with_header(header::HeaderName::from_static("accept-patch"), header::HeaderValue::from_static("application/merge-patch+json")),
+                Code::UnsupportedMediaType => problem.with_header(
+                    header::HeaderName::from_static("accept-patch"),
+                    header::HeaderValue::from_static("application/merge-patch+json"),
+                ),
                 _ => problem,
             })?;
             Ok(Self { value: parse(&bytes)?, bytes })
@@ -109,8 +111,12 @@ fn too_large(limit: usize) -> Problem {
     Problem::new(Code::PayloadTooLarge, format!("The body may have {limit} bytes."))
 }
 
-/// Reads JSON; a fault is told with its place as a JSON pointer.
+/// Reads a JSON object; a fault is told with its place as a JSON pointer.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // serde takes the fields of a struct from an array, too, in their order; that is no interface of ours.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::invalid("The body must be a JSON object."));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let pointer = pointer(error.path(), error.inner());

@@ -23,8 +23,8 @@ impl Correlator {
     /// Reads one; it has 1 to 256 letters, digits and `-_:;./<>{}`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let fits = (1..=256).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_:;./<>{}".contains(&b));
+        let fits =
+            (1..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_:;./<>{}".contains(&b));
         fits.then(|| Self(text.to_owned()))
     }
 

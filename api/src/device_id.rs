@@ -94,7 +94,8 @@ mod tests {
         assert_eq!(ids.inside(a, &for_a), Some(device));
         assert_ne!(ids.inside(b, &for_a), Some(device));
         assert_eq!(DeviceIds::new([1; 32]).public(a, device).unwrap(), for_a, "no state is needed");
-        for wrong in [for_a.to_uppercase(), for_a.replace("dev_", ""), for_a[..35].to_owned(), format!("{for_a}0"), String::new()] {
+        for wrong in [for_a.to_uppercase(), for_a.replace("dev_", ""), for_a[..35].to_owned(), format!("{for_a}0"), String::new()]
+        {
             assert_eq!(ids.inside(a, &wrong), None, "{wrong}");
         }
     }

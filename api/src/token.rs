@@ -164,7 +164,8 @@ impl KeyRing {
     pub fn open(files: &[SigningKeyFile]) -> Result<Self, KeyRingError> {
         let mut keys: Vec<SigningKey> = Vec::with_capacity(files.len());
         for file in files {
-            let named = (1..=64).contains(&file.id.len()) && file.id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+            let named =
+                (1..=64).contains(&file.id.len()) && file.id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
             if !named || keys.iter().any(|key| key.id == file.id) {
                 return Err(KeyRingError::Id(file.id.clone()));
             }
@@ -291,7 +292,8 @@ impl SigningKey {
 
 /// A new P-256 private key as PEM (PKCS#8).
 pub fn mint_signing_key() -> Result<String, ErrorStack> {
-    let pem = PKey::from_ec_key(EcKey::generate(&p256()?)?)?.private_key_to_pem_pkcs8()?;
+    let group = p256()?;
+    let pem = PKey::from_ec_key(EcKey::generate(&group)?)?.private_key_to_pem_pkcs8()?;
     Ok(String::from_utf8_lossy(&pem).into_owned())
 }
 

@@ -17,7 +17,6 @@ struct Bench {
     organisation: OrganisationId,
 }
 
-#[expect(clippy::unwrap_used, reason = "the bench of tests")]
 fn bench() -> Bench {
     let files: Vec<_> =
         ["k2", "k1"].map(|id| SigningKeyFile { id: id.to_owned(), pem: mint_signing_key().unwrap() }).into_iter().collect();
@@ -32,7 +31,6 @@ fn bench() -> Bench {
 }
 
 impl Bench {
-    #[expect(clippy::unwrap_used, reason = "the bench of tests")]
     fn mint(&self) -> String {
         self.ring.mint(ISSUER, self.client, self.organisation, &Grants::all(), TokenLifetime::default(), &self.clock).unwrap()
     }
@@ -42,7 +40,6 @@ impl Bench {
     }
 
     /// A token signed by the ring, with header and payload altered first.
-    #[expect(clippy::unwrap_used, reason = "the bench of tests")]
     fn forge(&self, alter: impl Fn(&mut Value, &mut Value)) -> String {
         let token = self.mint();
         let [mut header, mut payload] = {
