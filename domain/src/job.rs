@@ -286,15 +286,21 @@ pub struct Job {
 }
 
 impl Job {
-    /// Its executions are being made, `made` more of them.
+    /// Whether executions are still to be made.
+    #[must_use]
+    pub const fn is_expanding(&self) -> bool {
+        matches!(self.state, JobState::Accepted | JobState::Expanding)
+    }
+
+    /// Its executions are being made, `made` more of them. Nothing changes when none are to be made any more.
     pub fn expand(&mut self, made: u64, now: Timestamp) -> Option<Event> {
+        if !self.is_expanding() {
+            return None;
+        }
         self.expanded = self.expanded.saturating_add(made);
         self.updated_at = now;
-        let was = self.state;
-        if matches!(self.state, JobState::Accepted | JobState::Expanding) {
-            self.state = if self.expanded >= self.target_count { JobState::Running } else { JobState::Expanding };
-        }
-        (was != self.state && self.state == JobState::Running).then_some(Event::JobStarted { executions: self.expanded })
+        self.state = if self.expanded >= self.target_count { JobState::Running } else { JobState::Expanding };
+        (self.state == JobState::Running).then_some(Event::JobStarted { executions: self.expanded })
     }
 
     /// Ends it by the wish of who asked for it. Cancelling what is being cancelled changes nothing.
