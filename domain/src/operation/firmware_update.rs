@@ -236,7 +236,7 @@ impl FirmwareUpdate {
         let old = self.stage == Stage::Downloading && state.is_some() && (state == Some(State::Idle) || state == self.left_over);
         match state {
             // The version was another before, so whatever the device was told to do, it has done.
-            Some(State::Idle | State::UpdateSuccessfulHaveData | State::UpdateSuccessfulNoData) if installed => self.verify(cx),
+            Some(state) if installed && !state.is_busy() => self.verify(cx),
             // Nobody knew whether the Exec arrived. Nothing has begun, so it did not, and may be sent once more.
             Some(_) if old && self.unsure => self.start_again(Stage::Start, cx),
             Some(_) if old => Step::rest(self.phase(), self.limit()),
