@@ -188,7 +188,8 @@ fn spelled(known: &serde_json::Value, name: &str) -> String {
     let mut at = Some(known);
     let mut path = Vec::new();
     for part in name.split("__") {
-        let found = at.and_then(|value| value.as_object()).and_then(|names| names.iter().find(|(key, _)| plain(key) == plain(part)));
+        let found =
+            at.and_then(|value| value.as_object()).and_then(|names| names.iter().find(|(key, _)| plain(key) == plain(part)));
         path.push(found.map_or_else(|| part.to_lowercase(), |(key, _)| key.clone()));
         at = found.map(|(_, value)| value);
     }

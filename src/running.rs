@@ -131,8 +131,7 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
 
     let sealing = keys.sealing_keys()?;
     let gateway = role.has_gateway().then(|| {
-        let gateway =
-            Gateway::new(store.clone(), clock.clone(), config.gateway.clone(), &public_url, nonce_key, sealing);
+        let gateway = Gateway::new(store.clone(), clock.clone(), config.gateway.clone(), &public_url, nonce_key, sealing);
         Arc::new(gateway)
     });
     if let Some(gateway) = &gateway {
@@ -152,11 +151,7 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
     let health = Health { store: store.clone(), metrics };
     let beside = config.listen.devices.is_none();
     let own_metrics = config.listen.metrics.is_some();
-    let main_mount = Mount {
-        health: (!own_metrics).then(|| health.clone()),
-        gateway: gateway.clone().filter(|_| beside),
-        app,
-    };
+    let main_mount = Mount { health: (!own_metrics).then(|| health.clone()), gateway: gateway.clone().filter(|_| beside), app };
     servers.push(serve(main, listen, listen.threads, main_mount)?);
     let mut device_address = address;
     if let (Some(at), Some(gateway)) = (config.listen.devices, gateway) {
