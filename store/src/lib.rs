@@ -4,16 +4,16 @@
 //! become values of the domain here. Reads run on a snapshot, writes in transactions that may run more than once.
 mod clients;
 mod column;
-mod events;
-mod executions;
+pub mod events;
+pub mod executions;
 mod failed;
-mod idempotency;
-mod jobs;
+pub mod idempotency;
+pub mod jobs;
 mod migrations;
 mod notice;
 mod organisations;
 mod postgres;
-mod results;
+pub mod results;
 mod sessions;
 mod settings;
 mod sqlite;
