@@ -22,3 +22,6 @@ pub use fault::Fault;
 pub use received::{Initiated, Received, Turn};
 pub use reply::Reply;
 pub use session::Session;
+
+#[cfg(test)]
+mod tests;
