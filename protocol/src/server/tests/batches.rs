@@ -254,3 +254,16 @@ fn an_abort_tells_what_is_known_and_what_never_left() {
         assert!(reply.ended && reply.message.last && sent(&reply).is_empty() && alerts(&reply).is_empty());
     }
 }
+
+#[test]
+fn a_session_that_is_given_up_tells_what_is_known() {
+    for mut scene in scenes() {
+        scene.begin();
+        scene.say(vec![set("./A", "1"), exec("./B")]);
+        let mut message = scene.message(vec![header_status(1, 212), status(1, 4, 200)]);
+        assert_eq!(codes_of(&scene.session.clone().unwrap().abandon()), [None, Some(215)]);
+        message.last = false;
+        scene.hear(message);
+        assert_eq!(codes_of(&scene.session.unwrap().abandon()), [Some(200), Some(215)]);
+    }
+}

@@ -1,7 +1,9 @@
 //! A scripted device talks to a session, which is stored and read back between every two steps.
 mod alerts;
+mod any_order;
 mod authentication;
 mod batches;
+mod bodies;
 mod objects;
 mod packages;
 mod proof;
