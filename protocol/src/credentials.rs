@@ -1,4 +1,4 @@
-//! Credentials of both sides: basic, md5 and MAC (OMA DM Security 1.2, 5.3 and 5.4).
+//! Credentials of both sides: basic, md5 and MAC (OMA DM Security 1.2).
 use std::hint::black_box;
 
 use base64::Engine as _;

@@ -78,7 +78,7 @@ impl Budget {
         self.depth = self.depth.saturating_sub(1);
     }
 
-    /// Counts text, before it is copied.
+    /// Counts text that was found, before it is copied.
     pub(crate) fn text(&mut self, length: usize, at: usize) -> Result<(), DecodeError> {
         self.text = self.text.saturating_add(length);
         if self.text > MAX_TEXT { Err(DecodeError::Long { at }) } else { Ok(()) }

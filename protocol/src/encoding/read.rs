@@ -256,7 +256,8 @@ impl<P: Pull> Reading<P> {
     }
 
     fn unknown(&mut self, tag: Tag) -> Result<Element, DecodeError> {
-        let name = if tag == Tag::Other { self.pull.other().to_owned() } else { tag.name().to_owned() };
+        let name =
+            if tag == Tag::Other { self.pull.other().to_owned() } else { String::from_utf8_lossy(tag.name()).into_owned() };
         let mut id = String::new();
         while let Some(tag) = self.pull.child()? {
             if tag == Tag::CmdId { id = self.text()? } else { self.pull.skip()? }

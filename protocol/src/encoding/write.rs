@@ -1,4 +1,4 @@
-//! Writes a message as elements, in the order of the DTD (OMA SyncML RepPro 1.2, 6).
+//! Writes a message as elements, in the order of the DTD (OMA SyncML RepPro 1.2).
 use super::tag::Tag;
 use crate::message::{
     Alert, Challenge, Credentials, Data, Element, Group, Header, Item, Message, Meta, NodeCommand, Party, Results, Status, Verb,
@@ -183,7 +183,7 @@ fn results(push: &mut impl Push, results: &Results) {
 
 /// Only a command that SyncML knows has a token, and a name sure to be well formed; another is left out.
 fn unknown(push: &mut impl Push, id: &str, name: &str) {
-    let tag = Tag::from_name(name);
+    let tag = Tag::from_name(name.as_bytes());
     if tag != Tag::Other {
         push.open(tag);
         push.text(Tag::CmdId, id);

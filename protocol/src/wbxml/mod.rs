@@ -6,7 +6,7 @@ mod writer;
 pub(crate) use reader::Reader;
 pub(crate) use writer::{SWITCH, Writer};
 
-/// The global tokens (WBXML 1.3, 7.1).
+/// The global tokens.
 mod token {
     pub(super) const SWITCH_PAGE: u8 = 0x00;
     pub(super) const END: u8 = 0x01;

@@ -46,11 +46,17 @@ impl<'a> Reader<'a> {
     fn piece(&mut self, token: u8) -> Result<Piece<'a>, DecodeError> {
         Ok(match token {
             token::ENTITY => Piece::Character(char::from_u32(self.cursor.number()?).unwrap_or(char::REPLACEMENT_CHARACTER)),
-            token::STR_I => Piece::Text(self.cursor.string()?),
+            token::STR_I => {
+                let text = self.cursor.string()?;
+                self.budget.text(text.len(), self.cursor.at())?;
+                Piece::Text(text)
+            }
             token::STR_T => Piece::Text(self.shared()?),
             token::OPAQUE => {
                 let length = self.cursor.number()?;
-                Piece::Opaque(self.cursor.take(length)?)
+                let octets = self.cursor.take(length)?;
+                self.budget.text(octets.len(), self.cursor.at())?;
+                Piece::Opaque(octets)
             }
             token::EXT_I_0..=token::EXT_I_2 => {
                 self.cursor.string()?;
@@ -69,12 +75,14 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// A text of the string table.
+    /// A text of the string table. It counts even where it is passed over, for its end has to be looked for.
     fn shared(&mut self) -> Result<&'a [u8], DecodeError> {
         let at = self.cursor.at();
         let index = self.cursor.number()?;
         let text = usize::try_from(index).ok().and_then(|index| self.table.get(index..)).ok_or(DecodeError::Malformed { at })?;
-        Ok(text.split(|byte| *byte == 0).next().unwrap_or_default())
+        let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+        self.budget.text(text.len(), at)?;
+        Ok(text)
     }
 
     /// Passes over attributes to their END. Their code pages are others than those of the tags.
@@ -102,8 +110,7 @@ impl<'a> Reader<'a> {
         let number = token & token::NUMBER;
         let tag = if number == token::LITERAL {
             let name = String::from_utf8_lossy(self.shared()?);
-            self.budget.text(name.len(), self.cursor.at())?;
-            let tag = Tag::from_name(&name);
+            let tag = Tag::from_name(name.as_bytes());
             if tag == Tag::Other {
                 self.other.clear();
                 self.other.push_str(&name);
@@ -118,12 +125,6 @@ impl<'a> Reader<'a> {
         }
         self.bare = token & token::CONTENT == 0;
         Ok(tag)
-    }
-
-    fn append(&mut self, into: &mut Vec<u8>, piece: &[u8]) -> Result<(), DecodeError> {
-        self.budget.text(piece.len(), self.cursor.at())?;
-        into.extend_from_slice(piece);
-        Ok(())
     }
 }
 
@@ -164,7 +165,7 @@ impl Pull for Reader<'_> {
                 }
                 token => match self.piece(token)? {
                     Piece::Character(character) => {
-                        self.append(into, character.encode_utf8(&mut [0; 4]).as_bytes())?;
+                        into.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
                     }
                     // A document in tokens of another page, which has no text of its own.
                     Piece::Element => {
@@ -174,9 +175,9 @@ impl Pull for Reader<'_> {
                     Piece::Nothing => {}
                     Piece::Opaque(octets) => {
                         nature = Nature::Opaque;
-                        self.append(into, octets)?;
+                        into.extend_from_slice(octets);
                     }
-                    Piece::Text(text) => self.append(into, text)?,
+                    Piece::Text(text) => into.extend_from_slice(text),
                 },
             }
         }

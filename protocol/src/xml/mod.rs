@@ -1,4 +1,4 @@
-//! A message in XML (OMA SyncML RepPro 1.2, 6).
+//! A message in XML (OMA SyncML RepPro 1.2).
 mod reader;
 mod writer;
 

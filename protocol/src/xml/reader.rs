@@ -60,7 +60,7 @@ impl Pull for Reader<'_> {
                 Event::Start(start) => {
                     self.budget.open(self.at())?;
                     let name = start.local_name().into_inner();
-                    let tag = Tag::from_name(name);
+                    let tag = Tag::from_name(name.as_bytes());
                     if tag == Tag::Other {
                         self.other.clear();
                         self.other.push_str(name);

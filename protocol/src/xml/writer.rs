@@ -32,7 +32,7 @@ impl Writer {
 
     fn start(&mut self, tag: Tag) {
         self.out.push(b'<');
-        self.out.extend_from_slice(tag.name().as_bytes());
+        self.out.extend_from_slice(tag.name());
         if tag == Tag::SyncMl {
             self.out.extend_from_slice(br#" xmlns="SYNCML:SYNCML1.2""#);
         } else if matches!(tag.token(), Some((METINF, _))) {
@@ -81,7 +81,7 @@ impl Push for Writer {
 
     fn close(&mut self, tag: Tag) {
         self.out.extend_from_slice(b"</");
-        self.out.extend_from_slice(tag.name().as_bytes());
+        self.out.extend_from_slice(tag.name());
         self.out.push(b'>');
     }
 

@@ -42,6 +42,7 @@ fn read(body: &str) -> Message {
     Encoding::Xml.decode(body.as_bytes()).unwrap()
 }
 
+/// AD-12
 #[test]
 fn the_first_message_of_a_session_is_understood() {
     let message = read(FIRST_XML);
@@ -64,6 +65,7 @@ fn the_first_message_of_a_session_is_understood() {
     assert_eq!(replace.items[1].source.as_deref(), Some("./DevInfo/Bearer/GSM"));
 }
 
+/// AD-12
 #[test]
 fn results_may_stand_between_statuses_and_hold_a_nul() {
     let message = read(ANSWERS_XML);
@@ -77,6 +79,7 @@ fn results_may_stand_between_statuses_and_hold_a_nul() {
     assert_eq!(results.items[0].data, text("chr"));
 }
 
+/// AD-12
 #[test]
 fn a_generic_alert_in_wbxml_is_understood_whatever_public_identifier_it_names() {
     let message = Encoding::Wbxml.decode(ALERT_WBXML).unwrap();
