@@ -61,7 +61,7 @@ fn any_message(scene: &mut Scene, dice: &mut Dice) -> Message {
 #[test]
 fn every_message_is_answered_and_every_batch_comes_back_whole() {
     let (mut offered, mut returned) = (0, 0);
-    for seed in 1..=400 {
+    for seed in 1..=200 {
         let mut dice = Dice(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed));
         let [xml, wbxml] = scenes();
         let mut scene = if seed % 2 == 0 { xml } else { wbxml };
@@ -106,5 +106,5 @@ fn every_message_is_answered_and_every_batch_comes_back_whole() {
             assert!(!reply.ended || commands.is_empty());
         }
     }
-    assert!(offered > 500 && returned > 300, "{offered} offered, {returned} returned");
+    assert!(offered > 400 && returned > 300, "{offered} offered, {returned} returned");
 }
