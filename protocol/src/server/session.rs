@@ -138,6 +138,13 @@ impl Session {
         self.check(&message.header).is_ok()
     }
 
+    /// Gives the session up without a word, because the device is gone or has begun another one: the answers as far as they are known, as in
+    /// [`Received::answers`].
+    #[must_use]
+    pub fn abandon(mut self) -> Vec<Answer> {
+        self.take_answers()
+    }
+
     /// Takes a message of the device. Gateways answer an exact repetition of the last message from their memory; it is not for the session.
     pub fn receive(
         mut self,
