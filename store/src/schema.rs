@@ -220,4 +220,20 @@ table! {
     }
 }
 
-allow_tables_to_appear_in_same_query!(organisations, clients, devices, device_identities, strangers, imports, import_verdicts, jobs, job_targets, job_deltas, executions, execution_results, sessions, events, idempotency_keys);
+allow_tables_to_appear_in_same_query!(
+    organisations,
+    clients,
+    devices,
+    device_identities,
+    strangers,
+    imports,
+    import_verdicts,
+    jobs,
+    job_targets,
+    job_deltas,
+    executions,
+    execution_results,
+    sessions,
+    events,
+    idempotency_keys
+);
