@@ -31,6 +31,9 @@ mod settings;
 pub mod token;
 mod token_endpoint;
 
+#[cfg(test)]
+mod tests;
+
 pub use app::{App, Parts, configure};
 pub use callers::Caller;
 pub use client_secret::ClientSecret;
