@@ -187,12 +187,6 @@ impl Session {
         Ok((self, received))
     }
 
-    /// Gives up the session: what is known of the commands last given to [`Session::reply`], in their order, as in [`Received::answers`].
-    #[must_use]
-    pub fn abandon(mut self) -> Vec<Answer> {
-        self.take_answers()
-    }
-
     fn check(&self, header: &Header) -> Result<(), Fault> {
         if header.session.is_empty() {
             return Err(Fault::NoSession);
