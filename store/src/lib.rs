@@ -6,6 +6,8 @@ mod failed;
 mod migrations;
 mod notice;
 mod postgres;
+pub mod queue;
+pub mod seal;
 mod settings;
 mod sqlite;
 mod store;
@@ -19,6 +21,7 @@ mod schema;
 
 pub use migrations::Migrations;
 pub use notice::Notice;
+pub use seal::{Keys, Sealed, Secret};
 pub use settings::{DatabaseUrl, Settings, Synchronous};
 pub use sqlite::Exclusive;
 pub use store::Store;
