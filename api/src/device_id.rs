@@ -83,7 +83,7 @@ mod tests {
 
     use super::*;
 
-    /// OES-6: two organisations cannot tell that they speak of the same device.
+    /// OES6: two organisations cannot tell that they speak of the same device.
     #[test]
     fn a_device_has_another_id_for_each_organisation_and_each_reads_only_its_own() {
         let ids = DeviceIds::new([1; 32]);

@@ -15,7 +15,11 @@ mod tx;
 mod watch;
 mod writer;
 
+mod clients;
+mod organisations;
 mod schema;
+
+pub mod idempotency;
 
 pub use migrations::Migrations;
 pub use notice::Notice;

@@ -5,7 +5,6 @@ use super::bench::{Ask, Bench};
 
 const PATHS: [&str; 4] = ["/v1/things/1", "/v1/forgot", "/v1/nothing", "/nothing"];
 
-/// HL-SEC-1
 #[actix_web::test]
 async fn without_a_valid_token_nothing_is_said_about_anything() {
     let bench = Bench::new().await;
@@ -105,11 +104,12 @@ async fn a_change_needs_the_present_revision() {
     let token = bench.token("jobs:write").await;
     let change = async |tag: Option<&str>| {
         let ask = Ask::new(Method::POST, "/v1/things/1").bearer(&token);
-        bench.call(match tag {
-            Some(tag) => ask.with("if-match", tag),
-            None => ask,
-        })
-        .await
+        bench
+            .call(match tag {
+                Some(tag) => ask.with("if-match", tag),
+                None => ask,
+            })
+            .await
     };
     assert_eq!(change(Some("\"7\"")).await.status, 204);
     assert_eq!(change(Some("\"6\"")).await.problem(), "FAILED_PRECONDITION");
