@@ -25,6 +25,25 @@ async fn without_a_valid_token_nothing_is_said_about_anything() {
     }
 }
 
+/// Walks the document, so that a new operation is covered before anyone thinks of it.
+#[actix_web::test]
+async fn every_operation_refuses_who_has_no_token_or_not_its_scope() {
+    let bench = Bench::new().await;
+    let nothing = bench.token("").await;
+    let document = serde_json::to_value(crate::openapi()).unwrap();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let Some(scope) = operation["security"][0]["oauth2"][0].as_str() else { continue };
+            // A name in braces is a segment like any other.
+            let ask = || Ask::new(method.to_uppercase().parse().unwrap(), &path.replace(['{', '}'], ""));
+            assert_eq!(bench.call(ask()).await.problem(), "UNAUTHENTICATED", "{method} {path}");
+            let got = bench.call(ask().bearer(&nothing)).await;
+            assert_eq!(got.problem(), "PERMISSION_DENIED", "{method} {path}");
+            assert!(got.header("www-authenticate").contains(&format!("scope=\"{scope}\"")), "{method} {path} needs {scope}");
+        }
+    }
+}
+
 #[actix_web::test]
 async fn with_a_token_an_address_that_is_not_there_is_404_and_a_method_405_with_allow() {
     let bench = Bench::new().await;
