@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O: time and ids are arguments, rows and messages are turned into these values elsewhere.
 pub mod account;
+pub mod client;
 pub mod clock;
 pub mod contact;
 pub mod correlator;
@@ -17,7 +18,9 @@ pub mod identity;
 pub mod import;
 pub mod job;
 pub mod operation;
+pub mod organisation;
 pub mod push_address;
+pub mod scope;
 pub mod tag;
 
 pub use clock::{Clock, Ids, Timestamp};

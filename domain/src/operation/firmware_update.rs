@@ -141,7 +141,7 @@ impl FirmwareUpdate {
 
     fn answered(&mut self, answers: &[Answer], cx: &Context<'_>) -> Step {
         let facts = evidence(answers);
-        let lost = answers.iter().any(|answer| answer.status.is_none());
+        let lost = answers.iter().any(|answer| answer.status.is_none() || answer.was_passed_over());
         let step = match &self.stage {
             Stage::Start | Stage::StartUpdate => self.started(answers),
             // Reading and naming do no harm: what was lost is done again at the next turn.
@@ -216,8 +216,10 @@ impl FirmwareUpdate {
 
     /// What became of an Exec.
     fn started(&mut self, answers: &[Answer]) -> Step {
+        let Some(answer) = answers.first().filter(|answer| !answer.was_passed_over()) else {
+            return Step::rest(self.phase(), self.limit());
+        };
         self.starts = self.starts.saturating_add(1);
-        let Some(answer) = answers.first() else { return Step::rest(self.phase(), self.limit()) };
         self.unsure = answer.status.is_none();
         if self.unsure || answer.succeeded() {
             // Without an answer it is taken as begun; the state node or the report will tell.
