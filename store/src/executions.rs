@@ -8,7 +8,8 @@ use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
 use crate::column::{counted, damaged, document, micros, moment, number, parsed, text, uuid};
 use crate::schema::executions;
-use crate::tx::{Tx, failed, on};
+use crate::tx::Tx;
+use crate::{failed, on};
 
 /// The most rows of one insert: PostgreSQL takes 65,535 values in a statement.
 const ROWS_PER_INSERT: usize = 1_000;
@@ -242,7 +243,7 @@ impl Tx<'_> {
         if !moved.results.is_empty() {
             self.append_results(execution.job, execution.ordinal, &moved.results)?;
         }
-        self.announce(execution.job);
+        self.announce(execution.job.uuid());
         Ok(())
     }
 }

@@ -6,7 +6,8 @@ use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
 use crate::column::{counted, damaged, document, micros, moment, number, parsed, text, uuid};
 use crate::schema::{job_deltas, job_targets, jobs};
-use crate::tx::{Tx, failed, on};
+use crate::tx::Tx;
+use crate::{failed, on};
 
 /// The most deltas folded in one transaction.
 const DELTAS_PER_FOLD: i64 = 5_000;
@@ -221,7 +222,7 @@ impl Tx<'_> {
             return Err(Error::Stale { what: "job" });
         }
         job.revision = revision;
-        self.announce(job.id);
+        self.announce(job.id.uuid());
         Ok(())
     }
 

@@ -6,7 +6,8 @@ use dmwsi_domain::operation::NodeResult;
 
 use crate::column::{counted, document, parsed, text};
 use crate::schema::execution_results;
-use crate::tx::{Tx, failed, on};
+use crate::tx::Tx;
+use crate::{failed, on};
 
 #[derive(Insertable)]
 #[diesel(table_name = execution_results)]

@@ -5,7 +5,8 @@ use dmwsi_domain::{Error, Result, Timestamp};
 
 use crate::column::{counted, number, text, uuid};
 use crate::schema::sessions;
-use crate::tx::{Tx, failed, on};
+use crate::tx::Tx;
+use crate::{failed, on};
 
 /// A session as it rests between two messages.
 #[derive(Clone, Debug, PartialEq)]
