@@ -7,6 +7,7 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::web;
 use dmwsi_domain::Clock;
 use dmwsi_store::Store;
+use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::callers::Clients;
 use crate::docs::{Document, swagger_ui};
@@ -47,7 +48,17 @@ impl App {
     pub fn new(store: Store, settings: Settings, keys: Keys, public_url: PublicUrl, clock: Clock) -> Self {
         let failed_logins = FailedLogins::new(settings.max_failed_logins);
         let document = Document::render();
-        Self(Arc::new(Parts { store, settings, keys, public_url, clock, clients: Clients::default(), failed_logins, document, waiting: Waiting::default() }))
+        Self(Arc::new(Parts {
+            store,
+            settings,
+            keys,
+            public_url,
+            clock,
+            clients: Clients::default(),
+            failed_logins,
+            document,
+            waiting: Waiting::default(),
+        }))
     }
 }
 
@@ -61,12 +72,18 @@ impl Deref for App {
 
 /// Mounts the application. It answers every address, so whatever else the server has (gateway, health, metrics) is mounted before it.
 pub fn configure(app: App) -> impl FnOnce(&mut web::ServiceConfig) {
+    mount(app, routes)
+}
+
+/// As [`configure`], with those routes.
+pub(crate) fn mount(app: App, routes: fn(&mut ServiceConfig<'_>)) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
         let gated = app.clone();
         let scope = web::scope("")
             .app_data(web::Data::new(app))
             .app_data(web::PathConfig::default().error_handler(|_malformed, _request| Problem::not_found("thing").into()))
-            .configure(|config| routes(&mut utoipa_actix_web::service_config::ServiceConfig::new(config)))
+            .configure(|config| routes(&mut ServiceConfig::new(config)))
+            .service(web::redirect("/docs", "docs/"))
             .service(swagger_ui())
             .default_service(web::to(nothing_here))
             .wrap(from_fn(move |request: ServiceRequest, next: Next<_>| gate(gated.clone(), request, next)));

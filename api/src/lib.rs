@@ -37,6 +37,9 @@ pub mod token;
 mod token_endpoint;
 mod waiting;
 
+#[cfg(test)]
+mod tests;
+
 pub use app::{App, Parts, configure};
 pub use callers::Caller;
 pub use client_secret::ClientSecret;

@@ -2,7 +2,7 @@
 //!
 //! [`Session::open`] makes one from the first message of a device. For each message, the first one included, [`Session::receive`] says what the device
 //! told, and [`Session::reply`] makes the answer; every message is answered. Between the two, and between messages, a session can be
-//! stored: it holds no secret, reads no clock and makes no random numbers. Nonces and passwords are lent to it for one message.
+//! stored: it holds no password, reads no clock and makes no random numbers. Nonces and passwords are lent to it for one message.
 mod account;
 mod alert;
 mod authentication;
@@ -22,3 +22,6 @@ pub use fault::Fault;
 pub use received::{Initiated, Received, Turn};
 pub use reply::Reply;
 pub use session::Session;
+
+#[cfg(test)]
+mod tests;

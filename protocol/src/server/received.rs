@@ -16,7 +16,8 @@ pub struct Received {
     /// The items of client events (1224), which look the same.
     pub events: Vec<GenericAlert>,
     /// With [`Turn::Offer`] and [`Turn::Aborted`], the answers to the whole batch last given to [`super::Session::reply`], in its order. A command that was
-    /// never sent has status 215 (not executed) or, too large for the device, 413; one whose Status did not come has none.
+    /// never sent has status 215 (not executed) or, too large for the device, 413; one whose Status did not come has none. What a session owes that ends in
+    /// another way, [`super::Session::abandon`] tells.
     pub answers: Vec<Answer>,
     /// The nonce that the device gave for the server's next credentials, to be kept for its next session and notification.
     pub server_nonce: Option<Vec<u8>>,

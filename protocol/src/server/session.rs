@@ -138,6 +138,13 @@ impl Session {
         self.check(&message.header).is_ok()
     }
 
+    /// Gives the session up without a word, because the device is gone or has begun another one: the answers as far as they are known, as in
+    /// [`Received::answers`].
+    #[must_use]
+    pub fn abandon(mut self) -> Vec<Answer> {
+        self.take_answers()
+    }
+
     /// Takes a message of the device. Gateways answer an exact repetition of the last message from their memory; it is not for the session.
     pub fn receive(
         mut self,
@@ -178,12 +185,6 @@ impl Session {
         received.server_nonce = self.proof.news();
         self.pass_turn(heard, message.last, account, limits, &mut received);
         Ok((self, received))
-    }
-
-    /// Gives up the session: what is known of the commands last given to [`Session::reply`], in their order, as in [`Received::answers`].
-    #[must_use]
-    pub fn abandon(mut self) -> Vec<Answer> {
-        self.take_answers()
     }
 
     fn check(&self, header: &Header) -> Result<(), Fault> {

@@ -9,7 +9,8 @@ use dmwsi_objects::{Command, GenericAlert, NodeUri, Reading, devdetail};
 use dmwsi_protocol::encoding::Encoding;
 use dmwsi_protocol::message::{Element, Message, alert};
 use dmwsi_protocol::server::{Account, Limits, Nonces, Received, Session, Turn};
-use dmwsi_store::{Contact, StoredSession};
+use dmwsi_domain::contact::Contact;
+use dmwsi_store::StoredSession;
 
 use super::memory::{Held, Key};
 use super::nonce::Place;
@@ -152,16 +153,8 @@ impl Gateway {
         let place = self.place(incoming, &contact, stored.as_ref(), state.session.is_authenticated()).await?;
         let next = Place { counter: place.counter.saturating_add(1), ..place };
         let expected = place.counter.gt(&0).then(|| self.nonces.derive(contact.device, place)).transpose()?;
-        let secrets = self.secrets.open(&contact)?;
-        let account = Account {
-            server_id: &contact.server_id,
-            client_auth: contact.client_auth,
-            client_name: &contact.client_name,
-            client_secret: secrets.client.expose(),
-            server_auth: contact.server_auth,
-            server_name: &contact.server_name,
-            server_secret: secrets.server.expose(),
-        };
+        let secrets = self.secrets(&contact)?;
+        let account = secrets.account(&contact);
         let next_nonce = self.nonces.derive(contact.device, next)?;
         let nonces = Nonces { expected: expected.as_deref(), next: &next_nonce, server: &contact.server_nonce };
         let (session, received) = state.session.receive(&incoming.message, &account, &nonces, &self.limits)?;
@@ -248,7 +241,7 @@ impl Gateway {
             return Ok(Place { epoch: row.nonce_epoch, counter: row.nonce_counter });
         }
         let stays = Place { epoch: contact.nonce_epoch, counter: 0 };
-        if contact.client_auth != AuthType::Digest || authenticated {
+        if contact.account.client.auth != AuthType::Digest || authenticated {
             return Ok(stays);
         }
         let (device, epoch) = (contact.device, contact.nonce_epoch);
