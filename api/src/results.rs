@@ -123,7 +123,7 @@ pub async fn list_results(
 }
 
 /// Every line from the page on, read some at a time, so that neither memory nor a transaction holds them all.
-fn lines(app: App, client: ClientId, page: ExecutionPage) -> impl stream::Stream<Item = Result<Bytes, Problem>> + 'static {
+fn lines(app: App, client: ClientId, page: ExecutionPage) -> impl stream::Stream<Item = Result<Bytes>> + 'static {
     stream::try_unfold(Some((app, page)), move |rest| async move {
         let Some((app, page)) = rest else { return Ok(None) };
         let found = app.store.read(move |tx| collated(tx, client, &page)).await?;
