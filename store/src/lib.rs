@@ -6,6 +6,7 @@ mod clients;
 mod column;
 pub mod events;
 pub mod executions;
+mod expansion;
 mod failed;
 pub mod idempotency;
 pub mod jobs;
