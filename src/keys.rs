@@ -21,7 +21,7 @@ pub struct Keys {
     pub api: dmwsi_api::KeyFile,
     /// Makes the nonces given to devices: 32 bytes, base64url. A new one makes every device prove itself once more, and no harm.
     pub nonces: String,
-    /// Seal the secrets of devices. The first seals; the others still open what they sealed.
+    /// Seal the secrets of devices. The one with the highest id seals; the others still open what they sealed.
     pub sealing: Vec<SealingKey>,
 }
 
@@ -29,8 +29,8 @@ pub struct Keys {
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct SealingKey {
-    /// Its name, which stands beside what it sealed.
-    pub id: String,
+    /// Its number, which stands beside what it sealed.
+    pub id: u32,
     /// 32 bytes, base64url.
     pub key: String,
 }
@@ -64,7 +64,7 @@ impl Keys {
         Ok(Self {
             api: dmwsi_api::KeyFile::mint(&id)?,
             nonces: text(random()?),
-            sealing: vec![SealingKey { id, key: text(random()?) }],
+            sealing: vec![SealingKey { id: 1, key: text(random()?) }],
         })
     }
 
@@ -91,9 +91,10 @@ impl Keys {
         secret("nonces", &self.nonces)
     }
 
-    /// The keys that seal, with their names; the first seals.
-    pub fn sealing_keys(&self) -> Result<Vec<(String, [u8; 32])>, KeysError> {
-        self.sealing.iter().map(|one| Ok((one.id.clone(), secret("sealing", &one.key)?))).collect()
+    /// The keys that seal, ready.
+    pub fn sealing_keys(&self) -> Result<dmwsi_store::Keys, KeysError> {
+        let keys: Vec<_> = self.sealing.iter().map(|one| Ok((one.id, secret("sealing", &one.key)?))).collect::<Result<_, KeysError>>()?;
+        dmwsi_store::Keys::new(keys).map_err(|error| KeysError::Malformed(error.to_string()))
     }
 
     fn parse(text: &str) -> Result<Self, KeysError> {

@@ -130,6 +130,7 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
     let mut servers = Vec::new();
 
     let sealing = keys.sealing_keys()?;
+    let nonce_key = keys.nonce_key()?;
     let gateway = role.has_gateway().then(|| {
         let gateway = Gateway::new(store.clone(), clock.clone(), config.gateway.clone(), &public_url, nonce_key, sealing);
         Arc::new(gateway)

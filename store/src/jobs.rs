@@ -302,11 +302,7 @@ impl Tx<'_> {
         self.ring_job(FOLD, job, now, ids)
     }
 
-<<<<<<< HEAD
-    /// Rings the task of that queue that is about a job: [`EXPAND`], [`FOLD`], [`CANCEL`] or [`EXPIRE`].
-=======
     /// Rings the task of that queue that is about a job: [`EXPAND`], [`FOLD`], [`CANCEL`] or [`EXPIRE`]. Its payload is the job's id.
->>>>>>> jobs
     pub fn ring_job(&mut self, queue: &'static str, job: JobId, now: Timestamp, ids: &mut Ids) -> Result<()> {
         let task = NewTask::new(queue, job.to_string(), &job, now)?;
         self.enqueue(TaskId::new(ids.new_id()), &task, now)

@@ -21,7 +21,7 @@ use dmwsi_domain::contact::Contact;
 use dmwsi_domain::{Clock, Error, Result, Timestamp};
 use dmwsi_protocol::encoding::{DecodeError, Encoding};
 use dmwsi_protocol::server::{Fault, Limits, Turn};
-use dmwsi_store::Store;
+use dmwsi_store::{Keys, Store};
 use openssl::sha::sha256;
 
 use self::exchange::Incoming;
@@ -42,6 +42,7 @@ pub struct Gateway {
     settings: Settings,
     limits: Limits,
     respond_to: String,
+    sealing: Keys,
     nonces: Nonces,
     memory: Memory,
     seen: Seen,
@@ -60,8 +61,9 @@ pub(crate) enum Refusal {
 }
 
 impl Gateway {
-    /// A gateway whose devices reach it below `public_url`. `nonce_key` is secret and the same in every process.
-    pub fn new(store: Store, clock: Clock, settings: Settings, public_url: &str, nonce_key: [u8; 32]) -> Self {
+    /// A gateway whose devices reach it below `public_url`. `nonce_key` is secret and the same in every process; `sealing`
+    /// opens the secrets of accounts.
+    pub fn new(store: Store, clock: Clock, settings: Settings, public_url: &str, nonce_key: [u8; 32], sealing: Keys) -> Self {
         let limits = Limits {
             max_message: settings.max_message_bytes,
             max_object: settings.max_object_bytes,
@@ -80,6 +82,7 @@ impl Gateway {
             clock,
             settings,
             limits,
+            sealing,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The secrets of a device's account, opened for one message.
-use dmwsi_domain::Result;
+use dmwsi_domain::account::{Sealed, Side};
 use dmwsi_domain::contact::Contact;
+use dmwsi_domain::{Error, Result};
 use dmwsi_protocol::server::Account;
 
 use super::Gateway;
@@ -13,8 +14,12 @@ pub(super) struct Secrets {
 
 impl Gateway {
     pub(super) fn secrets(&self, contact: &Contact) -> Result<Secrets> {
-        let _ = contact;
-        Ok(Secrets { client: String::new(), server: String::new() })
+        let open = |side, sealed: &Sealed| {
+            let secret = self.sealing.open_secret(contact.device, side, sealed)?;
+            String::from_utf8(secret.expose().to_vec()).map_err(|_octets| Error::internal("a secret is no text"))
+        };
+        let server = contact.account.server.as_ref().map(|server| open(Side::Server, &server.secret)).transpose()?;
+        Ok(Secrets { client: open(Side::Client, &contact.account.client.secret)?, server: server.unwrap_or_default() })
     }
 }
 
