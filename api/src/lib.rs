@@ -1,7 +1,7 @@
 //! North: REST resources, OAuth2, OpenAPI and Swagger UI for external systems.
 //!
-//! [`routes`] is the contents page. A handler parses (its argument types), runs one transaction, and shows a view; [`allowed`] says who
-//! may call it, [`problem`] how it fails, [`gate`] what every request passes.
+//! `routes` is the contents page. A handler parses (its argument types), runs one transaction, and shows a view; [`allowed`] says who
+//! may call it, [`problem`] how it fails, `gate` what every request passes.
 pub mod allowed;
 mod app;
 pub mod body;
