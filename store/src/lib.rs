@@ -16,6 +16,7 @@ mod organisations;
 mod postgres;
 pub mod queue;
 pub mod results;
+mod results;
 pub mod seal;
 mod sessions;
 mod settings;
