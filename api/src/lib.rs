@@ -14,10 +14,14 @@ pub mod device_id;
 mod discovery;
 mod docs;
 pub mod etag;
+mod executions;
 mod failed_logins;
 mod gate;
 pub mod idempotency;
+mod job_view;
+mod jobs;
 mod keys;
+mod new_job;
 mod openapi;
 pub mod page;
 pub mod prefer;
@@ -25,11 +29,13 @@ pub mod problem;
 mod public;
 mod public_url;
 pub mod query;
+mod results;
 mod routes;
 pub mod seal;
 mod settings;
 pub mod token;
 mod token_endpoint;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
