@@ -102,7 +102,10 @@ impl Telling {
     fn dress(&self, answered: Result<ServiceResponse<BoxBody>, Error>) -> Result<ServiceResponse<BoxBody>, Error> {
         match answered {
             Ok(response) => {
-                let failed = response.response().error().map(|error| self.failure(error));
+                let failed = match response.response().error() {
+                    Some(error) => Some(self.failure(error)),
+                    None => self.bare_failure(response.response()),
+                };
                 let mut response = match failed {
                     Some(failure) => response.into_response(failure),
                     None => response,
@@ -126,6 +129,14 @@ impl Telling {
         let code = Code::of_status(error.as_response_error().status_code());
         tracing::debug!(%error, "a failure that is not ours was answered with {}", code.as_str());
         self.tell(&Problem::new(code, code.explanation()))
+    }
+
+    /// A failure of somebody who says nothing about it, such as the file server of Swagger UI.
+    fn bare_failure(&self, response: &HttpResponse) -> Option<HttpResponse> {
+        let status = response.status();
+        let bare = !response.headers().contains_key(header::CONTENT_TYPE);
+        let code = Code::of_status(status);
+        ((status.is_client_error() || status.is_server_error()) && bare).then(|| self.tell(&Problem::new(code, code.explanation())))
     }
 
     fn tell(&self, problem: &Problem) -> HttpResponse {

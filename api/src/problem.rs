@@ -87,6 +87,12 @@ problems! {
     /// It exists already
     /// Something of that identity is there already.
     AlreadyExists = CONFLICT, "ALREADY_EXISTS";
+    /// The clientCorrelator was used for another request
+    /// A clientCorrelator names one job of a client. Take a new one for a new job.
+    ClientCorrelatorReused = CONFLICT, "CLIENT_CORRELATOR_REUSED";
+    /// The job is over
+    /// All of the job has ended, so it cannot be changed or cancelled any more.
+    JobFinished = CONFLICT, "JOB_FINISHED";
     /// The present state forbids it
     /// The thing is in a state in which this cannot be done.
     IncompatibleState = CONFLICT, "INCOMPATIBLE_STATE";
@@ -105,6 +111,9 @@ problems! {
     /// The request makes sense but cannot be done
     /// The request is of the right form, but what it says cannot be; the errors say where.
     Unprocessable = UNPROCESSABLE_ENTITY, "UNPROCESSABLE";
+    /// Something is listed twice
+    /// An item of a list stands there before already; the errors say which.
+    Duplicate = UNPROCESSABLE_ENTITY, "DUPLICATE";
     /// The Idempotency-Key was used for another request
     /// A key belongs to one request for 24 hours. Take a new key for a new request.
     IdempotencyKeyReused = UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED";
@@ -279,6 +288,15 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.code.as_str(), self.detail)
+    }
+}
+
+impl std::error::Error for Problem {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.cause {
+            Some(cause) => Some(cause.as_ref()),
+            None => None,
+        }
     }
 }
 

@@ -30,6 +30,7 @@ async fn a_stranger_finds_the_way() {
 async fn swagger_ui_is_served_with_the_document_and_logs_in() {
     let bench = Bench::new().await;
     assert_eq!(bench.call(Ask::get("/docs")).await.header("location"), "docs/");
+    assert_eq!(bench.call(Ask::get("/docs/../v1/devices")).await.problem(), "NOT_FOUND");
     let page = bench.call(Ask::get("/docs/")).await;
     assert!(page.header("content-type").starts_with("text/html") && page.status == 200);
     assert!(!page.header("content-security-policy").contains("script-src"));
