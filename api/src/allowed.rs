@@ -4,6 +4,8 @@ use std::marker::PhantomData;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use dmwsi_domain::Error;
+use dmwsi_domain::id::DeviceId;
 use dmwsi_domain::scope::Scope;
 
 use crate::app::App;
@@ -44,6 +46,19 @@ pub struct Allowed<S> {
     /// Who calls.
     pub caller: Caller,
     scope: PhantomData<S>,
+}
+
+impl<S> Allowed<S> {
+    /// The device the caller's organisation knows by `text`; whether it is still there the store says. Anything else is 404.
+    pub fn device(&self, text: &str) -> Result<DeviceId, Problem> {
+        let inside = self.app.keys.device_ids.inside(self.caller.organisation, text);
+        inside.ok_or_else(|| Problem::not_found("device"))
+    }
+
+    /// The id by which the caller's organisation knows `device`.
+    pub fn public_id(&self, device: DeviceId) -> Result<String, Error> {
+        self.app.keys.device_ids.public(self.caller.organisation, device)
+    }
 }
 
 impl<S: Permission> FromRequest for Allowed<S> {

@@ -18,6 +18,7 @@ use crate::problem::Problem;
 use crate::public_url::PublicUrl;
 use crate::routes::routes;
 use crate::settings::Settings;
+use crate::waiting::Waiting;
 
 /// The application; a clone is the same one.
 #[derive(Clone)]
@@ -38,6 +39,7 @@ pub struct Parts {
     pub(crate) clients: Clients,
     pub(crate) failed_logins: FailedLogins,
     pub(crate) document: Document,
+    pub(crate) waiting: Waiting,
 }
 
 impl App {
@@ -46,7 +48,7 @@ impl App {
     pub fn new(store: Store, settings: Settings, keys: Keys, public_url: PublicUrl, clock: Clock) -> Self {
         let failed_logins = FailedLogins::new(settings.max_failed_logins);
         let document = Document::render();
-        Self(Arc::new(Parts { store, settings, keys, public_url, clock, clients: Clients::default(), failed_logins, document }))
+        Self(Arc::new(Parts { store, settings, keys, public_url, clock, clients: Clients::default(), failed_logins, document, waiting: Waiting::default() }))
     }
 }
 

@@ -68,6 +68,16 @@ pub fn read(
     media_type: &'static str,
 ) -> impl Future<Output = Result<Bytes, Problem>> + 'static {
     let limit = request.app_data::<web::Data<App>>().map_or(0, |app| app.settings.max_body_bytes);
+    read_within(request, payload, media_type, limit)
+}
+
+/// As [`read`], for an operation that has a limit of its own, in bytes.
+pub fn read_within(
+    request: &HttpRequest,
+    payload: Payload,
+    media_type: &'static str,
+    limit: usize,
+) -> impl Future<Output = Result<Bytes, Problem>> + 'static {
     let checked = expect(request, media_type).and_then(|()| match content_length(request) {
         Some(length) if length > limit => Err(too_large(limit)),
         _ => Ok(()),

@@ -14,8 +14,23 @@ use uuid::{Uuid, Version};
 /// What a public id starts with.
 pub const PREFIX: &str = "dev_";
 
-/// What a public id looks like.
-pub const PATTERN: &str = "^dev_[0-9a-f]{32}$";
+/// A public id in the document: `#[schema(value_type = PublicDeviceId)]`, or the type of a path parameter.
+#[derive(Debug)]
+pub struct PublicDeviceId;
+
+impl utoipa::PartialSchema for PublicDeviceId {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .description(Some("A device, as your organisation knows it."))
+            .pattern(Some("^dev_[0-9a-f]{32}$"))
+            .max_length(Some(36))
+            .examples(["dev_5f0c1e9a7b3d48f2a6c4e8d01b2f3a49"])
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for PublicDeviceId {}
 
 /// Makes and reads public ids, by one AES-256 block under HMAC-SHA256(master key, organisation). No table is needed, and the master key
 /// is never changed. No `Debug`, so it is never printed.
@@ -83,7 +98,7 @@ mod tests {
 
     use super::*;
 
-    /// OES-6: two organisations cannot tell that they speak of the same device.
+    /// OES6: two organisations cannot tell that they speak of the same device.
     #[test]
     fn a_device_has_another_id_for_each_organisation_and_each_reads_only_its_own() {
         let ids = DeviceIds::new([1; 32]);

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::error::InternalError;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, web};
@@ -28,21 +29,38 @@ pub(crate) async fn gate(app: App, mut request: ServiceRequest, next: Next<BoxBo
         // Whoever answers GET answers HEAD; the server leaves the body away.
         request.head_mut().method = Method::GET;
     }
-    let operation = format!("{} {}", request.method(), request.match_pattern().unwrap_or_else(|| "(nothing)".to_owned()));
+    let operation = operation(&request);
     let span = tracing::info_span!("request", operation, client = field::Empty, correlator = correlator.as_str());
     request.extensions_mut().insert(correlator.clone());
+    let told = Telling {
+        app: app.clone(),
+        correlator,
+        path: request.path().to_owned(),
+        conditional: request.headers().contains_key(header::IF_MATCH),
+    };
     async move {
         let answered = match refused {
-            Some(problem) => refuse(request, problem),
-            None => pass(&app, request, next).await?,
+            Some(problem) => Ok(refuse(request, problem)),
+            None => pass(&app, request, next).await,
         };
-        let mut response = told(&app, &correlator, answered);
-        finish(&app, &correlator, &mut response);
-        log(&operation, response.status(), started);
-        Ok(response)
+        let answered = told.dress(answered);
+        let status = match &answered {
+            Ok(response) => response.status(),
+            Err(error) => error.as_response_error().status_code(),
+        };
+        log(&operation, status, started);
+        answered
     }
     .instrument(span)
     .await
+}
+
+/// The method and the pattern of the route: few names, whatever callers invent, so that they can label a metric.
+fn operation(request: &ServiceRequest) -> String {
+    const KNOWN: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    let method = request.method();
+    let method = if KNOWN.contains(method) { method.as_str() } else { "(other)" };
+    format!("{method} {}", request.match_pattern().as_deref().unwrap_or("(nothing)"))
 }
 
 async fn pass(app: &App, request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
@@ -57,14 +75,12 @@ async fn pass(app: &App, request: ServiceRequest, next: Next<BoxBody>) -> Result
             Err(problem) => return Ok(refuse(request, problem)),
         },
     }
-    let kept = request.request().clone();
     match AssertUnwindSafe(next.call(request)).catch_unwind().await {
-        Ok(Ok(response)) => Ok(response),
-        Ok(Err(error)) => Ok(ServiceResponse::from_err(error, kept)),
+        Ok(answered) => answered,
         Err(panic) => {
-            let cause = panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
-            let cause = cause.unwrap_or_else(|| "a panic without words".to_owned());
-            Ok(ServiceResponse::from_err(Problem::from(dmwsi_domain::Error::internal(cause)), kept))
+            let words = panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
+            let cause = words.unwrap_or_else(|| "a panic without words".to_owned());
+            Err(Problem::from(dmwsi_domain::Error::internal(cause)).into())
         }
     }
 }
@@ -73,53 +89,76 @@ fn refuse(request: ServiceRequest, problem: Problem) -> ServiceResponse<BoxBody>
     request.error_response(problem)
 }
 
-/// Makes problem details of every failure, whoever it comes from.
-fn told(app: &App, correlator: &Correlator, answered: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-    let Some(error) = answered.response().error() else { return answered };
-    let conditional = answered.request().headers().contains_key(header::IF_MATCH);
-    let told = |problem: &Problem| {
+/// What must be known of a request to tell how it failed.
+struct Telling {
+    app: App,
+    correlator: Correlator,
+    path: String,
+    conditional: bool,
+}
+
+impl Telling {
+    /// Makes problem details of every failure, whoever it comes from, and gives every answer its headers.
+    fn dress(&self, answered: Result<ServiceResponse<BoxBody>, Error>) -> Result<ServiceResponse<BoxBody>, Error> {
+        match answered {
+            Ok(response) => {
+                let failed = response.response().error().map(|error| self.failure(error));
+                let mut response = match failed {
+                    Some(failure) => response.into_response(failure),
+                    None => response,
+                };
+                self.finish(response.headers_mut());
+                Ok(response)
+            }
+            // A panic, which took the request with it.
+            Err(error) => {
+                let mut response = self.failure(&error);
+                self.finish(response.headers_mut());
+                Err(InternalError::from_response("the request was given up", response).into())
+            }
+        }
+    }
+
+    fn failure(&self, error: &Error) -> HttpResponse {
+        if let Some(problem) = error.as_error::<Problem>() {
+            return self.tell(problem);
+        }
+        let code = Code::of_status(error.as_response_error().status_code());
+        tracing::debug!(%error, "a failure that is not ours was answered with {}", code.as_str());
+        self.tell(&Problem::new(code, code.explanation()))
+    }
+
+    fn tell(&self, problem: &Problem) -> HttpResponse {
         if problem.code().status().is_server_error() {
             // The cause is logged here, once, and never shown.
             let code = problem.code().as_str();
             tracing::error!(code, cause = ?problem.cause(), "request failed: {code}");
         }
-        problem.response(&app.public_url, answered.request().path(), correlator, conditional)
-    };
-    let response = match error.as_error::<Problem>() {
-        Some(problem) => told(problem),
-        None => {
-            let status = error.as_response_error().status_code();
-            let code = Code::of_status(status);
-            tracing::debug!(%error, "a failure that is not ours was answered with {}", code.as_str());
-            told(&Problem::new(code, code.explanation()))
-        }
-    };
-    answered.into_response(response)
-}
+        problem.response(&self.app.public_url, &self.path, &self.correlator, self.conditional)
+    }
 
-fn finish(app: &App, correlator: &Correlator, response: &mut ServiceResponse<BoxBody>) {
-    let docs = response.request().path().starts_with("/docs");
-    let headers = response.headers_mut();
-    headers.insert(X_CORRELATOR, correlator.header());
-    headers.remove(header::SERVER);
-    let mut default = |name: HeaderName, value: &'static str| {
-        if !headers.contains_key(&name) {
-            headers.insert(name, HeaderValue::from_static(value));
+    fn finish(&self, headers: &mut HeaderMap) {
+        headers.insert(X_CORRELATOR, self.correlator.header());
+        headers.remove(header::SERVER);
+        let mut default = |name: HeaderName, value: &'static str| {
+            if !headers.contains_key(&name) {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
+        };
+        default(header::CACHE_CONTROL, "no-store");
+        default(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+        default(header::REFERRER_POLICY, "no-referrer");
+        default(
+            header::CONTENT_SECURITY_POLICY,
+            if self.path.starts_with("/docs") {
+                "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
+            } else {
+                "default-src 'none'; frame-ancestors 'none'"
+            },
+        );
+        if self.app.public_url.is_https() {
+            default(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
         }
-    };
-    default(header::CACHE_CONTROL, "no-store");
-    default(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    default(header::REFERRER_POLICY, "no-referrer");
-    default(
-        header::CONTENT_SECURITY_POLICY,
-        if docs {
-            "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
-        } else {
-            "default-src 'none'; frame-ancestors 'none'"
-        },
-    );
-    if app.public_url.is_https() {
-        default(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
     }
 }
 

@@ -1,7 +1,7 @@
 //! North: REST resources, OAuth2, OpenAPI and Swagger UI for external systems.
 //!
-//! [`routes`] is the contents page. A handler parses (its argument types), runs one transaction, and shows a view; [`allowed`] says who
-//! may call it, [`problem`] how it fails, [`gate`] what every request passes.
+//! `routes` is the contents page. A handler parses (its argument types), runs one transaction, and shows a view; [`allowed`] says who
+//! may call it, [`problem`] how it fails, `gate` what every request passes.
 pub mod allowed;
 mod app;
 pub mod body;
@@ -14,10 +14,14 @@ pub mod device_id;
 mod discovery;
 mod docs;
 pub mod etag;
+mod executions;
 mod failed_logins;
 mod gate;
 pub mod idempotency;
+mod job_view;
+mod jobs;
 mod keys;
+mod new_job;
 mod openapi;
 pub mod page;
 pub mod prefer;
@@ -25,11 +29,13 @@ pub mod problem;
 mod public;
 mod public_url;
 pub mod query;
+mod results;
 mod routes;
 pub mod seal;
 mod settings;
 pub mod token;
 mod token_endpoint;
+mod waiting;
 
 #[cfg(test)]
 mod tests;

@@ -87,7 +87,7 @@ mod tests {
         Prefer::of(&headers)
     }
 
-    /// OES-10
+    /// OES10
     #[test]
     fn preferences_are_read_from_one_header_or_many_and_unknown_ones_ignored() {
         let full = Prefer { wait: Some(Duration::from_secs(10)), respond_async: true, minimal: true };

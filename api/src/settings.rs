@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 pub struct Settings {
     /// The largest JSON body taken, in bytes; 1 MiB by default. Streams (imports, containers) have limits of their own.
     pub max_body_bytes: usize,
+    /// The largest request for a job taken, in bytes; 8 MiB by default, which is enough for a job on 100,000 devices.
+    pub max_job_bytes: usize,
     /// How long a token is valid, in seconds; 600 by default and at most.
     pub token_lifetime_seconds: TokenLifetime,
     /// How many wrong secrets one client id may give within a minute before the answer is 429; 10 by default.
@@ -15,7 +17,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { max_body_bytes: 1 << 20, token_lifetime_seconds: TokenLifetime::default(), max_failed_logins: 10 }
+        Self { max_body_bytes: 1 << 20, max_job_bytes: 8 << 20, token_lifetime_seconds: TokenLifetime::default(), max_failed_logins: 10 }
     }
 }
 

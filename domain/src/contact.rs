@@ -29,6 +29,8 @@ pub struct Contact {
     pub last_seen_at: Option<Timestamp>,
     /// Counts the changes of the device.
     pub revision: i64,
+    /// Whether it has an open session or an unfinished execution. A device without is idle: nothing more needs to be read.
+    pub has_work: bool,
 }
 
 /// Why somebody who knocked was not let in.

@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 
 use crate::column::{counted, document, number, parsed, text, uuid};
 use crate::schema::events;
-use crate::tx::Tx;
-use crate::{failed, on};
+use crate::{Tx, failed, on};
 
 /// The most rows of one insert: PostgreSQL takes 65,535 values in a statement.
 const ROWS_PER_INSERT: usize = 1_000;

@@ -1,6 +1,6 @@
 //! Executions: jobs on single devices, and what came of them.
 use diesel::prelude::*;
-use dmwsi_domain::event::{Event, Recorded};
+use dmwsi_domain::event::Recorded;
 use dmwsi_domain::execution::{Execution, ExecutionState, Move};
 use dmwsi_domain::id::{ClientId, DeviceId, EventId, JobId, OrganisationId};
 use dmwsi_domain::job::Counts;
@@ -8,8 +8,7 @@ use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
 use crate::column::{counted, damaged, document, micros, moment, number, parsed, text, uuid};
 use crate::schema::executions;
-use crate::tx::Tx;
-use crate::{failed, on};
+use crate::{Tx, failed, on};
 
 /// The most rows of one insert: PostgreSQL takes 65,535 values in a statement.
 const ROWS_PER_INSERT: usize = 1_000;
@@ -216,34 +215,68 @@ impl Tx<'_> {
         now: Timestamp,
         ids: &mut Ids,
     ) -> Result<()> {
-        let revision = execution.revision.saturating_add(1);
-        let update = diesel::update(executions::table.find((text(execution.job.uuid()), i64::from(execution.ordinal))))
-            .filter(executions::revision.eq(number(execution.revision)))
-            .set(Change::of(execution, revision)?);
-        if on!(self, conn => update.execute(conn)).map_err(failed)? == 0 {
-            return Err(Error::Stale { what: "execution" });
-        }
+        self.write_execution(execution)?;
         if was != execution.state {
             self.add_delta(execution.job, Counts::moved(was, execution.state), now, ids)?;
         }
-        let recorded = |event: &Event| Recorded {
-            id: EventId::new(ids.new_id()),
-            organisation: execution.organisation,
-            client: Some(execution.client),
-            job: Some(execution.job),
-            ordinal: Some(execution.ordinal),
-            device: Some(execution.device),
-            revision,
-            correlator: correlator.map(str::to_owned),
-            at: now,
-            event: event.clone(),
-        };
-        let events: Vec<_> = moved.events.iter().map(recorded).collect();
+        let events: Vec<_> = told(execution, moved, correlator, now, ids).collect();
         self.record_all(&events)?;
         if !moved.results.is_empty() {
             self.append_results(execution.job, execution.ordinal, &moved.results)?;
         }
-        self.announce(execution.job.uuid());
         Ok(())
     }
+
+    /// As [`Tx::save_execution`] for many of one job at once, with one delta for all; none of them has brought results.
+    pub fn save_ended(
+        &mut self,
+        job: JobId,
+        ended: &[(ExecutionState, Execution, Move)],
+        now: Timestamp,
+        ids: &mut Ids,
+    ) -> Result<()> {
+        let mut delta = Counts::default();
+        let mut events = Vec::with_capacity(ended.len());
+        for (was, execution, moved) in ended {
+            self.write_execution(execution)?;
+            delta.add(Counts::moved(*was, execution.state));
+            events.extend(told(execution, moved, None, now, ids));
+        }
+        if !delta.is_nothing() {
+            self.add_delta(job, delta, now, ids)?;
+        }
+        self.record_all(&events)
+    }
+
+    fn write_execution(&mut self, execution: &Execution) -> Result<()> {
+        let update = diesel::update(executions::table.find((text(execution.job.uuid()), i64::from(execution.ordinal))))
+            .filter(executions::revision.eq(number(execution.revision)))
+            .set(Change::of(execution, execution.revision.saturating_add(1))?);
+        match on!(self, conn => update.execute(conn)).map_err(failed)? {
+            0 => Err(Error::Stale { what: "execution" }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The events of a change, as the revision that the change makes.
+fn told(
+    execution: &Execution,
+    moved: &Move,
+    correlator: Option<&str>,
+    now: Timestamp,
+    ids: &mut Ids,
+) -> impl Iterator<Item = Recorded> {
+    moved.events.iter().map(move |event| Recorded {
+        id: EventId::new(ids.new_id()),
+        organisation: execution.organisation,
+        client: Some(execution.client),
+        job: Some(execution.job),
+        ordinal: Some(execution.ordinal),
+        device: Some(execution.device),
+        revision: execution.revision.saturating_add(1),
+        correlator: correlator.map(str::to_owned),
+        at: now,
+        event: event.clone(),
+    })
 }

@@ -1,13 +1,16 @@
 //! Jobs, their targets, and the counts of their executions.
 use diesel::prelude::*;
-use dmwsi_domain::id::{ClientId, JobId, OrganisationId};
+use dmwsi_domain::event::{Event, Recorded};
+use dmwsi_domain::id::{ClientId, EventId, JobId, OrganisationId};
 use dmwsi_domain::job::{Counts, Job, JobOutcome, JobState, Target};
 use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
 use crate::column::{counted, damaged, document, micros, moment, number, parsed, text, uuid};
 use crate::schema::{job_deltas, job_targets, jobs};
-use crate::tx::Tx;
-use crate::{failed, on};
+use crate::{Tx, failed, on};
+
+/// The most ids named in one statement.
+const IDS_PER_STATEMENT: usize = 500;
 
 /// The most deltas folded in one transaction.
 const DELTAS_PER_FOLD: i64 = 5_000;
@@ -16,8 +19,10 @@ const DELTAS_PER_FOLD: i64 = 5_000;
 pub const EXPAND: &str = "job.expand.v1";
 /// The queue whose task folds a job's counts and decides its end; its key is the job's id.
 pub const FOLD: &str = "job.fold.v1";
-/// The queue whose task ends a job's executions, by cancellation or expiry; its key is the job's id.
+/// The queue whose task cancels a job's executions; its key is the job's id.
 pub const CANCEL: &str = "job.cancel.v1";
+/// The queue whose task ends the executions of a job whose time is over; its key is the job's id.
+pub const EXPIRE: &str = "job.expire.v1";
 
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = jobs)]
@@ -135,45 +140,44 @@ pub struct JobPage {
 }
 
 impl Tx<'_> {
-    /// Writes a new job and whom it is for.
-    pub fn insert_job(&mut self, job: &Job, target: &Target) -> Result<()> {
+    /// Writes a new job and whom it is for; false, and nothing written, when its client has another of that correlator.
+    pub fn insert_job(&mut self, job: &Job, target: &Target) -> Result<bool> {
         let row = Row::try_from(job)?;
-        on!(self, conn => diesel::insert_into(jobs::table).values(row).execute(conn)).map_err(failed)?;
+        let insert = diesel::insert_into(jobs::table)
+            .values(row)
+            .on_conflict((jobs::client_id, jobs::client_correlator))
+            .do_nothing();
+        if on!(self, conn => insert.execute(conn)).map_err(failed)? == 0 {
+            return Ok(false);
+        }
         let target = (job_targets::job_id.eq(text(job.id.uuid())), job_targets::document.eq(document(target)?));
         on!(self, conn => diesel::insert_into(job_targets::table).values(target).execute(conn)).map_err(failed)?;
-        Ok(())
+        Ok(true)
     }
 
-    /// The job of that id, whosoever it is; its counts are those of its row, for one who folds.
+    /// The job of that id, whosoever it is. Its counts are those of its row: [`Tx::counts`] has the present ones.
     pub fn job(&mut self, id: JobId) -> Result<Job> {
         let found = jobs::table.find(text(id.uuid()));
         let row = on!(self, conn => found.select(Row::as_select()).first(conn)).optional().map_err(failed)?;
         row.ok_or(Error::NotFound { what: "job" })?.try_into()
     }
 
-    /// The job of that id as its own client sees it, with counts that hold every change so far; another's is not found.
+    /// The job of that id if it is that client's; another's is not found.
     pub fn job_of(&mut self, client: ClientId, id: JobId) -> Result<Job> {
-        let mut job = self.job(id)?;
-        if job.client != client {
-            return Err(Error::NotFound { what: "job" });
-        }
-        self.count(&mut job)?;
-        Ok(job)
+        let job = self.job(id)?;
+        if job.client == client { Ok(job) } else { Err(Error::NotFound { what: "job" }) }
     }
 
     /// The job that a client calls so.
     pub fn job_called(&mut self, client: ClientId, client_correlator: &str) -> Result<Option<Job>> {
-        let found =
-            jobs::table.filter(jobs::client_id.eq(text(client.uuid()))).filter(jobs::client_correlator.eq(client_correlator));
+        let found = jobs::table
+            .filter(jobs::client_id.eq(text(client.uuid())))
+            .filter(jobs::client_correlator.eq(client_correlator));
         let row = on!(self, conn => found.select(Row::as_select()).first(conn)).optional().map_err(failed)?;
-        let mut job = row.map(Job::try_from).transpose()?;
-        if let Some(job) = &mut job {
-            self.count(job)?;
-        }
-        Ok(job)
+        row.map(Job::try_from).transpose()
     }
 
-    /// A page of a client's jobs, with counts that hold every change so far.
+    /// A page of a client's jobs, the newest first. Their counts are those of their rows: [`Tx::counts`] has the present ones.
     pub fn jobs(&mut self, page: &JobPage) -> Result<Vec<Job>> {
         // Ids sort as text, and `g` comes after all of them.
         let before = page.before.map_or_else(|| "g".to_owned(), |job| text(job.uuid()));
@@ -195,11 +199,7 @@ impl Tx<'_> {
             }};
         }
         let rows = on!(self, conn => found!(conn)).map_err(failed)?;
-        let mut found = rows.into_iter().map(Job::try_from).collect::<Result<Vec<_>>>()?;
-        for job in found.iter_mut().filter(|job| !job.state.is_finished()) {
-            self.count(job)?;
-        }
-        Ok(found)
+        rows.into_iter().map(Job::try_from).collect()
     }
 
     /// Whom a job is for.
@@ -209,11 +209,17 @@ impl Tx<'_> {
         parsed(&row.ok_or(Error::NotFound { what: "job" })?)
     }
 
-    /// Writes a change of a job that carries the revision it was read with; the row and `job` get the next one.
+    /// Writes a change of a job that carries the revision it was read with, and what it tells; the row and `job` get the next revision.
     ///
-    /// [`Error::Stale`] when somebody else changed it meanwhile. The job must come from [`Tx::job`]: counts with deltas in them would be
-    /// counted twice.
-    pub fn save_job(&mut self, job: &mut Job) -> Result<()> {
+    /// [`Error::Stale`] when somebody else changed it meanwhile: read again, decide again.
+    pub fn save_job(
+        &mut self,
+        job: &mut Job,
+        events: &[Event],
+        correlator: Option<&str>,
+        now: Timestamp,
+        ids: &mut Ids,
+    ) -> Result<()> {
         let revision = job.revision.saturating_add(1);
         let update = diesel::update(jobs::table.find(text(job.id.uuid())))
             .filter(jobs::revision.eq(number(job.revision)))
@@ -223,7 +229,25 @@ impl Tx<'_> {
         }
         job.revision = revision;
         self.announce(job.id.uuid());
-        Ok(())
+        self.tell(job, events, correlator, now, ids)
+    }
+
+    /// Writes what a job tells.
+    pub fn tell(&mut self, job: &Job, events: &[Event], correlator: Option<&str>, now: Timestamp, ids: &mut Ids) -> Result<()> {
+        let recorded = |event: &Event| Recorded {
+            id: EventId::new(ids.new_id()),
+            organisation: job.organisation,
+            client: Some(job.client),
+            job: Some(job.id),
+            ordinal: None,
+            device: None,
+            revision: job.revision,
+            correlator: correlator.map(str::to_owned),
+            at: now,
+            event: event.clone(),
+        };
+        let recorded: Vec<_> = events.iter().map(recorded).collect();
+        self.record_all(&recorded)
     }
 
     /// The jobs whose time was over by `now`, the longest overdue first, at most `limit`.
@@ -238,25 +262,35 @@ impl Tx<'_> {
         rows.iter().map(|id| uuid(id).map(JobId::new)).collect()
     }
 
-    /// Takes deltas of a job away and adds them to its counts, at most 5,000; true when there may be more. The caller saves the job.
-    pub fn fold_deltas(&mut self, job: &mut Job) -> Result<bool> {
+    /// How many executions of a job stand in which state at present: its counts and every change not folded into them yet.
+    pub fn counts(&mut self, job: &Job) -> Result<Counts> {
+        let found = job_deltas::table.filter(job_deltas::job_id.eq(text(job.id.uuid()))).select(job_deltas::counts);
+        let rows: Vec<String> = on!(self, conn => found.load(conn)).map_err(failed)?;
+        let mut counts = job.counts;
+        for delta in &rows {
+            counts.add(parsed(delta)?);
+        }
+        Ok(counts)
+    }
+
+    /// Takes deltas of a job away, at most 5,000, and adds them to its counts, which the caller then saves; how many they were.
+    pub fn fold_deltas(&mut self, job: &mut Job) -> Result<usize> {
         let found = job_deltas::table
             .filter(job_deltas::job_id.eq(text(job.id.uuid())))
             .order(job_deltas::id)
             .limit(DELTAS_PER_FOLD)
             .select((job_deltas::id, job_deltas::counts));
         let rows: Vec<(String, String)> = on!(self, conn => found.load(conn)).map_err(failed)?;
-        for (_, counts) in &rows {
-            job.counts.add(parsed(counts)?);
+        for (_, delta) in &rows {
+            job.counts.add(parsed(delta)?);
         }
-        let more = number(rows.len()) == DELTAS_PER_FOLD;
         // By id, not by range: on PostgreSQL a delta with an earlier id may be committed later.
-        for chunk in rows.chunks(500) {
+        for chunk in rows.chunks(IDS_PER_STATEMENT) {
             let ids: Vec<_> = chunk.iter().map(|(id, _)| id.clone()).collect();
             let deletion = diesel::delete(job_deltas::table.filter(job_deltas::id.eq_any(ids)));
             on!(self, conn => deletion.execute(conn)).map_err(failed)?;
         }
-        Ok(more)
+        Ok(rows.len())
     }
 
     /// Adds a delta to the counts of a job and rings the task that folds it.
@@ -267,16 +301,11 @@ impl Tx<'_> {
             job_deltas::counts.eq(document(&delta)?),
         );
         on!(self, conn => diesel::insert_into(job_deltas::table).values(row).execute(conn)).map_err(failed)?;
-        self.enqueue(FOLD, &job.to_string(), now)
+        self.ring_job(FOLD, job, now, ids)
     }
 
-    /// Adds the deltas that are not folded yet.
-    fn count(&mut self, job: &mut Job) -> Result<()> {
-        let found = job_deltas::table.filter(job_deltas::job_id.eq(text(job.id.uuid()))).select(job_deltas::counts);
-        let rows: Vec<String> = on!(self, conn => found.load(conn)).map_err(failed)?;
-        for counts in &rows {
-            job.counts.add(parsed(counts)?);
-        }
-        Ok(())
+    /// Rings the task of that queue that is about a job: [`EXPAND`], [`FOLD`], [`CANCEL`] or [`EXPIRE`].
+    pub fn ring_job(&mut self, queue: &'static str, job: JobId, now: Timestamp, _ids: &mut Ids) -> Result<()> {
+        self.enqueue(queue, &job.to_string(), now)
     }
 }

@@ -6,8 +6,7 @@ use dmwsi_domain::operation::NodeResult;
 
 use crate::column::{counted, document, parsed, text};
 use crate::schema::execution_results;
-use crate::tx::Tx;
-use crate::{failed, on};
+use crate::{Tx, failed, on};
 
 #[derive(Insertable)]
 #[diesel(table_name = execution_results)]

@@ -54,7 +54,7 @@ async fn only_the_failing_closure_of_a_batch_is_undone() {
             store
                 .write(move |tx| {
                     tx.put(&format!("{n}"))?;
-                    tx.ring(if n % 3 == 0 { "kept" } else { "undone" });
+                    tx.ring(if n.is_multiple_of(3) { "kept" } else { "undone" });
                     match n % 3 {
                         0 => Ok(n),
                         1 => Err(Error::conflict("TEST", "no")),

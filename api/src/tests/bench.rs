@@ -2,7 +2,7 @@
 use actix_web::body::to_bytes;
 use actix_web::http::header::HeaderMap;
 use actix_web::http::{Method, StatusCode};
-use actix_web::test::{TestRequest, call_service, init_service};
+use actix_web::test::{TestRequest, init_service, try_call_service};
 use actix_web::{HttpRequest, HttpResponse, get, post};
 use dmwsi_domain::client::Client;
 use dmwsi_domain::id::{ClientId, OrganisationId};
@@ -133,7 +133,11 @@ impl Bench {
         for (name, value) in ask.headers {
             request = request.append_header((name, value));
         }
-        let response = call_service(&service, request.to_request()).await;
+        // A panic comes out as an error, which the server turns into its response.
+        let response = match try_call_service(&service, request.to_request()).await {
+            Ok(response) => response.into(),
+            Err(error) => error.error_response(),
+        };
         let (status, headers) = (response.status(), response.headers().clone());
         let body = to_bytes(response.into_body()).await.unwrap_or_default().to_vec();
         Got { status, headers, body }

@@ -5,11 +5,12 @@ const FIRST: &str = r#"{"name":"first"}"#;
 
 async fn create(bench: &Bench, key: Option<&str>, body: &str) -> Got {
     let ask = Ask::post("/v1/things", "application/json", body).bearer(&bench.token("jobs:write").await);
-    bench.call(match key {
-        Some(key) => ask.with("idempotency-key", key),
-        None => ask,
-    })
-    .await
+    bench
+        .call(match key {
+            Some(key) => ask.with("idempotency-key", key),
+            None => ask,
+        })
+        .await
 }
 
 #[actix_web::test]

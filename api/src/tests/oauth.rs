@@ -10,11 +10,12 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 async fn ask(bench: &Bench, basic: Option<(&str, &str)>, form: &str) -> Got {
     let ask = Ask::post("/oauth2/token", FORM, form);
-    bench.call(match basic {
-        Some((id, secret)) => ask.with("authorization", &format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")))),
-        None => ask,
-    })
-    .await
+    bench
+        .call(match basic {
+            Some((id, secret)) => ask.with("authorization", &format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")))),
+            None => ask,
+        })
+        .await
 }
 
 fn refusal(got: &Got) -> (u16, String) {
@@ -49,7 +50,9 @@ async fn a_client_gets_a_token_by_basic_in_both_encodings_and_by_post() {
 async fn a_token_carries_the_scopes_asked_for() {
     let bench = Bench::new().await;
     let (id, secret) = (bench.client.to_string(), bench.secret.clone());
-    let got = ask(&bench, Some((&id, &secret)), "grant_type=client_credentials&scope=jobs%3Awrite&resource=https://dm.example.com/").await;
+    let got =
+        ask(&bench, Some((&id, &secret)), "grant_type=client_credentials&scope=jobs%3Awrite&resource=https://dm.example.com/")
+            .await;
     let answer = got.json();
     assert_eq!(answer["scope"], "jobs:write");
     let got = bench.call(Ask::get("/v1/things/1").bearer(answer["access_token"].as_str().unwrap())).await;
@@ -115,7 +118,8 @@ async fn a_token_for_another_server_opens_nothing() {
     let id = bench.client;
     let client = bench.app.store.read(move |tx| tx.client(id)).await.unwrap();
     let lifetime = TokenLifetime::default();
-    let mint = |issuer| bench.app.keys.ring.mint(issuer, id, client.organisation, &client.scopes, lifetime, &bench.clock).unwrap();
+    let mint =
+        |issuer| bench.app.keys.ring.mint(issuer, id, client.organisation, &client.scopes, lifetime, &bench.clock).unwrap();
     assert_eq!(bench.call(Ask::get("/v1/things/1").bearer(&mint(ISSUER))).await.status, 200);
     let got = bench.call(Ask::get("/v1/things/1").bearer(&mint("https://other.example.com"))).await;
     assert_eq!(got.problem(), "UNAUTHENTICATED");

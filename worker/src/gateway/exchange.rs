@@ -1,5 +1,6 @@
 //! One message of a device and the reply to it: load, step the pure values, write in one transaction, answer.
 use bytes::Bytes;
+use dmwsi_domain::contact::Contact;
 use dmwsi_domain::event::{Event, Recorded};
 use dmwsi_domain::execution::Execution;
 use dmwsi_domain::id::EventId;
@@ -8,8 +9,7 @@ use dmwsi_objects::dmacc::AuthType;
 use dmwsi_objects::{Command, GenericAlert, NodeUri, Reading, devdetail};
 use dmwsi_protocol::encoding::Encoding;
 use dmwsi_protocol::message::{Element, Message, alert};
-use dmwsi_protocol::server::{Account, Limits, Nonces, Received, Session, Turn};
-use dmwsi_domain::contact::Contact;
+use dmwsi_protocol::server::{Nonces, Received, Session, Turn};
 use dmwsi_store::StoredSession;
 
 use super::memory::{Held, Key};
@@ -166,12 +166,16 @@ impl Gateway {
             self.nonces.note(contact.device, at);
         }
         self.count(&received.turn);
-        if let Turn::Refused { missing: false, .. } = received.turn {
-            self.count_failed_try(&contact, now).await?;
+        // A digest over a nonce that this process does not know proves nothing against the device.
+        let was_wrong = contact.account.client.auth != AuthType::Digest || expected.is_some();
+        if matches!(received.turn, Turn::Refused { missing: false, .. }) && was_wrong {
+            let device = contact.device;
+            self.store.write(move |tx| tx.count_failed_try(device, now)).await?;
         }
 
         // What does it say, and what is there to say to it?
-        let commands = if refused { Vec::new() } else { self.work(&received, &mut state, &mut work, &mut facts, &mut effects, now) };
+        let commands =
+            if refused { Vec::new() } else { self.work(&received, &mut state, &mut work, &mut facts, &mut effects, now) };
         let has_work = !commands.is_empty() || goes_on || state.current.is_some();
         let (session, reply) = state.session.reply(commands, &account, &nonces, incoming.encoding, &self.limits);
         state.session = session;
@@ -232,7 +236,13 @@ impl Gateway {
     }
 
     /// Where the device's nonces stand. Counter 0 means that it was given none that still counts: a challenge follows.
-    async fn place(&self, incoming: &Incoming, contact: &Contact, stored: Option<&StoredSession>, authenticated: bool) -> Result<Place> {
+    async fn place(
+        &self,
+        incoming: &Incoming,
+        contact: &Contact,
+        stored: Option<&StoredSession>,
+        authenticated: bool,
+    ) -> Result<Place> {
         if let Some(place) = self.nonces.place(contact.device, contact.nonce_epoch) {
             return Ok(place);
         }
@@ -245,7 +255,8 @@ impl Gateway {
             return Ok(stays);
         }
         let (device, epoch) = (contact.device, contact.nonce_epoch);
-        let epoch = self.store.write(move |tx| tx.new_nonce_epoch(device, epoch)).await?;
+        let epoch = epoch.saturating_add(1);
+        self.store.write(move |tx| tx.save_nonce_epoch(device, epoch)).await?;
         Ok(Place { epoch, counter: 0 })
     }
 

@@ -2,6 +2,7 @@
 mod exchange;
 mod memory;
 mod nonce;
+mod secrets;
 mod seen;
 mod settings;
 mod state;
@@ -16,10 +17,11 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::{self, Bytes, Data, PayloadConfig, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
+use dmwsi_domain::contact::Contact;
 use dmwsi_domain::{Clock, Error, Result, Timestamp};
 use dmwsi_protocol::encoding::{DecodeError, Encoding};
 use dmwsi_protocol::server::{Fault, Limits, Turn};
-use dmwsi_store::{Contact, Store};
+use dmwsi_store::Store;
 use openssl::sha::sha256;
 
 use self::exchange::Incoming;
@@ -34,7 +36,6 @@ pub use self::settings::Settings;
 pub const PATH: &str = "/dm";
 
 /// Answers devices. One for each process; its memory holds what a check-in would otherwise have to write.
-#[derive(Debug)]
 pub struct Gateway {
     store: Store,
     clock: Clock,
@@ -132,13 +133,6 @@ impl Gateway {
     fn is_locked_out(&self, contact: &Contact, now: Timestamp) -> bool {
         let window = Duration::from_secs(self.settings.lockout_seconds);
         contact.failed_tries >= self.settings.max_failed_tries && contact.failed_at.is_some_and(|at| now.since(at) < window)
-    }
-
-    async fn count_failed_try(&self, contact: &Contact, now: Timestamp) -> Result<()> {
-        let device = contact.device;
-        let window = Duration::from_secs(self.settings.lockout_seconds);
-        let anew = contact.failed_at.is_none_or(|at| now.since(at) >= window);
-        self.store.write(move |tx| tx.count_failed_try(device, anew, now)).await
     }
 
     fn details_are_old(&self, facts: &dmwsi_domain::facts::Facts, now: Timestamp) -> bool {

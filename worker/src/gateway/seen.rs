@@ -16,6 +16,8 @@ pub(super) struct Seen(Mutex<HashMap<DeviceId, Timestamp>>);
 impl Seen {
     /// The device called.
     pub(super) fn note(&self, device: DeviceId, at: Timestamp) {
+        // Devices of one second are written by one statement.
+        let at = Timestamp::from_micros(at.micros() - at.micros().rem_euclid(1_000_000));
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(device, at);
     }
 

@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use dmwsi_domain::contact::StrangerReason;
 use dmwsi_domain::{Error, Result, Timestamp};
 use dmwsi_objects::devinfo;
 use dmwsi_objects::dmacc::AuthType;
@@ -105,7 +106,7 @@ impl Gateway {
         }
         let description = serde_json::to_string(&told(&incoming.message)).map_err(Error::internal)?;
         let (now, most) = (incoming.at, self.strangers.most);
-        self.store.write(move |tx| tx.note_stranger(&identity, &description, now, most)).await
+        self.store.write(move |tx| tx.note_stranger(&identity, StrangerReason::Unknown, &description, now, most)).await
     }
 }
 

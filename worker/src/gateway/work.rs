@@ -58,7 +58,8 @@ impl Work {
     /// The next execution that has something to say, with what it says. Those that have not are `visited`.
     pub(super) fn turn(&mut self, facts: &Facts, visited: &mut Vec<ExecutionKey>) -> Option<(ExecutionKey, Vec<Command>)> {
         loop {
-            let next = self.executions.iter().find(|one| !visited.contains(&key_of(one)) && one.may_run_beside(&self.executions))?;
+            let next =
+                self.executions.iter().find(|one| !visited.contains(&key_of(one)) && one.may_run_beside(&self.executions))?;
             let key = key_of(next);
             visited.push(key);
             let commands = self.step(key, |execution, now| execution.turn(facts, now));
