@@ -11,8 +11,6 @@ pub struct Contact {
     pub device: DeviceId,
     /// Whose it is.
     pub organisation: OrganisationId,
-    /// Whether it has an execution that is not finished or a session that is open; else it is idle.
-    pub has_work: bool,
     /// How it and this server prove who they are; the secrets are still sealed.
     pub account: SealedAccount,
     /// The epoch of the nonces it is given.
