@@ -48,7 +48,17 @@ impl App {
     pub fn new(store: Store, settings: Settings, keys: Keys, public_url: PublicUrl, clock: Clock) -> Self {
         let failed_logins = FailedLogins::new(settings.max_failed_logins);
         let document = Document::render();
-        Self(Arc::new(Parts { store, settings, keys, public_url, clock, clients: Clients::default(), failed_logins, document, waiting: Waiting::default() }))
+        Self(Arc::new(Parts {
+            store,
+            settings,
+            keys,
+            public_url,
+            clock,
+            clients: Clients::default(),
+            failed_logins,
+            document,
+            waiting: Waiting::default(),
+        }))
     }
 }
 

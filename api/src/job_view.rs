@@ -1,9 +1,9 @@
 //! A job as its client sees it.
 use actix_web::http::header::HeaderValue;
+use dmwsi_domain::id::JobId;
 use dmwsi_domain::job::{Counts, Job, JobOutcome, JobState};
 use dmwsi_domain::operation::Request;
 use dmwsi_domain::{Error, Result, Timestamp};
-use dmwsi_domain::id::JobId;
 use openssl::sha::sha256;
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -94,7 +94,8 @@ pub async fn create_job(
                 // Somebody with the same correlator was faster, just now.
                 return Err(Error::Stale { what: "job" });
             }
-            let mut events = vec![Event::JobAccepted { operation: job.operation.type_name().to_owned(), devices: job.target_count }];
+            let mut events =
+                vec![Event::JobAccepted { operation: job.operation.type_name().to_owned(), devices: job.target_count }];
             if device_ids.len() <= EXPANDED_AT_ONCE {
                 events.extend(tx.make_executions(&mut job, device_ids, now, &mut ids)?);
             } else {
@@ -150,13 +151,7 @@ fn answer(view: &JobView) -> Result<Answer> {
 }
 
 /// The job as soon as it is `enough`, or as it is after the longest wait.
-async fn wait(
-    app: &App,
-    client: ClientId,
-    id: JobId,
-    longest: Duration,
-    enough: impl Fn(&JobView) -> bool,
-) -> Result<JobView> {
+async fn wait(app: &App, client: ClientId, id: JobId, longest: Duration, enough: impl Fn(&JobView) -> bool) -> Result<JobView> {
     let read = || app.store.read(move |tx| view(tx, client, id));
     app.waiting.until(&app.store, id.uuid(), longest, read, enough).await
 }
@@ -297,11 +292,7 @@ pub async fn read_job(
     security(("oauth2" = ["jobs:write"]))
 )]
 #[post("/v1/jobs/{id}/cancel")]
-pub async fn cancel_job(
-    caller: Allowed<JobsWrite>,
-    id: web::Path<JobId>,
-    correlator: Correlator,
-) -> Result<Answer, Problem> {
+pub async fn cancel_job(caller: Allowed<JobsWrite>, id: web::Path<JobId>, correlator: Correlator) -> Result<Answer, Problem> {
     let Allowed { app, caller, .. } = caller;
     let (now, ids, id) = (app.clock.now(), app.clock.new_ids(), id.into_inner());
     let cancelled = app.store.write(move |tx| {

@@ -123,7 +123,7 @@ pub async fn list_results(
 }
 
 /// Every line from the page on, read some at a time, so that neither memory nor a transaction holds them all.
-fn lines(app: App, client: ClientId, page: ExecutionPage) -> impl stream::Stream<Item = Result<Bytes, Problem>> + 'static {
+fn lines(app: App, client: ClientId, page: ExecutionPage) -> impl stream::Stream<Item = Result<Bytes>> + 'static {
     stream::try_unfold(Some((app, page)), move |rest| async move {
         let Some((app, page)) = rest else { return Ok(None) };
         let found = app.store.read(move |tx| collated(tx, client, &page)).await?;
@@ -155,7 +155,11 @@ fn wants_ndjson(headers: &HeaderMap) -> Result<bool, Problem> {
         }
         refused = true;
     }
-    if refused { Err(Problem::new(Code::NotAcceptable, format!("Results are given as application/json or {NDJSON}."))) } else { Ok(false) }
+    if refused {
+        Err(Problem::new(Code::NotAcceptable, format!("Results are given as application/json or {NDJSON}.")))
+    } else {
+        Ok(false)
+    }
 }
 
 /// Read what a job brought, of one device
@@ -169,7 +173,10 @@ fn wants_ndjson(headers: &HeaderMap) -> Result<bool, Problem> {
     security(("oauth2" = ["jobs:read"]))
 )]
 #[get("/v1/jobs/{id}/executions/{deviceId}/results")]
-pub async fn read_results(caller: Allowed<JobsRead>, path: web::Path<(JobId, String)>) -> Result<web::Json<ResultsView>, Problem> {
+pub async fn read_results(
+    caller: Allowed<JobsRead>,
+    path: web::Path<(JobId, String)>,
+) -> Result<web::Json<ResultsView>, Problem> {
     let Allowed { app, caller, .. } = caller;
     let (job, text) = path.into_inner();
     let device = device(&app.keys.device_ids, caller.organisation, &text)?;

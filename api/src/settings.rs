@@ -17,7 +17,12 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { max_body_bytes: 1 << 20, max_job_bytes: 8 << 20, token_lifetime_seconds: TokenLifetime::default(), max_failed_logins: 10 }
+        Self {
+            max_body_bytes: 1 << 20,
+            max_job_bytes: 8 << 20,
+            token_lifetime_seconds: TokenLifetime::default(),
+            max_failed_logins: 10,
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! Jobs, their targets, and the counts of their executions.
 use diesel::prelude::*;
 use dmwsi_domain::event::{Event, Recorded};
-use dmwsi_domain::id::{ClientId, EventId, JobId, OrganisationId};
+use dmwsi_domain::id::{ClientId, EventId, JobId, OrganisationId, TaskId};
 use dmwsi_domain::job::{Counts, Job, JobOutcome, JobState, Target};
 use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
 use crate::column::{counted, damaged, document, micros, moment, number, parsed, text, uuid};
+use crate::queue::NewTask;
 use crate::schema::{job_deltas, job_targets, jobs};
 use crate::{Tx, failed, on};
 
@@ -143,10 +144,8 @@ impl Tx<'_> {
     /// Writes a new job and whom it is for; false, and nothing written, when its client has another of that correlator.
     pub fn insert_job(&mut self, job: &Job, target: &Target) -> Result<bool> {
         let row = Row::try_from(job)?;
-        let insert = diesel::insert_into(jobs::table)
-            .values(row)
-            .on_conflict((jobs::client_id, jobs::client_correlator))
-            .do_nothing();
+        let insert =
+            diesel::insert_into(jobs::table).values(row).on_conflict((jobs::client_id, jobs::client_correlator)).do_nothing();
         if on!(self, conn => insert.execute(conn)).map_err(failed)? == 0 {
             return Ok(false);
         }
@@ -170,9 +169,8 @@ impl Tx<'_> {
 
     /// The job that a client calls so.
     pub fn job_called(&mut self, client: ClientId, client_correlator: &str) -> Result<Option<Job>> {
-        let found = jobs::table
-            .filter(jobs::client_id.eq(text(client.uuid())))
-            .filter(jobs::client_correlator.eq(client_correlator));
+        let found =
+            jobs::table.filter(jobs::client_id.eq(text(client.uuid()))).filter(jobs::client_correlator.eq(client_correlator));
         let row = on!(self, conn => found.select(Row::as_select()).first(conn)).optional().map_err(failed)?;
         row.map(Job::try_from).transpose()
     }
@@ -304,8 +302,13 @@ impl Tx<'_> {
         self.ring_job(FOLD, job, now, ids)
     }
 
+<<<<<<< HEAD
     /// Rings the task of that queue that is about a job: [`EXPAND`], [`FOLD`], [`CANCEL`] or [`EXPIRE`].
-    pub fn ring_job(&mut self, queue: &'static str, job: JobId, now: Timestamp, _ids: &mut Ids) -> Result<()> {
-        self.enqueue(queue, &job.to_string(), now)
+=======
+    /// Rings the task of that queue that is about a job: [`EXPAND`], [`FOLD`], [`CANCEL`] or [`EXPIRE`]. Its payload is the job's id.
+>>>>>>> jobs
+    pub fn ring_job(&mut self, queue: &'static str, job: JobId, now: Timestamp, ids: &mut Ids) -> Result<()> {
+        let task = NewTask::new(queue, job.to_string(), &job, now)?;
+        self.enqueue(TaskId::new(ids.new_id()), &task, now)
     }
 }

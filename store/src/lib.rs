@@ -9,6 +9,7 @@ mod contacts;
 mod devices;
 pub mod events;
 pub mod executions;
+mod expansion;
 mod failed;
 pub mod idempotency;
 mod imports;
