@@ -230,6 +230,9 @@ fn facts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Facts, D::Error> 
         &facts.dm_version,
     ];
     let fits = |text: &str| text.len() <= MAX_FACT && !text.chars().any(char::is_control);
+    if facts.details_read_at.is_some() {
+        return Err(de::Error::custom("detailsReadAt is set by the server"));
+    }
     if texts.into_iter().flatten().all(|text| fits(text)) {
         Ok(facts)
     } else {

@@ -1,4 +1,5 @@
 //! Devices as the gateway needs them, and those who knock without being let in.
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use dmwsi_domain::contact::{Contact, Stranger, StrangerReason};
 use dmwsi_domain::event::{Event, Recorded};
@@ -8,7 +9,7 @@ use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
 use crate::column::{counted, damaged, document, moment, number, parsed, text, uuid};
 use crate::devices::account;
-use crate::schema::{devices, strangers};
+use crate::schema::{devices, executions, sessions, strangers};
 use crate::{Tx, failed, on};
 
 /// The longest description of a stranger kept, in bytes; the rest is cut.
@@ -38,11 +39,11 @@ struct Row {
     revision: i64,
 }
 
-impl TryFrom<Row> for Contact {
-    type Error = Error;
-
-    fn try_from(row: Row) -> Result<Self> {
-        Ok(Self {
+impl Row {
+    fn contact(self, has_work: bool) -> Result<Contact> {
+        let row = self;
+        Ok(Contact {
+            has_work,
             device: DeviceId::new(uuid(&row.id)?),
             organisation: OrganisationId::new(uuid(&row.organisation_id)?),
             account: account(
@@ -88,11 +89,20 @@ impl TryFrom<StrangerRow> for Stranger {
 }
 
 impl Tx<'_> {
-    /// The device that presents itself so, whosever it is: one read by an index.
+    /// The device that presents itself so, whosever it is: one statement, answered by indexes.
     pub fn contact(&mut self, dm_identity: &str) -> Result<Option<Contact>> {
         let found = devices::table.filter(devices::dm_identity.eq(dm_identity));
-        let row = on!(self, conn => found.select(Row::as_select()).first(conn)).optional().map_err(failed)?;
-        row.map(Contact::try_from).transpose()
+        let executions = executions::table
+            .filter(executions::device_id.eq(devices::id))
+            .filter(executions::finished_at.is_null())
+            .select(executions::ordinal);
+        let sessions =
+            sessions::table.filter(sessions::device_id.eq(devices::id)).filter(sessions::is_open).select(sessions::generation);
+        let row: Option<(Row, bool, bool)> =
+            on!(self, conn => found.select((Row::as_select(), exists(executions), exists(sessions))).first(conn))
+                .optional()
+                .map_err(failed)?;
+        row.map(|(row, executions, sessions)| row.contact(executions || sessions)).transpose()
     }
 
     /// Begins a new epoch of the nonces a device is given: `epoch` must be greater than the one before, or it is stale.
@@ -141,7 +151,7 @@ impl Tx<'_> {
         Ok(revision)
     }
 
-    /// Counts a try with wrong credentials; how many there are now.
+    /// Counts a try with wrong credentials; how many there are since the device last proved who it is.
     pub fn count_failed_try(&mut self, device: DeviceId, now: Timestamp) -> Result<u32> {
         let update = diesel::update(devices::table.find(text(device.uuid())))
             .set((devices::failed_tries.eq(devices::failed_tries + 1), devices::failed_at.eq(now.micros())));

@@ -219,7 +219,10 @@ impl Tx<'_> {
 }
 
 fn exists(line: u32, what: &'static str, pointer: &str) -> Verdict {
-    let problem =
-        Refusal { code: "ALREADY_EXISTS".to_owned(), detail: Error::Exists { what }.to_string(), pointer: Some(pointer.to_owned()) };
+    let problem = Refusal {
+        code: "ALREADY_EXISTS".to_owned(),
+        detail: Error::Exists { what }.to_string(),
+        pointer: Some(pointer.to_owned()),
+    };
     Verdict::Refused { line, problem }
 }

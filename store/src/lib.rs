@@ -2,13 +2,17 @@
 //!
 //! The only crate that sees diesel. A query is written once, with the crate's macro `on!`, and checked by the compiler for both databases; rows
 //! become values of the domain here. Reads run on a snapshot, writes in transactions that may run more than once.
+mod account;
 mod clients;
 mod column;
+mod contacts;
+mod devices;
 pub mod events;
 pub mod executions;
 mod expansion;
 mod failed;
 pub mod idempotency;
+mod imports;
 pub mod jobs;
 mod migrations;
 mod notice;
@@ -30,7 +34,10 @@ mod writer;
 
 mod schema;
 
+pub use contacts::MAX_DESCRIPTION;
+pub use devices::DeviceFilter;
 pub use executions::ExecutionPage;
+pub use imports::Line;
 pub use migrations::Migrations;
 pub use notice::Notice;
 pub use seal::{Keys, Sealed, Secret};
