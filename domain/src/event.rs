@@ -1,0 +1,137 @@
+//! What is told: the log of everything that happened to jobs, executions and devices.
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::Timestamp;
+use crate::execution::ExecutionState;
+use crate::id::{ClientId, DeviceId, EventId, JobId, OrganisationId};
+use crate::job::{Counts, JobOutcome, JobState};
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident = $type:literal $body:tt)*) => {
+        /// What happened, tagged by `type`. Whose it is and what it is about stand beside it, in [`Recorded`].
+        #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+        #[serde(tag = "type", content = "data", rename_all_fields = "camelCase")]
+        pub enum Event {
+            $($(#[$doc])* #[serde(rename = $type)] $name $body,)*
+        }
+
+        impl Event {
+            /// Every type, in alphabetical order.
+            pub const TYPES: &'static [&'static str] = &[$($type),*];
+
+            /// The type, such as `dmwsi.v1.job-accepted`.
+            #[must_use]
+            pub const fn type_name(&self) -> &'static str {
+                match self { $(Self::$name { .. } => $type,)* }
+            }
+        }
+    };
+}
+
+events! {
+    /// A device told something by a Generic Alert that belongs to no execution.
+    DeviceAlert = "dmwsi.v1.device-alert" {
+        /// The type of the alert.
+        alert_type: String,
+        /// How important the device thinks it is.
+        mark: String,
+        /// The correlator it carried.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        correlator: Option<String>,
+        /// The node it came from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<String>,
+        /// The format of its data.
+        format: String,
+        /// Its data.
+        data: String,
+    }
+    /// A device was registered.
+    DeviceCreated = "dmwsi.v1.device-created" {}
+    /// A device was deleted.
+    DeviceDeleted = "dmwsi.v1.device-deleted" {}
+    /// A device was changed, by a client or by what it told of itself.
+    DeviceUpdated = "dmwsi.v1.device-updated" {}
+    /// An execution ended.
+    ExecutionFinished = "dmwsi.v1.execution-finished" {
+        /// In which state.
+        state: ExecutionState,
+        /// The stable code of the end.
+        outcome: String,
+        /// A sentence, where the code does not say all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
+    }
+    /// An execution entered a phase.
+    ExecutionPhase = "dmwsi.v1.execution-phase" {
+        /// Which phase, in the words of the operation.
+        phase: String,
+        /// How far it is, 0 to 100.
+        progress: u8,
+    }
+    /// An execution began.
+    ExecutionStarted = "dmwsi.v1.execution-started" {
+        /// Which attempt, from 1.
+        attempt: u32,
+    }
+    /// A job was taken.
+    JobAccepted = "dmwsi.v1.job-accepted" {
+        /// The kind of operation.
+        operation: String,
+        /// How many devices it is for.
+        devices: u64,
+    }
+    /// A job is being cancelled.
+    JobCancelling = "dmwsi.v1.job-cancelling" {}
+    /// A job ended.
+    JobCompleted = "dmwsi.v1.job-completed" {
+        /// In which state.
+        state: JobState,
+        /// How.
+        outcome: Option<JobOutcome>,
+        /// How many executions ended how.
+        counts: Counts,
+    }
+    /// All executions of a job have been made.
+    JobStarted = "dmwsi.v1.job-started" {
+        /// How many.
+        executions: u64,
+    }
+}
+
+/// An event with whose it is and what it is about, as it stands in the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recorded {
+    /// Its id, the same on every delivery.
+    pub id: EventId,
+    /// Whose it is.
+    pub organisation: OrganisationId,
+    /// The client whose job it is about.
+    pub client: Option<ClientId>,
+    /// The job it is about.
+    pub job: Option<JobId>,
+    /// The execution it is about.
+    pub ordinal: Option<u32>,
+    /// The device it is about.
+    pub device: Option<DeviceId>,
+    /// The revision of what it is about, after the change.
+    pub revision: u64,
+    /// The correlator of the call that led to it.
+    pub correlator: Option<String>,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: Event,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_types_are_sorted_and_versioned() {
+        assert!(Event::TYPES.is_sorted());
+        assert!(Event::TYPES.iter().all(|name| name.starts_with("dmwsi.v1.")));
+    }
+}

@@ -1,0 +1,235 @@
+//! What is done on a device: values that, given the last answers, offer commands or are done.
+//!
+//! A kind is one file here and one line in the list below. It may span sessions and survives being stored between any two steps.
+mod firmware_answer;
+mod firmware_request;
+mod firmware_update;
+mod nodes_get;
+mod nodes_set;
+
+use std::time::Duration;
+
+use dmwsi_objects::{Answer, Command, GenericAlert, StatusCode, Value};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::correlator::Correlator;
+use crate::evidence::Fact;
+use crate::facts::Facts;
+use crate::{Error, Result};
+
+pub use firmware_request::{Delivery, FirmwareUpdateRequest};
+pub use firmware_update::FirmwareUpdate;
+pub use nodes_get::{NodesGet, NodesGetRequest};
+pub use nodes_set::{Change, ChangeCommand, NodesSet, NodesSetRequest};
+
+macro_rules! operations {
+    ($($(#[$doc:meta])* $kind:ident($request:ident) = $name:literal;)*) => {
+        /// What a job asks for, tagged by `type`.
+        #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+        #[serde(tag = "type")]
+        pub enum Request {
+            $($(#[$doc])* #[serde(rename = $name)] $kind($request),)*
+        }
+
+        /// What is being done on one device, and how far it is. Stored in the row of the execution.
+        #[expect(clippy::large_enum_variant, reason = "an execution holds one, and executions are held one by one")]
+        #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+        #[serde(tag = "type")]
+        pub enum Operation {
+            $($(#[$doc])* #[serde(rename = $name)] $kind($kind),)*
+        }
+
+        impl Request {
+            /// The names of all kinds.
+            pub const TYPES: &'static [&'static str] = &[$($name),*];
+
+            /// The name of the kind.
+            #[must_use]
+            pub const fn type_name(&self) -> &'static str {
+                match self { $(Self::$kind(_) => $name,)* }
+            }
+
+            /// Whether what is asked can be done at all; the pointer of an error starts at the operation.
+            pub fn check(&self) -> Result<()> {
+                match self { $(Self::$kind(request) => request.check(),)* }
+            }
+
+            /// The operation at its beginning.
+            #[must_use]
+            pub fn begin(&self) -> Operation {
+                match self { $(Self::$kind(request) => Operation::$kind($kind::begin(request.clone())),)* }
+            }
+        }
+
+        impl Operation {
+            /// The name of the kind.
+            #[must_use]
+            pub const fn type_name(&self) -> &'static str {
+                match self { $(Self::$kind(_) => $name,)* }
+            }
+
+            /// One step: something happened, what now?
+            pub fn step(&mut self, input: Input<'_>, cx: &Context<'_>) -> Step {
+                match self { $(Self::$kind(kind) => kind.step(input, cx),)* }
+            }
+        }
+    };
+}
+
+operations! {
+    /// Bring a firmware onto the device (OMA FUMO 1.0).
+    FirmwareUpdate(FirmwareUpdateRequest) = "FIRMWARE_UPDATE";
+    /// Read nodes.
+    NodesGet(NodesGetRequest) = "NODES_GET";
+    /// Change nodes.
+    NodesSet(NodesSetRequest) = "NODES_SET";
+}
+
+impl Operation {
+    /// Whether two of this kind must not run on one device at a time.
+    #[must_use]
+    pub const fn is_exclusive(&self) -> bool {
+        matches!(self, Self::FirmwareUpdate(_))
+    }
+}
+
+/// What an operation may know when it steps.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// What is known of the device.
+    pub facts: &'a Facts,
+    /// What the step's correlator is made from; the step is filled in by the operation.
+    pub correlator: Correlator,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// The device told something, and by its correlator or source it may be about this operation.
+    Alert(&'a GenericAlert),
+    /// The device answered what was sent, in the same order; an answer may be lost ([`Answer::status`] is none).
+    Answers(&'a [Answer]),
+    /// The device is in a session and it is this operation's turn.
+    Turn,
+    /// The time of the present phase is over.
+    TimedOut,
+}
+
+/// What to do now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Step {
+    /// What comes next.
+    pub next: Next,
+    /// What was learned, in order.
+    pub facts: Vec<Fact>,
+    /// Results for whoever asked, in addition to earlier ones.
+    pub results: Vec<NodeResult>,
+}
+
+/// What comes next.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Next {
+    /// It is over.
+    Done(Outcome),
+    /// What happened was not about this operation; nothing changes.
+    #[default]
+    NotMine,
+    /// Nothing to say in this session: wait for the device to call or tell, at most so long. No limit but the job's expiry when none.
+    Rest(Phase, Option<Duration>),
+    /// Send these and bring the answers.
+    Send(Phase, Vec<Command>),
+}
+
+/// Where an operation is, in the words of its kind: upper snake case, such as `DOWNLOADING`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Phase {
+    /// The word.
+    pub name: &'static str,
+    /// How far it is, 0 to 100.
+    pub progress: u8,
+}
+
+/// How an operation ended on one device.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Outcome {
+    /// Which end.
+    pub end: End,
+    /// A stable code, upper snake case.
+    pub code: String,
+    /// A sentence, where the code does not say all.
+    pub detail: Option<String>,
+}
+
+/// The ends that an operation can come to by itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum End {
+    /// The user said no.
+    Declined,
+    /// It failed.
+    Failed,
+    /// It is done.
+    Succeeded,
+}
+
+impl Step {
+    fn done(end: End, code: impl Into<String>, detail: impl Into<Option<String>>) -> Self {
+        Self { next: Next::Done(Outcome { end, code: code.into(), detail: detail.into() }), ..Self::default() }
+    }
+
+    fn failed(code: impl Into<String>, detail: impl Into<Option<String>>) -> Self {
+        Self::done(End::Failed, code, detail)
+    }
+
+    fn rest(phase: Phase, limit: Option<Duration>) -> Self {
+        Self { next: Next::Rest(phase, limit), ..Self::default() }
+    }
+
+    fn send(phase: Phase, commands: Vec<Command>) -> Self {
+        Self { next: Next::Send(phase, commands), ..Self::default() }
+    }
+
+    fn learned(mut self, mut facts: Vec<Fact>) -> Self {
+        facts.append(&mut self.facts);
+        self.facts = facts;
+        self
+    }
+}
+
+/// What became of one node.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeResult {
+    /// The node.
+    #[schema(max_length = 1024, example = "./DevInfo/Man")]
+    pub node: String,
+    /// What was done: `GET`, `REPLACE`, `ADD`, `DELETE` or `EXEC`.
+    #[schema(max_length = 16, example = "GET")]
+    pub command: String,
+    /// The device's status; absent when its answer was lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = 200)]
+    pub status: Option<StatusNumber>,
+    /// What a Get brought.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object, example = json!({"format": "chr", "data": "Acme"}))]
+    pub value: Option<Value>,
+}
+
+/// A status code of OMA DM as a number.
+pub type StatusNumber = u16;
+
+impl NodeResult {
+    fn of(answer: &Answer) -> Self {
+        Self {
+            node: answer.command.target().to_string(),
+            command: answer.command.name().to_uppercase(),
+            status: answer.status.map(|StatusCode(number)| number),
+            value: answer.value().cloned(),
+        }
+    }
+}
+
+fn too_many(pointer: &str, most: usize) -> Error {
+    Error::invalid(pointer, "OUT_OF_RANGE", format!("there must be 1 to {most} of them"))
+}

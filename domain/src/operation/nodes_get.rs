@@ -1,0 +1,89 @@
+//! Reading nodes.
+use std::collections::HashSet;
+
+use dmwsi_objects::{Answer, Command, NodeUri};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Context, End, Input, Next, NodeResult, Phase, Step, too_many};
+use crate::evidence::Fact;
+use crate::{Error, Result};
+
+/// The most nodes of one operation.
+const MAX_NODES: usize = 100;
+
+const READING: Phase = Phase { name: "READING", progress: 50 };
+
+/// Which nodes to read.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NodesGetRequest {
+    /// The addresses, 1 to 100, each once; an interior node gives the names of its children, `?prop=Type` and the like ask for a property.
+    #[schema(value_type = Vec<String>, min_items = 1, max_items = 100, example = json!(["./DevInfo/Man", "./DevDetail/FwV"]))]
+    pub nodes: Vec<NodeUri>,
+}
+
+impl NodesGetRequest {
+    pub(super) fn check(&self) -> Result<()> {
+        if !(1..=MAX_NODES).contains(&self.nodes.len()) {
+            return Err(too_many("/nodes", MAX_NODES));
+        }
+        let mut seen = HashSet::new();
+        match self.nodes.iter().position(|node| !seen.insert(node)) {
+            Some(at) => Err(Error::invalid(format!("/nodes/{at}"), "DUPLICATE", "the node is named twice")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Reads what was asked for. A Get does no harm, so what was lost with a session is asked again in the next.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodesGet {
+    version: u8,
+    waiting: Vec<NodeUri>,
+    read: u32,
+    refused: u32,
+}
+
+impl NodesGet {
+    pub(super) fn begin(request: NodesGetRequest) -> Self {
+        Self { version: 1, waiting: request.nodes, read: 0, refused: 0 }
+    }
+
+    pub(super) fn step(&mut self, input: Input<'_>, _cx: &Context<'_>) -> Step {
+        match input {
+            Input::Alert(_) => Step::default(),
+            Input::Answers(answers) => self.answered(answers),
+            Input::TimedOut => Step::failed("TIMED_OUT", None),
+            Input::Turn => {
+                let commands = self.waiting.iter().map(|node| Command::Get { target: node.clone() }).collect();
+                Step::send(READING, commands)
+            }
+        }
+    }
+
+    fn answered(&mut self, answers: &[Answer]) -> Step {
+        let mut step = Step::default();
+        for answer in answers {
+            if answer.status.is_none() || answer.was_passed_over() {
+                step.facts.push(Fact::answer(answer));
+                continue;
+            }
+            self.waiting.retain(|node| node != answer.command.target());
+            if answer.succeeded() {
+                self.read = self.read.saturating_add(1)
+            } else {
+                self.refused = self.refused.saturating_add(1)
+            }
+            step.results.push(NodeResult::of(answer));
+        }
+        step.next = match (self.waiting.is_empty(), self.read, self.refused) {
+            (false, ..) => Next::Rest(READING, None),
+            (true, 0, _) => Step::failed("NODES_UNREADABLE", "the device gave none of the nodes".to_owned()).next,
+            (true, _, 0) => Step::done(End::Succeeded, "READ", None).next,
+            (true, ..) => Step::done(End::Succeeded, "PARTLY_READ", "some nodes are absent or unreadable".to_owned()).next,
+        };
+        step
+    }
+}

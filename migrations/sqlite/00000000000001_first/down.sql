@@ -1,0 +1,15 @@
+DROP TABLE idempotency_keys;
+DROP TABLE events;
+DROP TABLE sessions;
+DROP TABLE execution_results;
+DROP TABLE executions;
+DROP TABLE job_deltas;
+DROP TABLE job_targets;
+DROP TABLE jobs;
+DROP TABLE import_verdicts;
+DROP TABLE imports;
+DROP TABLE strangers;
+DROP TABLE device_identities;
+DROP TABLE devices;
+DROP TABLE clients;
+DROP TABLE organisations;

@@ -1,0 +1,198 @@
+//! PostgreSQL: a pool, one transaction for each caller, and the connection that listens.
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Weak;
+use std::thread;
+use std::time::Duration;
+
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnection};
+use diesel::sql_types::Text;
+use diesel::{Connection, PgConnection, QueryResult, RunQueryDsl};
+use dmwsi_domain::{Error, Result};
+use tokio::sync::broadcast;
+use uuid::Uuid;
+
+use crate::failed::{Damage, failed};
+use crate::notice::Notice;
+use crate::settings::Settings;
+use crate::tx::{Conn, Tx};
+use crate::watch::{Watch, take_damage};
+use crate::writer::panicked;
+
+/// The channel of LISTEN and NOTIFY.
+const CHANNEL: &str = "dmwsi";
+/// How often a transaction that lost against another one is run.
+const TRIES: u32 = 5;
+/// How often the listening connection looks into its socket. It asks the system only, never the database.
+const LISTEN_EVERY: Duration = Duration::from_millis(20);
+/// Between two attempts to open the listening connection again.
+const LISTEN_AGAIN: Duration = Duration::from_millis(500);
+
+type Connections = Pool<ConnectionManager<PgConnection>>;
+
+/// The connections of this process.
+#[derive(Clone)]
+pub(crate) struct Postgres {
+    pool: Connections,
+    url: String,
+    sender: Uuid,
+    most_stale: u32,
+}
+
+#[derive(Debug)]
+struct Watched(Watch);
+
+impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for Watched {
+    fn on_acquire(&self, conn: &mut PgConnection) -> std::result::Result<(), diesel::r2d2::Error> {
+        conn.set_instrumentation(self.0.clone());
+        Ok(())
+    }
+}
+
+impl Postgres {
+    pub(crate) fn open(url: &str, settings: &Settings, watch: Watch, sender: Uuid) -> Result<Self> {
+        // The pool would try for seconds and hide the cause; one plain connection says it at once.
+        drop(connect(url)?);
+        let pool = Pool::builder()
+            .max_size(settings.pool_size.max(1))
+            .min_idle(Some(1))
+            .test_on_check_out(false)
+            .connection_timeout(settings.wait())
+            .connection_customizer(Box::new(Watched(watch)))
+            .build(ConnectionManager::new(url))
+            .map_err(|cause| Error::Unavailable(Box::new(cause)))?;
+        Ok(Self { pool, url: url.to_owned(), sender, most_stale: settings.pool_size.max(1) })
+    }
+
+    pub(crate) fn connect(&self) -> Result<PgConnection> {
+        connect(&self.url)
+    }
+
+    /// A connection with an open transaction. BEGIN also proves that the connection lives: after a restart of the database every idle one is
+    /// dead, and each is thrown away once.
+    fn begin(&self, sql: &str) -> Result<PooledConnection<ConnectionManager<PgConnection>>> {
+        let mut dead = 0;
+        loop {
+            let mut conn = self.pool.get().map_err(|cause| Error::Unavailable(Box::new(cause)))?;
+            match AnsiTransactionManager::begin_transaction_sql(&mut *conn, sql) {
+                Ok(()) => return Ok(conn),
+                Err(error) if dead >= self.most_stale => return Err(failed(error)),
+                Err(_dead) => dead += 1,
+            }
+        }
+    }
+
+    /// Runs a closure on a snapshot.
+    pub(crate) fn read<T>(&self, run: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        let mut conn = self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(&mut Tx::new(Conn::Pg(&mut conn)))))
+            .unwrap_or_else(|panic| Err(panicked(&*panic)));
+        // There is nothing to undo; a connection that cannot say so is broken, and the pool sees that.
+        drop(AnsiTransactionManager::rollback_transaction(&mut *conn));
+        outcome
+    }
+
+    /// Runs a closure in a transaction, again while it loses against others; the notices have gone to other processes when it returns.
+    pub(crate) fn write<T>(&self, run: impl Fn(&mut Tx<'_>) -> Result<T>) -> Result<(T, Vec<Notice>)> {
+        let mut tries = 1;
+        loop {
+            match self.attempt(&run) {
+                Attempt::Done(outcome) => return outcome,
+                Attempt::Lost(error) if tries >= TRIES => return Err(error),
+                Attempt::Lost(_again) => {
+                    thread::sleep(Duration::from_millis(5) * tries);
+                    tries += 1;
+                }
+            }
+        }
+    }
+
+    fn attempt<T>(&self, run: impl Fn(&mut Tx<'_>) -> Result<T>) -> Attempt<(T, Vec<Notice>)> {
+        let mut conn = match self.begin("BEGIN") {
+            Ok(conn) => conn,
+            Err(error) => return Attempt::Done(Err(error)),
+        };
+        take_damage();
+        let mut tx = Tx::new(Conn::Pg(&mut conn));
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(&mut tx))).unwrap_or_else(|panic| Err(panicked(&*panic)));
+        let notices: Vec<Notice> = tx.into_notices().into_iter().collect();
+        // PostgreSQL answers COMMIT of a failed transaction with success and rolls back: what a closure swallowed must not pass for written.
+        let outcome = match (outcome, take_damage()) {
+            (Ok(_), Damage::Constraint | Damage::Database | Damage::Lost) => {
+                Err(Error::internal("a transaction went on after a failed statement"))
+            }
+            (outcome, Damage::Lost) => return self.undo(&mut conn, outcome, Attempt::Lost),
+            (outcome, _) => outcome,
+        };
+        let value = match outcome {
+            Ok(value) => value,
+            Err(error) => return self.undo(&mut conn, Err::<T, Error>(error), |error| Attempt::Done(Err(error))),
+        };
+        let committed = self.notify(&mut conn, &notices).and_then(|()| AnsiTransactionManager::commit_transaction(&mut *conn));
+        match committed {
+            Ok(()) => Attempt::Done(Ok((value, notices))),
+            Err(error) => {
+                let lost = take_damage() == Damage::Lost;
+                let error = failed(error);
+                drop(AnsiTransactionManager::rollback_transaction(&mut *conn));
+                if lost { Attempt::Lost(error) } else { Attempt::Done(Err(error)) }
+            }
+        }
+    }
+
+    fn undo<T, A>(&self, conn: &mut PgConnection, outcome: Result<T>, then: impl FnOnce(Error) -> A) -> A {
+        drop(AnsiTransactionManager::rollback_transaction(conn));
+        then(outcome.err().unwrap_or_else(|| Error::internal("a failed transaction had no error")))
+    }
+
+    fn notify(&self, conn: &mut PgConnection, notices: &[Notice]) -> QueryResult<()> {
+        for notice in notices {
+            diesel::select(pg_notify(CHANNEL, notice.encode(self.sender))).execute(conn)?;
+        }
+        Ok(())
+    }
+
+    /// Passes on what other processes notify, until `bell` has no owner left.
+    pub(crate) fn listen(self, bell: &Weak<broadcast::Sender<Notice>>) {
+        let mut missed = false;
+        while bell.strong_count() > 0 {
+            if let Err(error) = self.hear(bell, missed) {
+                tracing::warn!(cause = ?error, "the connection for notifications broke");
+            }
+            missed = true;
+            thread::sleep(LISTEN_AGAIN);
+        }
+    }
+
+    fn hear(&self, bell: &Weak<broadcast::Sender<Notice>>, missed: bool) -> Result<()> {
+        let mut conn = self.connect()?;
+        conn.batch_execute(&format!("LISTEN {CHANNEL}")).map_err(failed)?;
+        if let (true, Some(bell)) = (missed, bell.upgrade()) {
+            drop(bell.send(Notice::Lost));
+        }
+        loop {
+            let Some(bell) = bell.upgrade() else { return Ok(()) };
+            for heard in conn.notifications_iter() {
+                if let Some(notice) = Notice::decode(&heard.map_err(failed)?.payload, self.sender) {
+                    drop(bell.send(notice));
+                }
+            }
+            drop(bell);
+            thread::sleep(LISTEN_EVERY);
+        }
+    }
+}
+
+enum Attempt<T> {
+    Done(Result<T>),
+    Lost(Error),
+}
+
+diesel::define_sql_function! {
+    /// Queues a notification, sent when the transaction commits.
+    fn pg_notify(channel: Text, payload: Text);
+}
+
+fn connect(url: &str) -> Result<PgConnection> {
+    PgConnection::establish(url).map_err(|cause| Error::Unavailable(Box::new(cause)))
+}

@@ -1,0 +1,239 @@
+//! The tables, as diesel sees them; the same on both databases.
+use diesel::{allow_tables_to_appear_in_same_query, table};
+
+table! {
+    organisations (id) {
+        id -> Text,
+        name -> Text,
+        next_event -> BigInt,
+        created_at -> BigInt,
+        revision -> BigInt,
+    }
+}
+
+table! {
+    clients (id) {
+        id -> Text,
+        organisation_id -> Text,
+        name -> Text,
+        secret_hash -> Binary,
+        scopes -> Text,
+        created_at -> BigInt,
+        revoked_at -> Nullable<BigInt>,
+        revision -> BigInt,
+    }
+}
+
+table! {
+    devices (id) {
+        id -> Text,
+        organisation_id -> Text,
+        client_id -> Text,
+        dm_identity -> Text,
+        server_id -> Text,
+        client_auth -> Text,
+        client_name -> Text,
+        client_secret -> Binary,
+        server_auth -> Nullable<Text>,
+        server_name -> Text,
+        server_secret -> Nullable<Binary>,
+        server_nonce -> Binary,
+        nonce_epoch -> BigInt,
+        failed_tries -> BigInt,
+        failed_at -> Nullable<BigInt>,
+        push_address -> Nullable<Text>,
+        subscriber -> Nullable<Text>,
+        tags -> Text,
+        manufacturer -> Nullable<Text>,
+        model -> Nullable<Text>,
+        firmware_version -> Nullable<Text>,
+        facts -> Text,
+        last_seen_at -> Nullable<BigInt>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        revision -> BigInt,
+    }
+}
+
+table! {
+    device_identities (kind, value) {
+        kind -> Text,
+        value -> Text,
+        device_id -> Text,
+    }
+}
+
+table! {
+    strangers (dm_identity) {
+        dm_identity -> Text,
+        reason -> Text,
+        description -> Text,
+        first_seen_at -> BigInt,
+        last_seen_at -> BigInt,
+        times -> BigInt,
+    }
+}
+
+table! {
+    imports (id) {
+        id -> Text,
+        organisation_id -> Text,
+        client_id -> Text,
+        idempotency_key -> Nullable<Text>,
+        fingerprint -> Text,
+        state -> Text,
+        line -> BigInt,
+        created -> BigInt,
+        refused -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        revision -> BigInt,
+    }
+}
+
+table! {
+    import_verdicts (import_id, first_line) {
+        import_id -> Text,
+        first_line -> BigInt,
+        verdicts -> Text,
+    }
+}
+
+table! {
+    jobs (id) {
+        id -> Text,
+        organisation_id -> Text,
+        client_id -> Text,
+        client_correlator -> Nullable<Text>,
+        fingerprint -> Text,
+        correlator -> Nullable<Text>,
+        operation_type -> Text,
+        operation -> Text,
+        target_type -> Text,
+        target_count -> BigInt,
+        state -> Text,
+        outcome -> Nullable<Text>,
+        counts -> Text,
+        expand_cursor -> BigInt,
+        expires_at -> Nullable<BigInt>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+        revision -> BigInt,
+    }
+}
+
+table! {
+    job_targets (job_id) {
+        job_id -> Text,
+        document -> Text,
+    }
+}
+
+table! {
+    job_deltas (id) {
+        id -> Text,
+        job_id -> Text,
+        counts -> Text,
+    }
+}
+
+table! {
+    executions (job_id, ordinal) {
+        job_id -> Text,
+        ordinal -> BigInt,
+        organisation_id -> Text,
+        client_id -> Text,
+        device_id -> Text,
+        state -> Text,
+        phase -> Nullable<Text>,
+        attempt -> BigInt,
+        progress -> Nullable<BigInt>,
+        operation -> Text,
+        evidence -> Text,
+        outcome -> Nullable<Text>,
+        detail -> Nullable<Text>,
+        due_at -> Nullable<BigInt>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+        revision -> BigInt,
+    }
+}
+
+table! {
+    execution_results (job_id, ordinal) {
+        job_id -> Text,
+        ordinal -> BigInt,
+        document -> Text,
+    }
+}
+
+table! {
+    sessions (device_id, session, generation) {
+        device_id -> Text,
+        session -> Text,
+        generation -> BigInt,
+        is_open -> Bool,
+        job_id -> Nullable<Text>,
+        ordinal -> Nullable<BigInt>,
+        document -> Text,
+        nonce_epoch -> BigInt,
+        nonce_counter -> BigInt,
+        last_message -> BigInt,
+        last_body -> Binary,
+        last_reply -> Binary,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        revision -> BigInt,
+    }
+}
+
+table! {
+    events (id) {
+        id -> Text,
+        organisation_id -> Text,
+        client_id -> Nullable<Text>,
+        number -> Nullable<BigInt>,
+        #[sql_name = "type"]
+        type_ -> Text,
+        job_id -> Nullable<Text>,
+        ordinal -> Nullable<BigInt>,
+        device_id -> Nullable<Text>,
+        revision -> BigInt,
+        data -> Text,
+        correlator -> Nullable<Text>,
+        created_at -> BigInt,
+    }
+}
+
+table! {
+    idempotency_keys (client_id, key) {
+        client_id -> Text,
+        key -> Text,
+        fingerprint -> Binary,
+        status -> Nullable<BigInt>,
+        headers -> Nullable<Text>,
+        body -> Nullable<Binary>,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+allow_tables_to_appear_in_same_query!(
+    organisations,
+    clients,
+    devices,
+    device_identities,
+    strangers,
+    imports,
+    import_verdicts,
+    jobs,
+    job_targets,
+    job_deltas,
+    executions,
+    execution_results,
+    sessions,
+    events,
+    idempotency_keys
+);

@@ -1,0 +1,56 @@
+//! An open transaction, and the macro that writes a query once for both databases.
+use std::collections::BTreeSet;
+
+use diesel::{PgConnection, SqliteConnection};
+use uuid::Uuid;
+
+use crate::notice::Notice;
+
+/// An open transaction. Queries are methods on it; what it will tell others goes out when it has committed.
+pub struct Tx<'c> {
+    pub(crate) conn: Conn<'c>,
+    notices: BTreeSet<Notice>,
+}
+
+/// The connection a transaction runs on.
+pub(crate) enum Conn<'c> {
+    Pg(&'c mut PgConnection),
+    Sqlite(&'c mut SqliteConnection),
+}
+
+impl<'c> Tx<'c> {
+    pub(crate) fn new(conn: Conn<'c>) -> Self {
+        Self { conn, notices: BTreeSet::new() }
+    }
+
+    /// Wakes a queue after commit, here and in every other process.
+    pub fn ring(&mut self, queue: &'static str) {
+        self.notices.insert(Notice::Ring(queue.into()));
+    }
+
+    /// Tells those who wait for a job, after commit, that it has changed.
+    pub fn announce(&mut self, job: Uuid) {
+        self.notices.insert(Notice::Announce(job));
+    }
+
+    pub(crate) fn into_notices(self) -> BTreeSet<Notice> {
+        self.notices
+    }
+}
+
+/// Writes a query once; the compiler checks it once for each database: `on!(self, conn => query.get_result(conn))`.
+macro_rules! on {
+    ($tx:expr, $conn:ident => $query:expr) => {
+        match &mut $tx.conn {
+            $crate::tx::Conn::Pg(inner) => {
+                let $conn = &mut **inner;
+                $query
+            }
+            $crate::tx::Conn::Sqlite(inner) => {
+                let $conn = &mut **inner;
+                $query
+            }
+        }
+    };
+}
+pub(crate) use on;
