@@ -1,1 +1,2 @@
-//! Placeholder.
+//! South: the device gateway, and everything that happens later.
+pub mod queue;
