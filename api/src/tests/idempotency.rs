@@ -1,4 +1,7 @@
 //! A repeated request has its effect once.
+use dmwsi_domain::Error;
+use dmwsi_store::idempotency::{Begun, IdempotencyClaim, StoredAnswer};
+
 use super::bench::{Ask, Bench, Got};
 
 const FIRST: &str = r#"{"name":"first"}"#;
@@ -54,4 +57,27 @@ async fn old_keys_are_swept_in_bites() {
     let now = bench.clock.now();
     let sweep = async || bench.app.store.write(move |tx| tx.sweep_idempotency_keys(now, 2)).await.unwrap();
     assert_eq!([sweep().await, sweep().await, sweep().await], [2, 1, 0]);
+}
+
+/// Where begin and finish stand in different transactions.
+#[actix_web::test]
+async fn a_request_that_still_runs_is_not_run_again_and_one_that_failed_by_us_is() {
+    let bench = Bench::new().await;
+    let claim = IdempotencyClaim { client: bench.client, key: "k".into(), fingerprint: [1; 32], now: bench.clock.now() };
+    let begin = async || {
+        let claim = claim.clone();
+        bench.app.store.write(move |tx| tx.idempotent_begin(&claim)).await
+    };
+    let finish = async |status| {
+        let (claim, answer) = (claim.clone(), StoredAnswer { status, headers: vec![], body: vec![] });
+        bench.app.store.write(move |tx| tx.idempotent_finish(&claim, &answer)).await.unwrap();
+    };
+    assert_eq!(begin().await.unwrap(), Begun::Now);
+    assert!(matches!(begin().await, Err(Error::Conflict { code: "IDEMPOTENCY_KEY_IN_USE", .. })));
+    for passing in [429, 503] {
+        finish(passing).await;
+        assert_eq!(begin().await.unwrap(), Begun::Now, "{passing} is not kept");
+    }
+    finish(404).await;
+    assert!(matches!(begin().await.unwrap(), Begun::Before(StoredAnswer { status: 404, .. })));
 }
