@@ -20,7 +20,6 @@ mod organisations;
 mod postgres;
 pub mod queue;
 pub mod results;
-mod results;
 pub mod seal;
 mod sessions;
 mod settings;
