@@ -57,7 +57,7 @@ struct Row {
 /// The columns that a client changes.
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = devices, treat_none_as_null = true, treat_none_as_default_value = false)]
-struct Change {
+pub(crate) struct Change {
     dm_identity: String,
     server_id: String,
     client_auth: String,

@@ -70,6 +70,11 @@ impl Tree {
         self.0.get(path)
     }
 
+    /// Whether access type and lists let this server use the command on the node; the status it gets where they do not.
+    pub fn judge(&self, target: &NodeUri, server: &str, command: Access) -> Result<(), StatusCode> {
+        self.allowed(target, server, command).map(|_node| ())
+    }
+
     fn below<'a>(&'a self, path: &str) -> impl Iterator<Item = (&'a str, &'a Node)> {
         let prefix = format!("{path}/");
         let nodes = self.0.range(prefix.clone()..);
