@@ -64,7 +64,7 @@ impl Settings {
     pub(crate) fn load(&self) -> Result<Config, Failure> {
         let mut config = Config::load(self.config.as_deref())?;
         if let Some(url) = &self.database {
-            config.store.url.clone_from(url);
+            config.store.url = url.parse()?;
         }
         Ok(config)
     }
