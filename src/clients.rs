@@ -29,7 +29,7 @@ pub async fn add(store: &Store, clock: &Clock, new: NewClient) -> Result<(Client
                 Some(owner) => owner,
                 None => {
                     let owner = Organisation { id: organisation, name: new.organisation.clone(), created_at: now, revision: 1 };
-                    tx.insert_organisation(&owner)?;
+                    tx.add_organisation(&owner)?;
                     owner
                 }
             };
@@ -43,7 +43,7 @@ pub async fn add(store: &Store, clock: &Clock, new: NewClient) -> Result<(Client
                 revoked_at: None,
                 revision: 1,
             };
-            tx.insert_client(&client)?;
+            tx.add_client(&client)?;
             Ok(client)
         })
         .await?;

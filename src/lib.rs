@@ -2,6 +2,7 @@
 pub mod clients;
 pub mod config;
 pub mod keys;
+pub mod portal;
 
 mod health;
 mod listener;

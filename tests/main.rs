@@ -1,1 +1,15 @@
-//! Tests.
+//! The tests that drive the real thing, on both databases, in one binary.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::wildcard_imports,
+    reason = "a test that cannot go on should say so and stop"
+)]
+#[macro_use]
+mod harness;
+
+mod queue;
+mod queue_processes;
+mod schema;
+mod store;

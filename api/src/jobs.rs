@@ -77,7 +77,7 @@ pub async fn create_job(
     let devices = Arc::new(devices);
 
     let named = Arc::clone(&devices);
-    let owned = app.store.read(move |tx| tx.devices_among(caller.organisation, &named)).await?;
+    let owned = app.store.read(move |tx| tx.known_devices(caller.organisation, &named)).await?;
     let unknown = owned.len() < devices.len();
     let target = Target::Devices { device_ids: devices.to_vec() };
     let written = app.store.write(move |tx| {
@@ -90,7 +90,7 @@ pub async fn create_job(
                 return Err(Error::invalid("/target/deviceIds", "UNPROCESSABLE", "some devices are not of your organisation"));
             }
             let Target::Devices { device_ids } = &target;
-            if !tx.insert_job(&job, &target)? {
+            if !tx.insert_job(&job, &target, &mut ids)? {
                 // Somebody with the same correlator was faster, just now.
                 return Err(Error::Stale { what: "job" });
             }
@@ -137,7 +137,7 @@ fn earlier(tx: &mut Tx<'_>, client: &ClientId, client_correlator: Option<&str>, 
     let Some(name) = client_correlator else { return Ok(None) };
     let Some(job) = tx.job_called(*client, name)? else { return Ok(None) };
     if job.fingerprint != fingerprint {
-        return Err(Error::Exists { what: "another job of that clientCorrelator" });
+        return Err(Error::conflict("CLIENT_CORRELATOR_REUSED", "another job has that clientCorrelator"));
     }
     let counts = tx.counts(&job)?;
     Ok(Some(Answer { replayed: true, ..answer(&JobView::new(job, counts))? }))

@@ -1,5 +1,5 @@
 //! A job as a client asks for it: read, and checked against the devices the client may name.
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use dmwsi_domain::id::{DeviceId, JobId};
@@ -135,7 +135,7 @@ impl NewTarget {
 const UNKNOWN: &str = "is not a device of your organisation";
 
 /// Refuses the devices that the organisation does not have, by their place in the list.
-pub(crate) fn refuse_unknown(devices: &[DeviceId], owned: &HashSet<DeviceId>) -> Result<(), Problem> {
+pub(crate) fn refuse_unknown(devices: &[DeviceId], owned: &BTreeSet<DeviceId>) -> Result<(), Problem> {
     refuse(devices.iter().enumerate().filter(|(_, device)| !owned.contains(device)).map(|(at, _)| (at, UNKNOWN)))
 }
 

@@ -45,6 +45,8 @@ pub struct Behaviour {
     pub keep_package: bool,
     /// In every session, the answer to this POST (counted from 1) gets lost, and the device sends the same message again.
     pub lose_reply: Option<u32>,
+    /// The message that tells of an Exec it has begun never arrives: it drops out of that session, and works on what was asked.
+    pub drop_after_exec: bool,
     /// It sends every message twice.
     pub send_twice: bool,
     /// After the session in which an update is started, nothing is heard of it again.
@@ -78,6 +80,7 @@ impl Default for Behaviour {
             fail_update: None,
             keep_package: false,
             lose_reply: None,
+            drop_after_exec: false,
             send_twice: false,
             go_away: false,
             omit_correlator: false,

@@ -196,9 +196,13 @@ impl Device {
             let reply = encoding.decode(&reply)?;
             record.received(&reply);
             let nonce = memory.random.text(NONCE);
+            let was_busy = memory.handset.fumo.is_busy();
             let turn;
             (session, turn) = session.receive(&reply, &mut memory.account, &mut memory.handset, nonce.as_bytes())?;
+            let begun = memory.handset.fumo.is_busy() && !was_busy;
+            memory.gone |= begun && memory.behaviour.drop_after_exec && memory.behaviour.go_away;
             match turn {
+                Turn::Send(_) if begun && memory.behaviour.drop_after_exec => return Err(SessionError::Dropped),
                 Turn::Over(ending) => break ending,
                 Turn::Send(next) => message = *next,
             }

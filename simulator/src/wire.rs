@@ -25,6 +25,9 @@ pub enum SessionError {
     /// Not a message in the encoding of the device.
     #[error("the answer cannot be read")]
     Decode(#[from] DecodeError),
+    /// The device dropped out of the session.
+    #[error("the device dropped out of the session")]
+    Dropped,
     /// A message that the session cannot go on with.
     #[error("the answer cannot be used")]
     Fault(#[from] Fault),
@@ -54,6 +57,7 @@ impl SessionError {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Decode(_) => "decode",
+            Self::Dropped => "dropped",
             Self::Fault(_) => "fault",
             Self::Gone => "gone",
             Self::Http(_) => "http",

@@ -40,7 +40,7 @@ pub struct DeviceFilter {
 
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = devices, treat_none_as_default_value = false)]
-pub(crate) struct Row {
+struct Row {
     id: String,
     organisation_id: String,
     client_id: String,

@@ -224,7 +224,7 @@ impl Tx<'_> {
         if !moved.results.is_empty() {
             self.append_results(execution.job, execution.ordinal, &moved.results)?;
         }
-        Ok(())
+        self.ring_if_soon(execution.due_at, now, ids)
     }
 
     /// As [`Tx::save_execution`] for many of one job at once, with one delta for all; none of them has brought results.

@@ -1,38 +1,13 @@
 //! Making the executions of a job, some thousand at a time.
-use std::collections::HashSet;
-
-use diesel::prelude::*;
 use dmwsi_domain::event::{Event, Recorded};
 use dmwsi_domain::execution::{Execution, ExecutionState};
-use dmwsi_domain::id::{DeviceId, EventId, OrganisationId};
+use dmwsi_domain::id::{DeviceId, EventId};
 use dmwsi_domain::job::{Counts, Job};
 use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
-use crate::column::{text, uuid};
-use crate::schema::devices;
-use crate::{Tx, failed, on};
-
-/// The most ids named in one statement.
-const IDS_PER_STATEMENT: usize = 500;
+use crate::Tx;
 
 impl Tx<'_> {
-    /// Which of these devices an organisation has.
-    pub fn devices_among(&mut self, organisation: OrganisationId, wanted: &[DeviceId]) -> Result<HashSet<DeviceId>> {
-        let mut found = HashSet::with_capacity(wanted.len());
-        for chunk in wanted.chunks(IDS_PER_STATEMENT) {
-            let ids: Vec<_> = chunk.iter().map(|device| text(device.uuid())).collect();
-            let owned = devices::table
-                .filter(devices::id.eq_any(ids))
-                .filter(devices::organisation_id.eq(text(organisation.uuid())))
-                .select(devices::id);
-            let rows: Vec<String> = on!(self, conn => owned.load(conn)).map_err(failed)?;
-            for id in &rows {
-                found.insert(DeviceId::new(uuid(id)?));
-            }
-        }
-        Ok(found)
-    }
-
     /// Makes the next executions of a job, for these devices in this order, and counts them in the job, which the caller then saves with
     /// the event. A device that was deleted meanwhile is refused.
     pub fn make_executions(
@@ -42,7 +17,7 @@ impl Tx<'_> {
         now: Timestamp,
         ids: &mut Ids,
     ) -> Result<Option<Event>> {
-        let owned = self.devices_among(job.organisation, devices)?;
+        let owned = self.known_devices(job.organisation, devices)?;
         let mut events = Vec::new();
         let mut made = Vec::with_capacity(devices.len());
         for (ordinal, device) in (job.expanded..).zip(devices) {

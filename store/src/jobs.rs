@@ -142,7 +142,7 @@ pub struct JobPage {
 
 impl Tx<'_> {
     /// Writes a new job and whom it is for; false, and nothing written, when its client has another of that correlator.
-    pub fn insert_job(&mut self, job: &Job, target: &Target) -> Result<bool> {
+    pub fn insert_job(&mut self, job: &Job, target: &Target, ids: &mut Ids) -> Result<bool> {
         let row = Row::try_from(job)?;
         let insert =
             diesel::insert_into(jobs::table).values(row).on_conflict((jobs::client_id, jobs::client_correlator)).do_nothing();
@@ -151,6 +151,7 @@ impl Tx<'_> {
         }
         let target = (job_targets::job_id.eq(text(job.id.uuid())), job_targets::document.eq(document(target)?));
         on!(self, conn => diesel::insert_into(job_targets::table).values(target).execute(conn)).map_err(failed)?;
+        self.ring_if_soon(job.expires_at, job.created_at, ids)?;
         Ok(true)
     }
 

@@ -27,6 +27,7 @@ mod sqlite;
 mod store;
 #[cfg(test)]
 mod store_test;
+pub mod sweep;
 mod tx;
 mod watch;
 mod writer;

@@ -188,6 +188,18 @@ async fn a_device_that_goes_away_takes_the_order_and_is_never_heard_again() {
 }
 
 #[tokio::test]
+async fn a_device_that_drops_out_after_the_exec_still_reports_the_outcome() {
+    let (server, mut device) = pair(Behaviour { drop_after_exec: true, ..Behaviour::default() }, Vec::new()).await;
+    let url = server.file("/fw", good());
+    server.peer(device.profile(), |peer| peer.batches = update("./FUMO", &url, Some("c1")).into());
+    assert!(matches!(device.check_in().await, Err(SessionError::Dropped)));
+    let told = server.peer(device.profile(), |peer| peer.received.len());
+    assert_eq!((told, state(&device)), (3, "30"), "refused, asked to replace, asked to begin; nothing after that");
+    device.work().await;
+    assert_eq!(report(&server, &mut device).await[0].3, "200");
+}
+
+#[tokio::test]
 async fn an_update_survives_being_switched_off_in_every_phase() {
     let (server, mut device) = told(Behaviour::default(), good()).await;
     let wire = Wire::new(None).unwrap();

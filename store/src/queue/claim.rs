@@ -8,13 +8,22 @@ use uuid::Uuid;
 use crate::tx::Conn;
 use crate::{Tx, failed, on};
 
+/// Who holds a task: the right to settle it, until a later claim has a higher number.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Hold {
+    /// The queue it stands in.
+    pub queue: &'static str,
+    /// Which task.
+    pub id: TaskId,
+    /// Which claim of it.
+    pub claim: i64,
+}
+
 /// A task in the hands of one worker.
 #[derive(Clone, Debug)]
 pub struct Claimed {
-    /// Which task.
-    pub id: TaskId,
-    /// Which claim of it: a later claim has a higher number, and this one then settles nothing.
-    pub claim: i64,
+    /// The right to settle it.
+    pub hold: Hold,
     /// Its key, where there is one.
     pub key: Option<String>,
     /// The JSON the handler reads.
@@ -65,13 +74,12 @@ struct Row {
     run_at: i64,
 }
 
-impl TryFrom<Row> for Claimed {
-    type Error = Error;
-
-    fn try_from(row: Row) -> Result<Self> {
-        Ok(Self {
-            id: TaskId::new(Uuid::try_parse(&row.id).map_err(Error::internal)?),
-            claim: row.claim,
+impl Row {
+    fn claimed(self, queue: &'static str) -> Result<Claimed> {
+        let row = self;
+        let id = TaskId::new(Uuid::try_parse(&row.id).map_err(Error::internal)?);
+        Ok(Claimed {
+            hold: Hold { queue, id, claim: row.claim },
             key: row.key,
             payload: row.payload,
             attempt: u32::try_from(row.attempt).map_err(Error::internal)?,
@@ -132,7 +140,14 @@ SELECT queue, state, COUNT(*) AS tasks, MIN(run_at) AS oldest FROM tasks GROUP B
 
 impl Tx<'_> {
     /// Claims up to `most` tasks of `queue` that are due, for `worker`, until `lease_until`. Claim no more than there is room to run.
-    pub fn claim(&mut self, queue: &str, worker: &str, most: u32, now: Timestamp, lease_until: Timestamp) -> Result<Found> {
+    pub fn claim(
+        &mut self,
+        queue: &'static str,
+        worker: &str,
+        most: u32,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Found> {
         let lock = if matches!(self.conn, Conn::Pg(_)) { "FOR UPDATE SKIP LOCKED" } else { "" };
         let query = sql_query(claim_sql(lock))
             .bind::<Text, _>(queue)
@@ -142,7 +157,7 @@ impl Tx<'_> {
             .bind::<BigInt, _>(lease_until.micros());
         let mut rows: Vec<Row> = on!(self, conn => query.get_results(conn)).map_err(failed)?;
         rows.sort_by(|a, b| (a.run_at, &a.id).cmp(&(b.run_at, &b.id)));
-        let claimed: Vec<Claimed> = rows.into_iter().map(Claimed::try_from).collect::<Result<_>>()?;
+        let claimed: Vec<Claimed> = rows.into_iter().map(|row| row.claimed(queue)).collect::<Result<_>>()?;
         let full = u32::try_from(claimed.len()).is_ok_and(|found| found >= most);
         let next = if full { None } else { self.next_task(queue)? };
         Ok(Found { claimed, next })

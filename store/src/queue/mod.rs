@@ -7,6 +7,6 @@ mod enqueue;
 mod schema;
 mod settle;
 
-pub use claim::{Claimed, Depth, Found};
+pub use claim::{Claimed, Depth, Found, Hold};
 pub use enqueue::NewTask;
 pub use settle::{Settled, Settlement};

@@ -4,7 +4,7 @@ use diesel::sql_types::{Array, BigInt, Text};
 use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, SqliteConnection, sql_query};
 use dmwsi_domain::{Result, Timestamp};
 
-use super::Claimed;
+use super::Hold;
 use super::schema::tasks;
 use crate::tx::Conn;
 use crate::{Tx, failed, on};
@@ -38,18 +38,10 @@ pub enum Settled {
 /// A claim and its end.
 #[derive(Clone, Debug)]
 pub struct Settlement {
-    /// The task's id as it stands in the table.
-    id: String,
-    claim: i64,
-    settled: Settled,
-}
-
-impl Settlement {
-    /// Says how `claimed` ended.
-    #[must_use]
-    pub fn new(claimed: &Claimed, settled: Settled) -> Self {
-        Self { id: claimed.id.uuid().simple().to_string(), claim: claimed.claim, settled }
-    }
+    /// Whose claim of what.
+    pub hold: Hold,
+    /// How it ended.
+    pub settled: Settled,
 }
 
 const DONE: &str = "
@@ -64,7 +56,7 @@ const READY: &str = "state = 'READY', worker = NULL, lease_until = NULL, again =
 const GUARD: &str = "AND state = 'CLAIMED'";
 
 impl Tx<'_> {
-    /// Settles claims and says how many were still held. Those that were not are unchanged.
+    /// Settles claims and says how many were still held; those that were not are unchanged. Queues that have a task to run again are rung.
     pub fn settle(&mut self, settlements: &[Settlement], now: Timestamp) -> Result<usize> {
         let done: Vec<&Settlement> = settlements.iter().filter(|one| one.settled == Settled::Done).collect();
         let mut held = self.finish(&done).map_err(failed)?;
@@ -72,7 +64,11 @@ impl Tx<'_> {
         let rung = done.len() > held;
         for settlement in settlements {
             if settlement.settled != Settled::Done || rung {
-                held += self.change(settlement, now).map_err(failed)?;
+                let changed = self.change(settlement, now).map_err(failed)?;
+                if changed > 0 {
+                    self.ring(settlement.hold.queue);
+                }
+                held += changed;
             }
         }
         Ok(held)
@@ -85,16 +81,16 @@ impl Tx<'_> {
         }
         match &mut self.conn {
             Conn::Pg(conn) => {
-                let (ids, claims) = pairs(done.iter().copied());
+                let (ids, claims) = pairs(done.iter().map(|one| &one.hold));
                 sql_query(DONE).bind::<Array<Text>, _>(ids).bind::<Array<BigInt>, _>(claims).execute(*conn)
             }
             // One prepared statement for each row is SQLite's fastest way.
-            Conn::Sqlite(conn) => done.iter().try_fold(0, |held, one| Ok(held + finish_one(conn, one)?)),
+            Conn::Sqlite(conn) => done.iter().try_fold(0, |held, one| Ok(held + finish_one(conn, &one.hold)?)),
         }
     }
 
     fn change(&mut self, settlement: &Settlement, now: Timestamp) -> QueryResult<usize> {
-        let (id, claim) = (settlement.id.as_str(), settlement.claim);
+        let (id, claim) = (key(&settlement.hold), settlement.hold.claim);
         match &settlement.settled {
             Settled::Done => {
                 let sql = format!(
@@ -149,7 +145,7 @@ impl Tx<'_> {
     }
 
     /// Holds claims until `lease_until` and says how many were still held.
-    pub fn renew(&mut self, held: &[Settlement], lease_until: Timestamp) -> Result<usize> {
+    pub fn renew(&mut self, held: &[Hold], lease_until: Timestamp) -> Result<usize> {
         match &mut self.conn {
             Conn::Pg(conn) => renew_pg(conn, held, lease_until),
             Conn::Sqlite(conn) => held.iter().try_fold(0, |count, one| Ok(count + renew_one(conn, one, lease_until)?)),
@@ -158,21 +154,25 @@ impl Tx<'_> {
     }
 }
 
-fn pairs<'s>(settlements: impl Iterator<Item = &'s Settlement>) -> (Vec<&'s str>, Vec<i64>) {
-    settlements.map(|one| (one.id.as_str(), one.claim)).unzip()
+fn key(hold: &Hold) -> String {
+    hold.id.uuid().simple().to_string()
 }
 
-fn finish_one(conn: &mut SqliteConnection, one: &Settlement) -> QueryResult<usize> {
-    let task = tasks::table.filter(tasks::id.eq(&one.id)).filter(tasks::claim.eq(one.claim));
+fn pairs<'h>(holds: impl Iterator<Item = &'h Hold>) -> (Vec<String>, Vec<i64>) {
+    holds.map(|hold| (key(hold), hold.claim)).unzip()
+}
+
+fn finish_one(conn: &mut SqliteConnection, one: &Hold) -> QueryResult<usize> {
+    let task = tasks::table.filter(tasks::id.eq(key(one))).filter(tasks::claim.eq(one.claim));
     diesel::delete(task.filter(tasks::state.eq("CLAIMED")).filter(tasks::again.eq(false))).execute(conn)
 }
 
-fn renew_one(conn: &mut SqliteConnection, one: &Settlement, lease_until: Timestamp) -> QueryResult<usize> {
-    let task = tasks::table.filter(tasks::id.eq(&one.id)).filter(tasks::claim.eq(one.claim)).filter(tasks::state.eq("CLAIMED"));
+fn renew_one(conn: &mut SqliteConnection, one: &Hold, lease_until: Timestamp) -> QueryResult<usize> {
+    let task = tasks::table.filter(tasks::id.eq(key(one))).filter(tasks::claim.eq(one.claim)).filter(tasks::state.eq("CLAIMED"));
     diesel::update(task).set(tasks::lease_until.eq(lease_until.micros())).execute(conn)
 }
 
-fn renew_pg(conn: &mut PgConnection, held: &[Settlement], lease_until: Timestamp) -> QueryResult<usize> {
+fn renew_pg(conn: &mut PgConnection, held: &[Hold], lease_until: Timestamp) -> QueryResult<usize> {
     let (ids, claims) = pairs(held.iter());
     sql_query(RENEW)
         .bind::<Array<Text>, _>(ids)

@@ -1,0 +1,40 @@
+//! What every test needs: a database of its own, on either side, and patience with a limit.
+pub(crate) mod database;
+pub(crate) mod postgres;
+
+use std::time::{Duration, Instant};
+
+pub(crate) use database::Database;
+
+/// Makes one test for each database from one function: `name::sqlite` and `name::postgres`.
+macro_rules! both {
+    ($($(#[$meta:meta])* async fn $name:ident($database:ident: Database) $body:block)*) => {$(
+        $(#[$meta])*
+        mod $name {
+            use super::*;
+
+            async fn run($database: crate::harness::Database) $body
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                run(crate::harness::Database::sqlite()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                if let Some(database) = crate::harness::Database::postgres() {
+                    run(database).await;
+                }
+            }
+        }
+    )*};
+}
+
+/// Waits until `so` holds; `what` was awaited when it does not within 20 seconds.
+pub(crate) async fn eventually(what: &str, mut so: impl AsyncFnMut() -> bool) {
+    let began = Instant::now();
+    while !so().await {
+        assert!(began.elapsed() < Duration::from_secs(20), "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

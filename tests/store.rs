@@ -1,0 +1,138 @@
+//! What the store promises on both databases.
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use dmwsi_domain::id::TaskId;
+use dmwsi_domain::{Clock, Error, Timestamp};
+use dmwsi_store::queue::NewTask;
+use dmwsi_store::{Notice, Store};
+
+use crate::harness::{Database, eventually};
+
+fn task(key: impl ToString) -> NewTask {
+    NewTask::new("test.store.v1", key.to_string(), &1, Timestamp::from_micros(1)).unwrap()
+}
+
+async fn tasks(store: &Store) -> i64 {
+    store.read(|tx| tx.queue_depth()).await.unwrap().iter().map(|depth| depth.tasks).sum()
+}
+
+both! {
+    async fn an_error_or_a_panic_undoes_its_own_writes_and_no_others(database: Database) {
+        let store = database.store().await;
+        let mut heard = store.notices();
+        let writes: Vec<_> = (0..90_u32)
+            .map(|n| {
+                let (store, id) = (store.clone(), TaskId::new(Clock::System.new_id()));
+                tokio::spawn(async move {
+                    store
+                        .write(move |tx| {
+                            tx.enqueue(id, &task(n), Timestamp::from_micros(1))?;
+                            match n % 3 {
+                                0 => Ok(n),
+                                1 => Err(Error::conflict("TEST", "no")),
+                                _ => panic!("on purpose"),
+                            }
+                        })
+                        .await
+                })
+            })
+            .collect();
+        for (n, write) in writes.into_iter().enumerate() {
+            let outcome = write.await.unwrap();
+            match n % 3 {
+                0 => assert!(outcome.is_ok()),
+                1 => assert!(matches!(outcome, Err(Error::Conflict { code: "TEST", .. }))),
+                _ => assert!(matches!(outcome, Err(Error::Internal(_)))),
+            }
+        }
+        assert_eq!(tasks(&store).await, 30);
+        for _ in 0..30 {
+            assert_eq!(heard.recv().await.unwrap(), Notice::Ring("test.store.v1".into()));
+        }
+        assert!(heard.try_recv().is_err(), "what was undone rings no bell");
+    }
+
+    async fn a_write_whose_caller_leaves_is_written_all_the_same(database: Database) {
+        let store = database.store().await;
+        let id = TaskId::new(Clock::System.new_id());
+        let write = store.write(move |tx| {
+            std::thread::sleep(Duration::from_millis(100));
+            tx.enqueue(id, &task("left"), Timestamp::from_micros(1))
+        });
+        assert!(tokio::time::timeout(Duration::from_millis(20), write).await.is_err());
+        eventually("the write", async || tasks(&store).await == 1).await;
+    }
+
+    async fn what_was_answered_is_there_for_whoever_opens_the_database_next(database: Database) {
+        let store = database.store().await;
+        for n in 0..20 {
+            let id = TaskId::new(Clock::System.new_id());
+            store.write(move |tx| tx.enqueue(id, &task(n), Timestamp::from_micros(1))).await.unwrap();
+        }
+        assert_eq!(tasks(&database.open()).await, 20);
+    }
+
+    async fn a_reader_cannot_write(database: Database) {
+        let store = database.store().await;
+        let id = TaskId::new(Clock::System.new_id());
+        assert!(store.read(move |tx| tx.enqueue(id, &task(1), Timestamp::from_micros(1))).await.is_err());
+        assert_eq!(tasks(&store).await, 0);
+    }
+
+    async fn two_processes_migrate_at_the_same_time(database: Database) {
+        let (one, two) = (database.open(), database.open());
+        let (one, two) = tokio::join!(one.migrate(), two.migrate());
+        let mut done = [one.unwrap().len(), two.unwrap().len()];
+        done.sort_unstable();
+        assert!(done[0] == 0 && done[1] > 0, "{done:?}");
+    }
+
+    async fn many_writers_at_a_time_are_all_served(database: Database) {
+        let store = database.store().await;
+        let runs = Arc::new(AtomicU32::new(0));
+        let writes: Vec<_> = (0..400)
+            .map(|n| {
+                let (store, runs, id) = (store.clone(), Arc::clone(&runs), TaskId::new(Clock::System.new_id()));
+                tokio::spawn(async move {
+                    store
+                        .write(move |tx| {
+                            runs.fetch_add(1, Ordering::SeqCst);
+                            tx.enqueue(id, &task(n), Timestamp::from_micros(1))
+                        })
+                        .await
+                })
+            })
+            .collect();
+        for write in writes {
+            write.await.unwrap().unwrap();
+        }
+        assert_eq!((tasks(&store).await, runs.load(Ordering::SeqCst)), (400, 400));
+    }
+}
+
+/// The bell of one process is heard in another, within 50 ms where the machine is not busy.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notice_reaches_other_processes_after_commit() {
+    let Some(database) = Database::postgres() else { return };
+    let (here, there) = (database.store().await, database.open());
+    let mut heard = there.notices();
+    let job = Clock::System.new_id();
+    let mut fastest = Duration::MAX;
+    // The connection that listens may still be opening.
+    for _ in 0..20 {
+        here.write(move |tx| {
+            tx.announce(job);
+            Ok(())
+        })
+        .await
+        .unwrap();
+        let began = std::time::Instant::now();
+        if let Ok(notice) = tokio::time::timeout(Duration::from_millis(500), heard.recv()).await {
+            assert_eq!(notice.unwrap(), Notice::Announce(job));
+            fastest = fastest.min(began.elapsed());
+        }
+    }
+    assert!(fastest < Duration::from_millis(50), "{fastest:?}");
+}
