@@ -136,7 +136,8 @@ impl Telling {
         let status = response.status();
         let bare = !response.headers().contains_key(header::CONTENT_TYPE);
         let code = Code::of_status(status);
-        ((status.is_client_error() || status.is_server_error()) && bare).then(|| self.tell(&Problem::new(code, code.explanation())))
+        ((status.is_client_error() || status.is_server_error()) && bare)
+            .then(|| self.tell(&Problem::new(code, code.explanation())))
     }
 
     fn tell(&self, problem: &Problem) -> HttpResponse {
