@@ -133,7 +133,7 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
     let sealing = keys.sealing_keys()?;
     let nonce_key = keys.nonce_key()?;
     let gateway = role.has_gateway().then(|| {
-        let gateway = Gateway::new(store.clone(), clock.clone(), config.gateway.clone(), &public_url, nonce_key, sealing);
+        let gateway = Gateway::new(store.clone(), clock.clone(), config.gateway.clone(), &public_url, nonce_key, sealing.clone());
         Arc::new(gateway)
     });
     if let Some(gateway) = &gateway {
@@ -142,7 +142,8 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
     }
     let app = if role.has_api() {
         let keys = dmwsi_api::Keys::open(&keys.api).map_err(KeysError::from)?;
-        Some(dmwsi_api::App::new(store.clone(), config.api.clone(), keys, PublicUrl::parse(&public_url)?, clock.clone()))
+        let public_url = PublicUrl::parse(&public_url)?;
+        Some(dmwsi_api::App::new(store.clone(), config.api.clone(), keys, sealing, public_url, clock.clone()))
     } else {
         None
     };
