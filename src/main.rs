@@ -85,7 +85,10 @@ fn main() -> ExitCode {
             Which::Config(show) => show.run(),
             Which::Demo(demo) => return demo.run().await,
             Which::Migrate(migrate) => migrate.run().await,
-            Which::Openapi => openapi::run(),
+            Which::Openapi => {
+                openapi::run();
+                Ok(())
+            }
             Which::Serve(serve) => serve.run().await,
             Which::Simulate(simulate) => simulate.run().await,
         }

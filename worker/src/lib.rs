@@ -11,8 +11,3 @@ mod expand;
 mod expire;
 mod fold;
 mod sweep;
-pub use cancel::cancel;
-pub use expand::expand;
-pub use expire::expire;
-pub use fold::fold;
-pub use sweep::sweep;
