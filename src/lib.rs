@@ -1,1 +1,12 @@
-//! The server.
+//! The server as a library: [`start`] it, and stop it again. The command, the demo, the tests and the benchmarks do no more.
+pub mod clients;
+pub mod config;
+pub mod keys;
+pub mod portal;
+
+mod health;
+mod listener;
+mod running;
+
+pub use listener::ListenError;
+pub use running::{Role, Running, StartError, open_store, start};

@@ -1,1 +1,53 @@
-//! Placeholder.
+//! North: REST resources, OAuth2, OpenAPI and Swagger UI for external systems.
+//!
+//! `routes` is the contents page. A handler parses (its argument types), runs one transaction, and shows a view; [`allowed`] says who
+//! may call it, [`problem`] how it fails, `gate` what every request passes.
+pub mod allowed;
+mod app;
+pub mod body;
+mod callers;
+mod client_credentials;
+mod client_secret;
+pub mod correlator;
+pub mod cursor;
+pub mod device_id;
+mod device_search;
+mod device_view;
+mod devices;
+mod discovery;
+mod docs;
+pub mod etag;
+mod executions;
+mod failed_logins;
+mod gate;
+pub mod idempotency;
+mod job_view;
+mod jobs;
+mod keys;
+mod new_job;
+mod openapi;
+pub mod page;
+pub mod prefer;
+pub mod problem;
+mod public;
+mod public_url;
+pub mod query;
+mod results;
+mod routes;
+pub mod seal;
+mod settings;
+pub mod token;
+mod token_endpoint;
+mod waiting;
+
+#[cfg(test)]
+mod tests;
+
+pub use app::{App, Parts, configure};
+pub use callers::Caller;
+pub use client_secret::ClientSecret;
+pub use keys::{KeyFile, Keys, KeysError, SigningKeyFile};
+pub use openapi::{openapi, to_yaml};
+pub use problem::{Code, Problem};
+pub use public_url::{PublicUrl, PublicUrlError};
+pub use settings::{Settings, TokenLifetime, TokenLifetimeError};

@@ -254,18 +254,20 @@ impl Execution {
         }
         self.updated_at = now;
         let mut moved = Move { results: step.results, mine: true, ..Move::default() };
+        let before = self.phase.clone();
         match step.next {
             Next::NotMine => {}
             Next::Send(phase, commands) => {
                 events.extend(self.enter(ExecutionState::Running, phase));
-                self.due_at = None;
+                // A phase's time runs from its beginning, however often the device calls meanwhile.
+                if before != self.phase {
+                    self.due_at = None;
+                }
                 moved.commands = commands;
             }
             Next::Rest(phase, limit) => {
-                let resting = self.state == ExecutionState::Waiting && self.phase.as_deref() == Some(phase.name);
                 events.extend(self.enter(ExecutionState::Waiting, phase));
-                // A phase's time runs from its beginning, however often the device calls meanwhile.
-                if !resting || self.due_at.is_none() {
+                if before != self.phase || self.due_at.is_none() {
                     self.due_at = limit.map(|limit: Duration| now.plus(limit));
                 }
             }

@@ -3,6 +3,8 @@ use dmwsi_objects::{NodeUri, Reading, devdetail, devinfo};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::Timestamp;
+
 /// The longest fact kept, in bytes; a device that tells more is cut.
 pub const MAX_FACT: usize = 256;
 
@@ -49,6 +51,10 @@ pub struct Facts {
     /// DevDetail/LrgObj: whether it takes objects in pieces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub large_objects: Option<bool>,
+    /// When the device was last asked for its details; set by the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(read_only)]
+    pub details_read_at: Option<Timestamp>,
 }
 
 impl Facts {

@@ -1,16 +1,27 @@
 //! Devices, jobs, executions and operations: their states and the rules between them.
 //!
 //! Nothing here does I/O: time and ids are arguments, rows and messages are turned into these values elsewhere.
+pub mod account;
+pub mod client;
 pub mod clock;
+pub mod contact;
 pub mod correlator;
+pub mod device;
+pub mod device_patch;
 pub mod error;
 pub mod event;
 pub mod evidence;
 pub mod execution;
 pub mod facts;
 pub mod id;
+pub mod identity;
+pub mod import;
 pub mod job;
 pub mod operation;
+pub mod organisation;
+pub mod push_address;
+pub mod scope;
+pub mod tag;
 
 pub use clock::{Clock, Ids, Timestamp};
 pub use error::{Error, Result};

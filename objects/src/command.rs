@@ -98,6 +98,12 @@ impl Answer {
         self.status.is_some_and(StatusCode::is_success)
     }
 
+    /// Whether it is still to be done: the device was not told, or said that it passed over it (215). Not so when the answer was lost.
+    #[must_use]
+    pub fn was_passed_over(&self) -> bool {
+        self.status == Some(StatusCode::NOT_EXECUTED)
+    }
+
     /// The first value that a Get brought.
     #[must_use]
     pub fn value(&self) -> Option<&Value> {

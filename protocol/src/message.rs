@@ -241,7 +241,8 @@ pub struct Item {
 /// `Data` of an item.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Data {
-    /// Octets that came as WBXML OPAQUE and are not UTF-8 text. Never read from XML; written to XML as base64.
+    /// Octets: what came as WBXML `OPAQUE` with the format `bin`, or with another but is no UTF-8 text. Never read from XML; written to XML as
+    /// base64 with the format `b64`.
     Octets(Vec<u8>),
     /// Text.
     Text(String),

@@ -2,26 +2,46 @@
 //!
 //! The only crate that sees diesel. A query is written once, with the crate's macro `on!`, and checked by the compiler for both databases; rows
 //! become values of the domain here. Reads run on a snapshot, writes in transactions that may run more than once.
+mod account;
+mod clients;
+mod column;
+mod contacts;
+mod devices;
+pub mod events;
+pub mod executions;
+mod expansion;
 mod failed;
+pub mod idempotency;
+mod imports;
+pub mod jobs;
 mod migrations;
 mod notice;
+mod organisations;
 mod postgres;
 pub mod queue;
+pub mod results;
 pub mod seal;
+mod sessions;
 mod settings;
 mod sqlite;
 mod store;
 #[cfg(test)]
 mod store_test;
+pub mod sweep;
 mod tx;
 mod watch;
 mod writer;
 
 mod schema;
 
+pub use contacts::MAX_DESCRIPTION;
+pub use devices::DeviceFilter;
+pub use executions::ExecutionPage;
+pub use imports::Line;
 pub use migrations::Migrations;
 pub use notice::Notice;
 pub use seal::{Keys, Sealed, Secret};
+pub use sessions::StoredSession;
 pub use settings::{DatabaseUrl, Settings, Synchronous};
 pub use sqlite::Exclusive;
 pub use store::Store;

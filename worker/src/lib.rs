@@ -1,2 +1,18 @@
 //! South: the device gateway, and everything that happens later.
+//!
+//! [`gateway`] answers devices. [`jobs`] holds the tasks, each a file of its own, which [`queue`] runs.
+pub mod gateway;
+pub mod jobs;
 pub mod queue;
+
+mod cancel;
+mod ending;
+mod expand;
+mod expire;
+mod fold;
+mod sweep;
+pub use cancel::cancel;
+pub use expand::expand;
+pub use expire::expire;
+pub use fold::fold;
+pub use sweep::sweep;

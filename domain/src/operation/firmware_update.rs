@@ -5,8 +5,9 @@ use dmwsi_objects::fumo::{Completion, ResultCode, State, USUAL_ROOTS, nodes};
 use dmwsi_objects::{Answer, Command, GenericAlert, NodeUri, StatusCode, Value};
 use serde::{Deserialize, Serialize};
 
+use super::firmware_answer::{evidence, not_found, refused, state_in, version_in};
 use super::firmware_request::{Delivery, FirmwareUpdateRequest, known};
-use super::{Context, End, Input, Next, Phase, Step};
+use super::{Context, End, Input, Phase, Step};
 use crate::correlator::Correlator;
 use crate::evidence::Fact;
 
@@ -42,6 +43,9 @@ pub struct FirmwareUpdate {
     /// How often the present Exec was sent.
     #[serde(default)]
     starts: u8,
+    /// The state before the first Exec: an end of an earlier update that may still stand there.
+    #[serde(default)]
+    left_over: Option<State>,
     /// Whether the answer to the last Exec was lost.
     #[serde(default)]
     unsure: bool,
@@ -73,7 +77,17 @@ enum Stage {
 
 impl FirmwareUpdate {
     pub(super) fn begin(request: FirmwareUpdateRequest) -> Self {
-        Self { version: 1, root: None, request, stage: Stage::Locate, before: None, starts: 0, unsure: false, absent: false }
+        Self {
+            version: 1,
+            root: None,
+            request,
+            stage: Stage::Locate,
+            before: None,
+            starts: 0,
+            left_over: None,
+            unsure: false,
+            absent: false,
+        }
     }
 
     pub(super) fn step(&mut self, input: Input<'_>, cx: &Context<'_>) -> Step {
@@ -127,7 +141,7 @@ impl FirmwareUpdate {
 
     fn answered(&mut self, answers: &[Answer], cx: &Context<'_>) -> Step {
         let facts = evidence(answers);
-        let lost = answers.iter().any(|answer| answer.status.is_none());
+        let lost = answers.iter().any(|answer| answer.status.is_none() || answer.was_passed_over());
         let step = match &self.stage {
             Stage::Start | Stage::StartUpdate => self.started(answers),
             // Reading and naming do no harm: what was lost is done again at the next turn.
@@ -137,7 +151,7 @@ impl FirmwareUpdate {
                 let found = candidates.iter().zip(answers).find(|(_, answer)| answer.succeeded());
                 match found.map(|(root, answer)| (root.clone(), answer)) {
                     Some((root, answer)) => self.found(root, answer, cx),
-                    None => not_found(),
+                    None => not_found(answers),
                 }
             }
             Stage::Prepare => self.prepared(answers, cx),
@@ -157,7 +171,7 @@ impl FirmwareUpdate {
             return self.found(self.root(), answer, cx);
         }
         if self.request.firmware_node.is_some() {
-            return not_found();
+            return not_found(answers.get(1..).unwrap_or_default());
         }
         let below = answers.iter().skip(2).filter(|answer| answer.succeeded());
         let candidates = below.flat_map(|answer| {
@@ -166,7 +180,7 @@ impl FirmwareUpdate {
         });
         let candidates: Vec<_> = candidates.take(MAX_CANDIDATES).collect();
         if candidates.is_empty() {
-            return not_found();
+            return not_found(answers.get(1..).unwrap_or_default());
         }
         self.stage = Stage::Probe(candidates);
         self.say(cx)
@@ -175,7 +189,8 @@ impl FirmwareUpdate {
     /// The object is there; is it free?
     fn found(&mut self, root: NodeUri, state: &Answer, cx: &Context<'_>) -> Step {
         self.root = Some(root);
-        if state_in(state).is_some_and(State::is_busy) {
+        self.left_over = state_in(state);
+        if self.left_over.is_some_and(State::is_busy) {
             // Another update runs. It is told nothing until it is free; the job's expiry ends the waiting.
             self.stage = Stage::Locate;
             return Step::rest(LOCATING, None);
@@ -201,8 +216,10 @@ impl FirmwareUpdate {
 
     /// What became of an Exec.
     fn started(&mut self, answers: &[Answer]) -> Step {
+        let Some(answer) = answers.first().filter(|answer| !answer.was_passed_over()) else {
+            return Step::rest(self.phase(), self.limit());
+        };
         self.starts = self.starts.saturating_add(1);
-        let Some(answer) = answers.first() else { return Step::rest(self.phase(), self.limit()) };
         self.unsure = answer.status.is_none();
         if self.unsure || answer.succeeded() {
             // Without an answer it is taken as begun; the state node or the report will tell.
@@ -216,31 +233,35 @@ impl FirmwareUpdate {
     fn polled(&mut self, answers: &[Answer], cx: &Context<'_>) -> Step {
         let installed = answers.get(1).and_then(version_in).as_ref() == Some(&self.request.expected_firmware_version);
         let installs = self.stage == Stage::Updating || self.request.delivery == Delivery::DownloadAndUpdate;
-        match answers.first().and_then(state_in) {
-            Some(State::UpdateSuccessfulHaveData | State::UpdateSuccessfulNoData) if installs => {
-                self.stage = Stage::Verify;
-                self.say(cx)
-            }
-            Some(State::Idle) if installed && installs => {
-                self.stage = Stage::Verify;
-                self.say(cx)
-            }
+        let state = answers.first().and_then(state_in);
+        // An end that stood there before says nothing of this update.
+        let old = self.stage == Stage::Downloading && state.is_some() && (state == Some(State::Idle) || state == self.left_over);
+        match state {
+            // The version was another before, so whatever the device was told to do, it has done.
+            Some(state) if installed && !state.is_busy() => self.verify(cx),
+            // Nobody knew whether the Exec arrived. Nothing has begun, so it did not, and may be sent once more.
+            Some(_) if old && self.unsure => self.start_again(Stage::Start, cx),
+            Some(_) if old => Step::rest(self.phase(), self.limit()),
+            Some(State::UpdateSuccessfulHaveData | State::UpdateSuccessfulNoData) if installs => self.verify(cx),
             Some(State::ReadyToUpdate) if !installs => {
                 self.stage = Stage::StartUpdate;
                 self.starts = 0;
                 self.say(cx)
             }
+            Some(State::ReadyToUpdate) if self.unsure && self.stage == Stage::Updating => {
+                self.start_again(Stage::StartUpdate, cx)
+            }
             Some(State::DownloadFailed) => Step::failed("DOWNLOAD_FAILED", "the state node says so; no report came".to_owned()),
             Some(State::UpdateFailedHaveData | State::UpdateFailedNoData) => {
                 Step::failed("UPDATE_FAILED", "the state node says so; no report came".to_owned())
             }
-            // Nobody knew whether the Exec arrived. Nothing has begun, so it did not, and may be sent once more.
-            Some(State::Idle) if self.unsure && self.stage == Stage::Downloading => self.start_again(Stage::Start, cx),
-            Some(State::ReadyToUpdate) if self.unsure && self.stage == Stage::Updating => {
-                self.start_again(Stage::StartUpdate, cx)
-            }
             _ => Step::rest(self.phase(), self.limit()),
         }
+    }
+
+    fn verify(&mut self, cx: &Context<'_>) -> Step {
+        self.stage = Stage::Verify;
+        self.say(cx)
     }
 
     fn start_again(&mut self, stage: Stage, cx: &Context<'_>) -> Step {
@@ -305,7 +326,8 @@ impl FirmwareUpdate {
 
     /// Whether an alert is about this update: by its correlator, or, where it has none, by the node it comes from.
     fn is_meant(&self, alert: &GenericAlert, cx: &Context<'_>) -> bool {
-        match &alert.correlator {
+        // A client that was given none, or forgot it, may send an empty one.
+        match alert.correlator.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
             Some(text) => text.parse::<Correlator>().is_ok_and(|theirs| {
                 (theirs.job, theirs.ordinal, theirs.attempt) == (cx.correlator.job, cx.correlator.ordinal, cx.correlator.attempt)
             }),
@@ -369,37 +391,4 @@ impl FirmwareUpdate {
         let root = self.root();
         root.join(below).unwrap_or(root)
     }
-}
-
-fn version_in(answer: &Answer) -> Option<String> {
-    let value = answer.value().filter(|_| answer.succeeded())?;
-    Some(value.data.trim().to_owned())
-}
-
-fn state_in(answer: &Answer) -> Option<State> {
-    State::from_number(answer.value()?.data.trim().parse().ok()?)
-}
-
-fn evidence(answers: &[Answer]) -> Vec<Fact> {
-    let fact = |answer: &Answer| match (&answer.command, answer.value()) {
-        (Command::Get { target }, Some(value)) if answer.succeeded() => {
-            Fact::Read { node: target.to_string(), value: value.data.clone() }
-        }
-        _ => Fact::answer(answer),
-    };
-    answers.iter().map(fact).collect()
-}
-
-fn not_found() -> Step {
-    Step::failed("FIRMWARE_OBJECT_NOT_FOUND", "the device shows no firmware object".to_owned())
-}
-
-fn refused(answer: &Answer) -> Step {
-    let status = answer.status.unwrap_or_default();
-    if matches!(status, StatusCode::NOT_MODIFIED | StatusCode::CANCELLED) {
-        return Step::done(End::Declined, "USER_CANCELLED", "the user declined".to_owned());
-    }
-    let detail = format!("the device answered {} to {} {}", status.0, answer.command.name(), answer.command.target());
-    let code = if status == StatusCode::PERMISSION_DENIED { "PERMISSION_DENIED" } else { "COMMAND_REFUSED" };
-    Step { next: Next::Done(super::Outcome { end: End::Failed, code: code.to_owned(), detail: Some(detail) }), ..Step::default() }
 }

@@ -1,6 +1,7 @@
 //! What is done on a device: values that, given the last answers, offer commands or are done.
 //!
 //! A kind is one file here and one line in the list below. It may span sessions and survives being stored between any two steps.
+mod firmware_answer;
 mod firmware_request;
 mod firmware_update;
 mod nodes_get;

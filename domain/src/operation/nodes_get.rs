@@ -66,7 +66,7 @@ impl NodesGet {
     fn answered(&mut self, answers: &[Answer]) -> Step {
         let mut step = Step::default();
         for answer in answers {
-            if answer.status.is_none() {
+            if answer.status.is_none() || answer.was_passed_over() {
                 step.facts.push(Fact::answer(answer));
                 continue;
             }

@@ -167,6 +167,10 @@ impl NodesSet {
             };
             let is_exec = waiting.change.command == ChangeCommand::Exec;
             match answer.status {
+                Some(StatusCode::NOT_EXECUTED) => {
+                    lost = true;
+                    again.push(waiting);
+                }
                 None if !is_exec => {
                     step.facts.push(Fact::answer(answer));
                     waiting.lost = true;

@@ -1,0 +1,102 @@
+//! The application: everything a handler works with, and how it is mounted on a server.
+use std::ops::Deref;
+use std::sync::Arc;
+
+use actix_web::dev::ServiceRequest;
+use actix_web::middleware::{Next, from_fn};
+use actix_web::web;
+use dmwsi_domain::Clock;
+use dmwsi_store::Store;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::callers::Clients;
+use crate::docs::{Document, swagger_ui};
+use crate::failed_logins::FailedLogins;
+use crate::gate::{gate, nothing_here};
+use crate::keys::Keys;
+use crate::problem::Problem;
+use crate::public_url::PublicUrl;
+use crate::routes::routes;
+use crate::settings::Settings;
+use crate::waiting::Waiting;
+
+/// The application; a clone is the same one.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// What the application is made of.
+pub struct Parts {
+    /// Where everything is kept.
+    pub store: Store,
+    /// What the operator set.
+    pub settings: Settings,
+    /// The keys.
+    pub keys: Keys,
+    /// The keys that seal the secrets of devices.
+    pub sealing: dmwsi_store::Keys,
+    /// Where the world reaches us.
+    pub public_url: PublicUrl,
+    /// The time, and new ids.
+    pub clock: Clock,
+    pub(crate) clients: Clients,
+    pub(crate) failed_logins: FailedLogins,
+    pub(crate) document: Document,
+    pub(crate) waiting: Waiting,
+}
+
+impl App {
+    /// Puts the application together.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        settings: Settings,
+        keys: Keys,
+        sealing: dmwsi_store::Keys,
+        public_url: PublicUrl,
+        clock: Clock,
+    ) -> Self {
+        let failed_logins = FailedLogins::new(settings.max_failed_logins);
+        let document = Document::render();
+        Self(Arc::new(Parts {
+            store,
+            settings,
+            keys,
+            sealing,
+            public_url,
+            clock,
+            clients: Clients::default(),
+            failed_logins,
+            document,
+            waiting: Waiting::default(),
+        }))
+    }
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// Mounts the application. It answers every address, so whatever else the server has (gateway, health, metrics) is mounted before it.
+pub fn configure(app: App) -> impl FnOnce(&mut web::ServiceConfig) {
+    mount(app, routes)
+}
+
+/// As [`configure`], with those routes.
+pub(crate) fn mount(app: App, routes: fn(&mut ServiceConfig<'_>)) -> impl FnOnce(&mut web::ServiceConfig) {
+    move |config| {
+        let gated = app.clone();
+        let scope = web::scope("")
+            .app_data(web::Data::new(app))
+            .app_data(web::PathConfig::default().error_handler(|_malformed, _request| Problem::not_found("thing").into()))
+            .configure(|config| routes(&mut ServiceConfig::new(config)))
+            .service(web::redirect("/docs", "docs/"))
+            .service(swagger_ui())
+            .default_service(web::to(nothing_here))
+            .wrap(from_fn(move |request: ServiceRequest, next: Next<_>| gate(gated.clone(), request, next)));
+        config.service(scope);
+    }
+}

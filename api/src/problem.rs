@@ -1,0 +1,370 @@
+//! What went wrong, as problem details (RFC 9457): one table of public codes, one translation from the domain.
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::{HttpResponse, ResponseError};
+use dmwsi_domain::Error;
+use dmwsi_domain::error::Cause;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::correlator::Correlator;
+use crate::public_url::PublicUrl;
+
+macro_rules! problems {
+    ($(#[doc = $title:literal] #[doc = $explanation:literal] $name:ident = $status:ident, $code:literal;)*) => {
+        /// The public codes. The first doc line of each is its title (RFC 9457, 3.1.3), the second tells the caller what to do.
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        pub enum Code {
+            $(#[doc = $title] #[doc = $explanation] $name,)*
+        }
+
+        impl Code {
+            /// Every code there is.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The name on the wire, upper snake case and stable.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $code,)*
+                }
+            }
+
+            /// The one status it goes with.
+            #[must_use]
+            pub const fn status(self) -> StatusCode {
+                match self {
+                    $(Self::$name => StatusCode::$status,)*
+                }
+            }
+
+            /// The title, the same for each occurrence.
+            #[must_use]
+            pub fn title(self) -> &'static str {
+                match self {
+                    $(Self::$name => $title.trim(),)*
+                }
+            }
+
+            /// What it means and what to do about it.
+            #[must_use]
+            pub fn explanation(self) -> &'static str {
+                match self {
+                    $(Self::$name => $explanation.trim(),)*
+                }
+            }
+        }
+    };
+}
+
+problems! {
+    /// The request cannot be understood
+    /// Some part of the request (a header, a parameter, the body) is not of its form. Correct it; the same request fails again.
+    InvalidArgument = BAD_REQUEST, "INVALID_ARGUMENT";
+    /// A value is out of range
+    /// A number or a length is outside its limits. Correct it; the same request fails again.
+    OutOfRange = BAD_REQUEST, "OUT_OF_RANGE";
+    /// Authentication is needed
+    /// There is no access token, or it is not valid (any more). Get a new one from the token endpoint.
+    Unauthenticated = UNAUTHORIZED, "UNAUTHENTICATED";
+    /// The token does not allow this
+    /// The access token lacks the scope of this operation, or the thing may not be touched by this client.
+    PermissionDenied = FORBIDDEN, "PERMISSION_DENIED";
+    /// There is no such thing
+    /// The address or id names nothing, or nothing that belongs to your organisation.
+    NotFound = NOT_FOUND, "NOT_FOUND";
+    /// The method does not exist here
+    /// The address is right, the method is not; the header Allow names those that exist.
+    MethodNotAllowed = METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED";
+    /// There is no such representation
+    /// Nothing the header Accept asks for can be given.
+    NotAcceptable = NOT_ACCEPTABLE, "NOT_ACCEPTABLE";
+    /// Somebody else was faster
+    /// The thing was changed at the same time. Read it again, decide again.
+    Aborted = CONFLICT, "ABORTED";
+    /// It exists already
+    /// Something of that identity is there already.
+    AlreadyExists = CONFLICT, "ALREADY_EXISTS";
+    /// The clientCorrelator was used for another request
+    /// A clientCorrelator names one job of a client. Take a new one for a new job.
+    ClientCorrelatorReused = CONFLICT, "CLIENT_CORRELATOR_REUSED";
+    /// The job is over
+    /// All of the job has ended, so it cannot be changed or cancelled any more.
+    JobFinished = CONFLICT, "JOB_FINISHED";
+    /// The present state forbids it
+    /// The thing is in a state in which this cannot be done.
+    IncompatibleState = CONFLICT, "INCOMPATIBLE_STATE";
+    /// The first request with this Idempotency-Key still runs
+    /// Wait a little and send the same request again: its answer comes then.
+    IdempotencyKeyInUse = CONFLICT, "IDEMPOTENCY_KEY_IN_USE";
+    /// The thing was changed since you read it
+    /// The header If-Match names an older revision. Read the thing again, decide again.
+    FailedPrecondition = PRECONDITION_FAILED, "FAILED_PRECONDITION";
+    /// The body is too large
+    /// The body is larger than the server takes here.
+    PayloadTooLarge = PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE";
+    /// The body is of another type than taken here
+    /// The header Content-Type (or Content-Encoding) names something this operation does not read.
+    UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE";
+    /// The request makes sense but cannot be done
+    /// The request is of the right form, but what it says cannot be; the errors say where.
+    Unprocessable = UNPROCESSABLE_ENTITY, "UNPROCESSABLE";
+    /// Something is listed twice
+    /// An item of a list stands there before already; the errors say which.
+    Duplicate = UNPROCESSABLE_ENTITY, "DUPLICATE";
+    /// The Idempotency-Key was used for another request
+    /// A key belongs to one request for 24 hours. Take a new key for a new request.
+    IdempotencyKeyReused = UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED";
+    /// The header If-Match is needed
+    /// A change must name the revision it was decided on: send the ETag of your last read as If-Match.
+    PreconditionRequired = PRECONDITION_REQUIRED, "PRECONDITION_REQUIRED";
+    /// Too many requests
+    /// Wait as long as the header Retry-After says.
+    TooManyRequests = TOO_MANY_REQUESTS, "TOO_MANY_REQUESTS";
+    /// The server failed
+    /// The fault is ours, and its cause is in our log. Name the correlator when you ask about it.
+    Internal = INTERNAL_SERVER_ERROR, "INTERNAL";
+    /// The server cannot do this right now
+    /// Try again a little later; the header Retry-After says when.
+    Unavailable = SERVICE_UNAVAILABLE, "UNAVAILABLE";
+}
+
+/// After how many seconds a caller may come back when something is unavailable.
+const RETRY_AFTER_SECONDS: u64 = 2;
+
+impl Code {
+    /// The code of that name, if it is in the table.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.as_str() == name)
+    }
+
+    /// The last segment of its type: `invalid-argument`.
+    #[must_use]
+    pub fn slug(self) -> String {
+        self.as_str().to_ascii_lowercase().replace('_', "-")
+    }
+
+    /// The code a status stands for, where nothing more exact is known.
+    #[must_use]
+    pub fn of_status(status: StatusCode) -> Self {
+        let listed = Self::ALL.iter().copied().find(|code| code.status() == status);
+        listed.unwrap_or(if status.is_client_error() { Self::InvalidArgument } else { Self::Internal })
+    }
+}
+
+/// One place of the request that is wrong.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// Where in the body, as a JSON pointer (RFC 6901).
+    #[schema(max_length = 1024, examples("/target/deviceIds/3"))]
+    pub pointer: String,
+    /// What is wrong there.
+    #[schema(max_length = 1024, examples("is listed twice"))]
+    pub detail: String,
+}
+
+/// Problem details (RFC 9457) with a stable code, as the body says them.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody {
+    /// Names the kind of problem; explains it when opened.
+    #[serde(rename = "type")]
+    #[schema(format = "uri", max_length = 256, examples("https://dm.example.com/problems/invalid-argument"))]
+    kind: String,
+    /// The kind of problem in words, always the same for one type.
+    #[schema(max_length = 128, examples("The request cannot be understood"))]
+    title: &'static str,
+    /// The status of the answer.
+    #[schema(minimum = 400, maximum = 599, examples(400))]
+    status: u16,
+    /// This occurrence in words; not to be parsed.
+    #[schema(max_length = 1024, examples("unknown field `colour`"))]
+    detail: String,
+    /// The address the request went to.
+    #[schema(max_length = 2048, examples("/v1/jobs"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<String>,
+    /// The stable code for programs.
+    #[schema(max_length = 96, pattern = "^[A-Z][A-Z0-9]*(_[A-Z0-9]+)*$", examples("INVALID_ARGUMENT"))]
+    code: &'static str,
+    /// The correlator of the request, as in the header `x-correlator`.
+    #[schema(max_length = 256, examples("b4333c46-49c0-4f62-80d7-f0ef930f1c46"))]
+    correlator: String,
+    /// Where in the request the faults are; empty when no place can be named.
+    #[schema(max_items = 100)]
+    errors: Vec<FieldError>,
+}
+
+/// A failure on its way to the caller.
+#[derive(Debug)]
+pub struct Problem {
+    code: Code,
+    detail: String,
+    errors: Vec<FieldError>,
+    headers: HeaderMap,
+    cause: Option<Cause>,
+}
+
+impl Problem {
+    /// A problem of that code; `detail` is shown to the caller.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), errors: Vec::new(), headers: HeaderMap::new(), cause: None }
+    }
+
+    /// A request that is not of its form.
+    pub fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(Code::InvalidArgument, detail)
+    }
+
+    /// Something that is not there, or not for this caller.
+    pub fn not_found(what: &'static str) -> Self {
+        Error::NotFound { what }.into()
+    }
+
+    /// The same problem with one more place named.
+    #[must_use]
+    pub fn at(mut self, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        self.errors.push(FieldError { pointer: pointer.into(), detail: detail.into() });
+        self
+    }
+
+    /// The same problem with a header of its own.
+    #[must_use]
+    pub fn with_header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+
+    /// The same problem, told when to come back.
+    #[must_use]
+    pub fn retry_after(self, seconds: u64) -> Self {
+        self.with_header(header::RETRY_AFTER, seconds.into())
+    }
+
+    /// Its code.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The places it names.
+    #[must_use]
+    pub fn errors(&self) -> &[FieldError] {
+        &self.errors
+    }
+
+    /// What failed, for the log.
+    #[must_use]
+    pub const fn cause(&self) -> Option<&Cause> {
+        self.cause.as_ref()
+    }
+
+    /// The answer. `conditional` says that the request carried If-Match: then a lost race is a failed precondition.
+    #[must_use]
+    pub fn response(&self, base: &PublicUrl, instance: &str, correlator: &Correlator, conditional: bool) -> HttpResponse {
+        let code = if conditional && self.code == Code::Aborted { Code::FailedPrecondition } else { self.code };
+        let body = ProblemBody {
+            kind: base.join(&format!("/problems/{}", code.slug())),
+            title: code.title(),
+            status: code.status().as_u16(),
+            detail: self.detail.clone(),
+            instance: (!instance.is_empty()).then(|| instance.to_owned()),
+            code: code.as_str(),
+            correlator: correlator.as_str().to_owned(),
+            errors: self.errors.clone(),
+        };
+        let mut response = HttpResponse::build(code.status()).json(body);
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        for (name, value) in &self.headers {
+            response.headers_mut().append(name.clone(), value.clone());
+        }
+        response
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.as_str(), self.detail)
+    }
+}
+
+impl std::error::Error for Problem {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.cause {
+            Some(cause) => Some(cause.as_ref()),
+            None => None,
+        }
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.code.status()
+    }
+
+    /// Bare: the gate, which every answer passes, puts the body in, as it knows the correlator.
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::new(self.code.status())
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let detail = error.to_string();
+        match error {
+            Error::Conflict { code, .. } => Self::new(Code::named(code).unwrap_or(Code::IncompatibleState), detail),
+            Error::Exists { .. } => Self::new(Code::AlreadyExists, detail),
+            Error::Forbidden(_) => Self::new(Code::PermissionDenied, detail),
+            Error::Internal(cause) => Self { cause: Some(cause), ..Self::new(Code::Internal, "The server failed.") },
+            Error::Invalid { pointer, code, detail } => {
+                let code = Code::named(code).unwrap_or(Code::InvalidArgument);
+                let problem = Self::new(code, detail.clone());
+                if pointer.is_empty() { problem } else { problem.at(pointer, detail) }
+            }
+            Error::NotFound { .. } => Self::new(Code::NotFound, detail),
+            Error::Stale { .. } => Self::new(Code::Aborted, detail),
+            Error::Unavailable(cause) => {
+                Self { cause: Some(cause), ..Self::new(Code::Unavailable, detail) }.retry_after(RETRY_AFTER_SECONDS)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_code_is_unique_an_error_and_explained() {
+        let names: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(names.len(), Code::ALL.len());
+        for code in Code::ALL {
+            assert!(code.status().is_client_error() || code.status().is_server_error(), "{code:?}");
+            assert!(!code.title().ends_with('.') && code.explanation().ends_with('.'), "{code:?}");
+            assert_eq!(Code::named(code.as_str()), Some(*code));
+            assert!(code.as_str().bytes().all(|b| b.is_ascii_uppercase() || b == b'_'), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn a_fault_of_ours_never_shows_its_cause() {
+        let problem = Problem::from(Error::internal("the password is swordfish"));
+        assert!(!format!("{problem}").contains("swordfish"));
+        assert_eq!(problem.code(), Code::Internal);
+        assert!(problem.cause().is_some());
+    }
+
+    #[test]
+    fn a_lost_race_is_a_failed_precondition_only_when_one_was_named() {
+        let base = PublicUrl::parse("https://dm.example.com").unwrap();
+        let correlator = Correlator::parse("c").unwrap();
+        let problem = Problem::from(Error::Stale { what: "device" });
+        assert_eq!(problem.response(&base, "", &correlator, true).status(), StatusCode::PRECONDITION_FAILED);
+        assert_eq!(problem.response(&base, "", &correlator, false).status(), StatusCode::CONFLICT);
+    }
+}

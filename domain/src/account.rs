@@ -1,0 +1,225 @@
+//! The account by which a device and this server know each other.
+use std::fmt;
+
+use dmwsi_objects::dmacc::AuthType;
+use serde::{Deserialize, Deserializer, de};
+use utoipa::ToSchema;
+
+/// The longest server id, in bytes.
+pub const MAX_SERVER_ID: usize = 64;
+
+/// The longest name in credentials, in bytes.
+pub const MAX_NAME: usize = 255;
+
+/// The longest secret, in bytes.
+pub const MAX_SECRET: usize = 255;
+
+/// An account as it is given: with its secrets in the clear, on their way to being sealed.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Account {
+    /// What the device calls this server (DMAcc `ServerID`): 1 to 64 bytes.
+    #[serde(deserialize_with = "server_id")]
+    #[schema(min_length = 1, max_length = 64, example = "dm.example.com")]
+    pub server_id: String,
+    /// How the device proves who it is.
+    pub client: Credentials,
+    /// How this server proves who it is, where the device wants that.
+    #[serde(default)]
+    pub server: Option<Credentials>,
+}
+
+/// How one side proves who it is.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({"auth": "DIGEST", "name": "device-1", "secret": "correct horse"}))]
+pub struct Credentials {
+    /// `BASIC` or `DIGEST`. `HMAC` is not taken yet.
+    #[serde(deserialize_with = "auth_type")]
+    #[schema(value_type = String, pattern = "^(BASIC|DIGEST)$", max_length = 6)]
+    pub auth: AuthType,
+    /// The user name: 1 to 255 bytes.
+    #[serde(deserialize_with = "name")]
+    #[schema(min_length = 1, max_length = 255)]
+    pub name: String,
+    /// The password: 1 to 255 bytes. It is stored sealed and never shown.
+    #[schema(value_type = String, min_length = 1, max_length = 255, write_only)]
+    pub secret: Secret,
+}
+
+/// A password in the clear. It has no text: neither `Debug` nor a serialiser shows it.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Reads one: 1 to 255 bytes without control characters.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = (1..=MAX_SECRET).contains(&text.len()) && !text.chars().any(char::is_control);
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// The bytes to be sealed.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // What serde says of a value of another type quotes it, and this one must not be quoted.
+        let text = String::deserialize(deserializer).ok();
+        let secret = text.as_deref().and_then(Self::parse);
+        secret.ok_or_else(|| de::Error::custom("a secret is text of 1 to 255 bytes without control characters"))
+    }
+}
+
+/// A password as it is stored: only who holds the sealing key can read it.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Sealed(pub Vec<u8>);
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealed(…)")
+    }
+}
+
+/// An account as it is stored.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SealedAccount {
+    /// What the device calls this server.
+    pub server_id: String,
+    /// How the device proves who it is.
+    pub client: SealedCredentials,
+    /// How this server proves who it is, where the device wants that.
+    pub server: Option<SealedCredentials>,
+}
+
+/// Credentials as they are stored.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SealedCredentials {
+    /// How.
+    pub auth: AuthType,
+    /// The user name.
+    pub name: String,
+    /// The password.
+    pub secret: Sealed,
+}
+
+/// Which of the two secrets of an account is meant: each is sealed for its own place.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Side {
+    /// The device.
+    Client,
+    /// This server.
+    Server,
+}
+
+impl Account {
+    /// The account with what `seal` makes of its secrets.
+    pub fn seal<E>(self, mut seal: impl FnMut(Side, &Secret) -> Result<Sealed, E>) -> Result<SealedAccount, E> {
+        let client = self.client.seal(|secret| seal(Side::Client, secret))?;
+        let server = self.server.map(|server| server.seal(|secret| seal(Side::Server, secret))).transpose()?;
+        Ok(SealedAccount { server_id: self.server_id, client, server })
+    }
+}
+
+impl Credentials {
+    /// The credentials with what `seal` makes of the secret.
+    pub fn seal<E>(self, seal: impl FnOnce(&Secret) -> Result<Sealed, E>) -> Result<SealedCredentials, E> {
+        Ok(SealedCredentials { auth: self.auth, name: self.name, secret: seal(&self.secret)? })
+    }
+}
+
+/// The name of a way to authenticate on the wire and in the row.
+#[must_use]
+pub const fn auth_name(auth: AuthType) -> &'static str {
+    match auth {
+        AuthType::Basic => "BASIC",
+        AuthType::Digest => "DIGEST",
+        AuthType::Hmac => "HMAC",
+    }
+}
+
+/// The way to authenticate of that name.
+#[must_use]
+pub fn auth_named(name: &str) -> Option<AuthType> {
+    [AuthType::Basic, AuthType::Digest, AuthType::Hmac].into_iter().find(|auth| auth_name(*auth) == name)
+}
+
+/// Reads a way to authenticate that this server can do.
+pub(crate) fn auth_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AuthType, D::Error> {
+    match AuthType::deserialize(deserializer)? {
+        AuthType::Hmac => Err(de::Error::custom("HMAC is not supported yet; use BASIC or DIGEST")),
+        auth => Ok(auth),
+    }
+}
+
+/// Reads the name this server has on the device.
+pub(crate) fn server_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    bounded(text, MAX_SERVER_ID).ok_or_else(|| de::Error::custom("a server id has 1 to 64 bytes and no control characters"))
+}
+
+/// Reads a user name.
+pub(crate) fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    bounded(text, MAX_NAME).ok_or_else(|| de::Error::custom("a user name has 1 to 255 bytes and no control characters"))
+}
+
+fn bounded(text: String, most: usize) -> Option<String> {
+    ((1..=most).contains(&text.len()) && !text.chars().any(char::is_control)).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WRITTEN: &str = r#"{"serverId":"dm","client":{"auth":"DIGEST","name":"n","secret":"swordfish"}}"#;
+
+    #[test]
+    fn no_text_of_an_account_shows_a_secret() {
+        let account: Account = serde_json::from_str(WRITTEN).unwrap();
+        assert!(!format!("{account:?}").contains("swordfish"));
+        let sealed = account.seal(|_, secret| Ok::<_, ()>(Sealed(secret.as_bytes().to_vec()))).unwrap();
+        assert!(!format!("{sealed:?}").contains("115"), "the bytes are not shown either");
+        assert_eq!(sealed.client.secret.0, b"swordfish");
+        for wrong in ["13579", "[13579]", r#"{"13579":1}"#, "\"13579\\u0000\""] {
+            let text = WRITTEN.replace("\"swordfish\"", wrong);
+            let error = serde_json::from_str::<Account>(&text).unwrap_err().to_string();
+            assert!(!error.contains("13579"), "{error}");
+        }
+    }
+
+    #[test]
+    fn hmac_is_refused_with_the_reason() {
+        let error = serde_json::from_str::<Account>(&WRITTEN.replace("DIGEST", "HMAC")).unwrap_err().to_string();
+        assert!(error.contains("HMAC is not supported yet"), "{error}");
+        assert!(serde_json::from_str::<Account>(&WRITTEN.replace("\"n\"", "\"\"")).is_err());
+        assert!(serde_json::from_str::<Account>(&WRITTEN.replace("\"dm\"", "\"a\\tb\"")).is_err());
+    }
+
+    #[test]
+    fn each_side_has_a_place_of_its_own() {
+        let written = WRITTEN.replace("}}", r#"},"server":{"auth":"BASIC","name":"s","secret":"x"}}"#);
+        let mut sides = Vec::new();
+        let account: Account = serde_json::from_str(&written).unwrap();
+        let sealed = account
+            .seal(|side, _| {
+                sides.push(side);
+                Ok::<_, ()>(Sealed(vec![]))
+            })
+            .unwrap();
+        assert_eq!((sides, sealed.server.unwrap().auth), (vec![Side::Client, Side::Server], AuthType::Basic));
+        for auth in [AuthType::Basic, AuthType::Digest, AuthType::Hmac] {
+            assert_eq!(auth_named(auth_name(auth)), Some(auth));
+        }
+    }
+}

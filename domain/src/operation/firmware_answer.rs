@@ -1,0 +1,47 @@
+//! What a device's answers say of its firmware.
+use dmwsi_objects::fumo::State;
+use dmwsi_objects::{Answer, Command, StatusCode};
+
+use super::{End, Next, Outcome, Step};
+use crate::evidence::Fact;
+
+/// The version that a Get brought.
+pub(super) fn version_in(answer: &Answer) -> Option<String> {
+    let value = answer.value().filter(|_| answer.succeeded())?;
+    Some(value.data.trim().to_owned())
+}
+
+/// The state that a Get brought; none for a number that is no state.
+pub(super) fn state_in(answer: &Answer) -> Option<State> {
+    State::from_number(answer.value()?.data.trim().parse().ok()?)
+}
+
+/// What the answers prove.
+pub(super) fn evidence(answers: &[Answer]) -> Vec<Fact> {
+    let fact = |answer: &Answer| match (&answer.command, answer.value()) {
+        (Command::Get { target }, Some(value)) if answer.succeeded() => {
+            Fact::Read { node: target.to_string(), value: value.data.clone() }
+        }
+        _ => Fact::answer(answer),
+    };
+    answers.iter().map(fact).collect()
+}
+
+/// No State node was found at any of the places that were asked for.
+pub(super) fn not_found(answers: &[Answer]) -> Step {
+    match answers.iter().find(|answer| answer.status == Some(StatusCode::PERMISSION_DENIED)) {
+        Some(answer) => refused(answer),
+        None => Step::failed("FIRMWARE_OBJECT_NOT_FOUND", "the device shows no firmware object".to_owned()),
+    }
+}
+
+/// A command without which it does not go on was refused.
+pub(super) fn refused(answer: &Answer) -> Step {
+    let status = answer.status.unwrap_or_default();
+    if matches!(status, StatusCode::NOT_MODIFIED | StatusCode::CANCELLED) {
+        return Step::done(End::Declined, "USER_CANCELLED", "the user declined".to_owned());
+    }
+    let detail = format!("the device answered {} to {} {}", status.0, answer.command.name(), answer.command.target());
+    let code = if status == StatusCode::PERMISSION_DENIED { "PERMISSION_DENIED" } else { "COMMAND_REFUSED" };
+    Step { next: Next::Done(Outcome { end: End::Failed, code: code.to_owned(), detail: Some(detail) }), ..Step::default() }
+}

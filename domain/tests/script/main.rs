@@ -1,0 +1,6 @@
+//! Executions driven step by step by a device that is played here: no wire, no clock, no rows.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a broken script must stop the test")]
+mod device;
+mod execution;
+mod firmware_update;
+mod nodes;

@@ -1,0 +1,37 @@
+//! What a session acts upon.
+use dmwsi_objects::{Command, Reading, StatusCode};
+
+/// A device's nodes, as a session needs them. A copy is taken before an `Atomic` and put back when a member of it fails.
+pub trait Nodes: Clone {
+    /// The leaves of DevInfo, for package 1.
+    fn device(&self) -> Vec<Reading>;
+
+    /// Carries out a command of the server with this identifier.
+    fn execute(&mut self, command: &Command, server: &str) -> Outcome;
+}
+
+/// What became of a command.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Outcome {
+    /// The status to answer.
+    pub status: StatusCode,
+    /// What a Get brought.
+    pub reading: Option<Reading>,
+}
+
+impl Outcome {
+    /// Done, with nothing to show.
+    pub const OK: Self = Self { status: StatusCode::OK, reading: None };
+
+    /// Done, with something to show.
+    #[must_use]
+    pub const fn read(reading: Reading) -> Self {
+        Self { status: StatusCode::OK, reading: Some(reading) }
+    }
+}
+
+impl From<StatusCode> for Outcome {
+    fn from(status: StatusCode) -> Self {
+        Self { status, reading: None }
+    }
+}

@@ -1,0 +1,205 @@
+//! Both sides of this crate against each other, in memory.
+use dmwsi_objects::dmacc::AuthType;
+use dmwsi_objects::{AlertType, Answer, Command, GenericAlert, Mark, StatusCode, Value};
+
+use super::{account, tree, uri};
+use crate::device::{End, Ending, Initiator, Opening, Session, Tree, Turn};
+use crate::encoding::Encoding;
+use crate::message::Element;
+use crate::server;
+
+const LIMITS: server::Limits =
+    server::Limits { max_message: 16_000, max_object: 100_000, max_commands: 20, max_tries: 3, max_next_messages: 64 };
+
+/// How a session is set up.
+struct Setting {
+    auth: AuthType,
+    server_auth: Option<AuthType>,
+    encoding: Encoding,
+    /// The nonces that the server holds at first: for the device's next digest, and for its own.
+    nonces: (Option<Vec<u8>>, Vec<u8>),
+    /// What each side takes.
+    max_message: u32,
+    alerts: Vec<GenericAlert>,
+    /// What the server believes the device's secret to be.
+    client_secret: &'static str,
+    /// What the server believes its own secret to be.
+    server_secret: &'static str,
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        Self {
+            auth: AuthType::Digest,
+            server_auth: Some(AuthType::Digest),
+            encoding: Encoding::Xml,
+            nonces: (Some(Vec::new()), Vec::new()),
+            max_message: 16_000,
+            alerts: Vec::new(),
+            client_secret: "cs",
+            server_secret: "ss",
+        }
+    }
+}
+
+/// What both sides know at the end.
+struct Outcome {
+    answers: Vec<Answer>,
+    alerts: Vec<GenericAlert>,
+    ending: Ending,
+    messages: usize,
+    tree: Tree,
+}
+
+/// Holds one session in which the server asks these batches one after the other.
+fn hold(setting: Setting, batches: Vec<Vec<Command>>) -> Outcome {
+    let Setting {
+        auth,
+        server_auth,
+        encoding,
+        nonces: (mut expected, mut own),
+        max_message,
+        alerts,
+        client_secret,
+        server_secret,
+    } = setting;
+    let limits = server::Limits { max_message, ..LIMITS };
+    let (mut device_account, mut tree) = (account(server_auth), tree());
+    device_account.client_auth = auth;
+    let opening = Opening { session: "7".to_owned(), initiator: Initiator::Client, alerts, encoding, max_message };
+    let (mut device, mut message) = Session::begin(opening, &device_account, &tree);
+    let server_account = server::Account {
+        server_id: "srv",
+        client_auth: auth,
+        client_name: "c",
+        client_secret,
+        server_auth,
+        server_name: "srv",
+        server_secret,
+    };
+    let mut session = server::Session::open(&message, "http://s/dm");
+    let (mut batches, mut answers, mut told) = (batches.into_iter(), Vec::new(), Vec::new());
+    for turn in 1..200 {
+        let heard = encoding.decode(&encoding.encode(&message)).unwrap();
+        let next = format!("nonce {turn:010}").into_bytes();
+        let nonces = server::Nonces { expected: expected.as_deref(), next: &next, server: &own };
+        let (received_session, received) = session.receive(&heard, &server_account, &nonces, &limits).unwrap();
+        let fresh = received.server_nonce.clone();
+        let offer = if received.turn == server::Turn::Offer { batches.next().unwrap_or_default() } else { Vec::new() };
+        answers.extend(received.answers);
+        told.extend(received.alerts);
+        let given = fresh.clone().unwrap_or_else(|| own.clone());
+        let nonces = server::Nonces { expected: expected.as_deref(), next: &next, server: &given };
+        let (replying_session, reply) = received_session.reply(offer, &server_account, &nonces, encoding, &limits);
+        session = replying_session;
+        assert!(reply.bytes.len() <= usize::try_from(max_message).unwrap());
+        if received.accepted_with == Some(AuthType::Digest) || matches!(received.turn, server::Turn::Refused { .. }) {
+            expected = Some(next.clone());
+        }
+        own = given;
+        let heard = encoding.decode(&reply.bytes).unwrap();
+        let device_nonce = format!("device nonce {turn:011}");
+        let (listening, turn_of_device) =
+            device.receive(&heard, &mut device_account, &mut tree, device_nonce.as_bytes()).unwrap();
+        device = listening;
+        match turn_of_device {
+            Turn::Send(sent) => {
+                let asks_for_proof = matches!(&sent.body[..], [Element::Status(status)] if status.code.is_challenge());
+                assert!(!reply.ended || asks_for_proof, "the device has more to say: {:?}", sent.body);
+                message = *sent;
+            }
+            Turn::Over(ending) => {
+                assert!(reply.ended || ending.end != End::Complete, "the server waits for more");
+                return Outcome { answers, alerts: told, ending, messages: turn, tree };
+            }
+        }
+    }
+    panic!("no end");
+}
+
+fn get(target: &str) -> Command {
+    Command::Get { target: uri(target) }
+}
+
+fn replace(number: i32) -> Command {
+    Command::Replace { target: uri("./Vendor/Count"), value: Value::int(number) }
+}
+
+fn codes(answers: &[Answer]) -> Vec<u16> {
+    answers.iter().map(|answer| answer.status.map_or(0, |status| status.0)).collect()
+}
+
+#[test]
+fn every_pairing_of_credentials_and_encodings_comes_to_an_understanding() {
+    for auth in [AuthType::Basic, AuthType::Digest] {
+        for server_auth in [None, Some(AuthType::Basic), Some(AuthType::Digest)] {
+            for encoding in [Encoding::Xml, Encoding::Wbxml] {
+                // What the sides think of each other's nonces at first need not be right.
+                for nonces in [(Some(Vec::new()), Vec::new()), (None, b"an old nonce of mine".to_vec())] {
+                    let setting = Setting { auth, server_auth, encoding, nonces, ..Setting::default() };
+                    let batches = vec![vec![get("./DevDetail/FwV"), replace(5)], vec![get("./Vendor/Count"), get("./None")]];
+                    let Outcome { answers, ending, tree, .. } = hold(setting, batches);
+                    assert_eq!(codes(&answers), [200, 200, 200, 404], "{auth:?} {server_auth:?} {encoding:?}");
+                    assert_eq!(answers[2].value().map(|value| value.data.as_str()), Some("5"));
+                    assert_eq!(ending.end, End::Complete);
+                    assert!(ending.authenticated && ending.server_authenticated == server_auth.is_some());
+                    assert_eq!(tree.text("./Vendor/Count"), Some("5"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_alert_is_told_once_through_every_challenge() {
+    let alert = GenericAlert {
+        alert_type: AlertType::lenient("org.openmobilealliance.dm.firmwareupdate.update"),
+        correlator: Some("c1".to_owned()),
+        source: Some(uri("./FUMO")),
+        target: None,
+        mark: Mark::Warning,
+        value: Value::int(410),
+    };
+    let old = || b"an old nonce of mine".to_vec();
+    for nonces in [(Some(Vec::new()), Vec::new()), (None, old()), (Some(Vec::new()), old())] {
+        for batches in [vec![vec![get("./DevDetail/FwV")]], Vec::new()] {
+            let setting = Setting { nonces: nonces.clone(), alerts: vec![alert.clone()], ..Setting::default() };
+            let Outcome { alerts, ending, .. } = hold(setting, batches);
+            assert_eq!(alerts, std::slice::from_ref(&alert));
+            assert_eq!(ending.heard, [true]);
+        }
+    }
+}
+
+#[test]
+fn many_commands_and_long_answers_cross_small_messages() {
+    for encoding in [Encoding::Xml, Encoding::Wbxml] {
+        let setting = Setting { encoding, max_message: 2_500, ..Setting::default() };
+        let write = |text: &str| Command::Add { target: uri(&format!("./Vendor/{text}")), value: Value::text(text.repeat(300)) };
+        let first: Vec<Command> = ["a", "b", "c", "d"].into_iter().map(write).collect();
+        let second: Vec<Command> = (0..60).map(|n| get(["./Vendor/a", "./Vendor/b", "./DevInfo/Man"][n % 3])).collect();
+        let Outcome { answers, messages, .. } = hold(setting, vec![first, second]);
+        assert!(answers.iter().all(|answer| answer.status == Some(StatusCode::OK)), "{:?}", codes(&answers));
+        assert_eq!(answers.iter().filter(|answer| !answer.readings.is_empty()).count(), 60);
+        assert!(messages > 5, "{messages}");
+    }
+}
+
+#[test]
+fn an_exec_is_answered_in_its_turn() {
+    let exec = Command::Exec { target: uri("./Go"), correlator: Some("c".to_owned()), value: None };
+    let Outcome { answers, .. } = hold(Setting::default(), vec![vec![replace(2), exec, get("./Vendor/Count")]]);
+    assert_eq!(codes(&answers), [200, 406, 200]);
+}
+
+#[test]
+fn sides_that_do_not_know_each_other_part_without_having_done_anything() {
+    let client = Setting { client_secret: "other", ..Setting::default() };
+    let Outcome { ending, tree, .. } = hold(client, vec![vec![replace(5)]]);
+    assert_eq!(ending.end, End::Refused(StatusCode::INVALID_CREDENTIALS));
+    assert_eq!(tree.text("./Vendor/Count"), Some("1"));
+    let server = Setting { server_secret: "other", ..Setting::default() };
+    let Outcome { ending, tree, .. } = hold(server, vec![vec![replace(5)]]);
+    assert_eq!(ending.end, End::Aborted, "the server gives up first");
+    assert_eq!(tree.text("./Vendor/Count"), Some("1"));
+}

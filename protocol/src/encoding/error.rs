@@ -1,0 +1,86 @@
+//! Why a body is no message, and what a message may cost.
+
+/// The deepest nesting of elements accepted; a message of DM needs 10.
+pub const MAX_DEPTH: usize = 64;
+
+/// The most elements in one message, known or not; an item takes 4 to 10 of them.
+pub const MAX_ELEMENTS: usize = 10_000;
+
+/// The most text in one message, in bytes. It matters in WBXML, where three bytes can name a long text of the string table again and again.
+pub const MAX_TEXT: usize = 8 * 1024 * 1024;
+
+/// Why a body is no message; `at` is the offset in bytes where that was seen (in XML after control characters were removed and
+/// octets that are no UTF-8 replaced).
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum DecodeError {
+    /// It nests deeper than [`MAX_DEPTH`].
+    #[error("elements nest too deeply at byte {at}")]
+    Deep {
+        /// Where.
+        at: usize,
+    },
+    /// It holds more than [`MAX_TEXT`] bytes of text.
+    #[error("too much text at byte {at}")]
+    Long {
+        /// Where.
+        at: usize,
+    },
+    /// It is not well formed, or something else than SyncML.
+    #[error("malformed at byte {at}")]
+    Malformed {
+        /// Where.
+        at: usize,
+    },
+    /// It has more than [`MAX_ELEMENTS`] elements.
+    #[error("too many elements at byte {at}")]
+    Many {
+        /// Where.
+        at: usize,
+    },
+    /// An element without which no answer is possible is missing, empty, or no number where it has to be one.
+    #[error("{what} is missing at byte {at}")]
+    Missing {
+        /// The element.
+        what: &'static str,
+        /// Where it could have been at the latest.
+        at: usize,
+    },
+    /// It ends too early, or something in it claims to be longer than the rest of it.
+    #[error("truncated at byte {at}")]
+    Truncated {
+        /// Where.
+        at: usize,
+    },
+}
+
+/// What a message has used of its limits so far.
+#[derive(Debug, Default)]
+pub(crate) struct Budget {
+    depth: usize,
+    elements: usize,
+    text: usize,
+}
+
+impl Budget {
+    /// Counts an element that begins.
+    pub(crate) fn open(&mut self, at: usize) -> Result<(), DecodeError> {
+        self.depth = self.depth.saturating_add(1);
+        self.elements = self.elements.saturating_add(1);
+        match () {
+            () if self.depth > MAX_DEPTH => Err(DecodeError::Deep { at }),
+            () if self.elements > MAX_ELEMENTS => Err(DecodeError::Many { at }),
+            () => Ok(()),
+        }
+    }
+
+    /// Counts an element that ends.
+    pub(crate) const fn close(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    /// Counts text that was found, before it is copied.
+    pub(crate) fn text(&mut self, length: usize, at: usize) -> Result<(), DecodeError> {
+        self.text = self.text.saturating_add(length);
+        if self.text > MAX_TEXT { Err(DecodeError::Long { at }) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,47 @@
+//! What is lent to a session for one message.
+use dmwsi_objects::dmacc::AuthType;
+
+/// What the server knows of the account that it shares with the device. It can be shown to nobody, so it has no `Debug`.
+#[derive(Clone, Copy)]
+pub struct Account<'a> {
+    /// The server's identifier, as in the device's DMAcc.
+    pub server_id: &'a str,
+    /// How the device must prove who it is. [`AuthType::Hmac`] is refused with [`super::Fault::MacAccount`].
+    pub client_auth: AuthType,
+    /// The device's name.
+    pub client_name: &'a str,
+    /// The device's password.
+    pub client_secret: &'a str,
+    /// How the server proves who it is unless the device asks for another way; none where the device wants no proof.
+    pub server_auth: Option<AuthType>,
+    /// The server's name.
+    pub server_name: &'a str,
+    /// The server's password.
+    pub server_secret: &'a str,
+}
+
+/// The nonces for one message, as octets.
+#[derive(Clone, Copy)]
+pub struct Nonces<'a> {
+    /// The one that the device was last given; none when this process does not hold it, so that no digest is accepted.
+    pub expected: Option<&'a [u8]>,
+    /// The one that goes out if this reply carries a challenge.
+    pub next: &'a [u8],
+    /// The one that the device gave the server before this session.
+    pub server: &'a [u8],
+}
+
+/// What a session may cost.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// The largest message, in bytes, that the server takes, and that it sends whatever the device takes.
+    pub max_message: u32,
+    /// The largest object, in bytes, that the server puts together from pieces.
+    pub max_object: u32,
+    /// How many commands one message may hold.
+    pub max_commands: usize,
+    /// How many times the device may fail to prove who it is. A first message without credentials is no failure.
+    pub max_tries: u32,
+    /// How many times in a row the server asks for the next message of a package.
+    pub max_next_messages: u32,
+}

@@ -1,0 +1,169 @@
+//! The commands that are outstanding.
+use dmwsi_objects::{Answer, Command, Reading, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use super::item;
+use crate::message::{Item, Meta, NodeCommand, Results, Status, Verb};
+
+/// The commands of one offer, sent over as many messages as they need, with what has been heard of them.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(super) struct Batch(Vec<Outstanding>);
+
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+struct Outstanding {
+    answer: Answer,
+    /// `MsgID` and `CmdID` under which it was sent.
+    sent: Option<(u32, u32)>,
+}
+
+/// What became of the attempt to put a command into a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Fit {
+    /// It is in.
+    In,
+    /// It must wait for the next message.
+    Later,
+    /// It fits into no message.
+    Never,
+}
+
+impl Batch {
+    pub(super) fn new(commands: Vec<Command>) -> Self {
+        let fresh = |command| Outstanding { answer: Answer { command, status: None, readings: Vec::new() }, sent: None };
+        Self(commands.into_iter().map(fresh).collect())
+    }
+
+    /// Offers what is unsent to `put`, in order and as message number `message`, until one must wait.
+    pub(super) fn send(&mut self, message: u32, mut put: impl FnMut(&Command) -> (Fit, u32)) {
+        for one in self.0.iter_mut().filter(|one| one.is_unsent()) {
+            match put(&one.answer.command) {
+                (Fit::In, id) => one.sent = Some((message, id)),
+                (Fit::Later, _) => return,
+                (Fit::Never, _) => one.answer.status = Some(StatusCode::TOO_LARGE),
+            }
+        }
+    }
+
+    /// Whether some of it has not been sent.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.0.iter().any(Outstanding::is_unsent)
+    }
+
+    /// Whether a command sent last has no Status.
+    pub(super) fn awaits(&self) -> bool {
+        let last = self.last();
+        self.0.iter().any(|one| one.was_in(last) && one.answer.status.is_none())
+    }
+
+    /// Whether the device wants credentials before it carries out a command sent last.
+    pub(super) fn is_refused(&self) -> bool {
+        let last = self.last();
+        self.0.iter().any(|one| one.was_in(last) && one.answer.status.is_some_and(StatusCode::is_challenge))
+    }
+
+    /// Takes a Status. One for a command that was never sent is nobody's; 101 (in progress) is none yet.
+    pub(super) fn hear(&mut self, status: &Status) {
+        if status.code != StatusCode(101) {
+            self.settle(status.message, &status.command, status.code);
+        }
+    }
+
+    /// Notes a code for one command; of several the worst counts.
+    pub(super) fn settle(&mut self, message: u32, command: &str, code: StatusCode) {
+        if let Some(one) = self.find(message, command) {
+            one.answer.status = Some(one.answer.status.map_or(code, |before| worse(before, code)));
+        }
+    }
+
+    /// Takes the items of a Results. Where its references lead nowhere, the node itself tells which Get is answered.
+    pub(super) fn read(&mut self, results: &Results, items: &[Item]) {
+        let last = self.last();
+        for said in items {
+            let named = item::node(item::subject(said).or(results.target.as_deref()));
+            let at = self.0.iter().position(|one| one.is(results.message, &results.command) && one.is_get()).or_else(|| {
+                self.0.iter().position(|one| {
+                    let is_open = one.was_in(last) && one.is_get() && one.answer.readings.is_empty();
+                    is_open && named.as_ref() == Some(one.answer.command.target())
+                })
+            });
+            if let Some(one) = at.and_then(|at| self.0.get_mut(at)) {
+                let node = named.unwrap_or_else(|| one.answer.command.target().clone());
+                one.answer.readings.push(Reading { node, value: item::value(said, &results.meta) });
+            }
+        }
+    }
+
+    /// Takes back what was sent last, to a device that refused the server. An Exec stays unless the device itself says that it did not
+    /// start it: it must not run twice.
+    pub(super) fn requeue(&mut self) {
+        let last = self.last();
+        for one in self.0.iter_mut().filter(|one| one.was_in(last)) {
+            let untouched = match one.answer.status {
+                Some(code) => code.is_challenge(),
+                None => !matches!(one.answer.command, Command::Exec { .. }),
+            };
+            if untouched {
+                one.sent = None;
+                one.answer.status = None;
+                one.answer.readings.clear();
+            }
+        }
+    }
+
+    /// The answers in the order of the commands. What was never sent was not executed (215).
+    pub(super) fn into_answers(self) -> Vec<Answer> {
+        let close = |one: Outstanding| {
+            let status = if one.is_unsent() { Some(StatusCode::NOT_EXECUTED) } else { one.answer.status };
+            Answer { status, ..one.answer }
+        };
+        self.0.into_iter().map(close).collect()
+    }
+
+    /// The number of the message that carried commands last; 0 when there was none.
+    fn last(&self) -> u32 {
+        self.0.iter().filter_map(|one| one.sent).map(|(message, _)| message).max().unwrap_or_default()
+    }
+
+    fn find(&mut self, message: u32, command: &str) -> Option<&mut Outstanding> {
+        self.0.iter_mut().find(|one| one.is(message, command))
+    }
+}
+
+impl Outstanding {
+    const fn is_unsent(&self) -> bool {
+        self.sent.is_none() && self.answer.status.is_none()
+    }
+
+    fn was_in(&self, message: u32) -> bool {
+        self.sent.is_some_and(|(sent, _)| sent == message)
+    }
+
+    fn is(&self, message: u32, command: &str) -> bool {
+        self.sent.is_some() && self.sent == command.trim().parse().ok().map(|command| (message, command))
+    }
+
+    const fn is_get(&self) -> bool {
+        matches!(self.answer.command, Command::Get { .. })
+    }
+}
+
+/// The worse of two codes: a failure outdoes a success, a later class (4xx, 5xx) an earlier one, and the first of equals stays.
+fn worse(before: StatusCode, now: StatusCode) -> StatusCode {
+    let badness = |code: StatusCode| if code.is_success() { 0 } else { code.0 / 100 + 1 };
+    if badness(now) > badness(before) { now } else { before }
+}
+
+/// A command as it stands in a message.
+pub(super) fn on_wire(command: &Command, id: String) -> NodeCommand {
+    let (verb, correlator, item) = match command {
+        Command::Add { target, value } => (Verb::Add, None, item::carry(target, value)),
+        Command::Delete { target } => (Verb::Delete, None, Item::target(target)),
+        Command::Exec { target, correlator, value } => {
+            let item = value.as_ref().map_or_else(|| Item::target(target), |value| item::carry(target, value));
+            (Verb::Exec, correlator.clone(), item)
+        }
+        Command::Get { target } => (Verb::Get, None, Item::target(target)),
+        Command::Replace { target, value } => (Verb::Replace, None, item::carry(target, value)),
+    };
+    NodeCommand { id, verb, correlator, meta: Meta::default(), items: vec![item] }
+}

@@ -1,0 +1,98 @@
+//! How the server proves who it is to the device (OMA DM Security 1.2, 5.3).
+use dmwsi_objects::StatusCode;
+use dmwsi_objects::dmacc::AuthType;
+use serde::{Deserialize, Serialize};
+
+use super::account::{Account, Nonces};
+use super::octets::Octets;
+use crate::credentials;
+use crate::message::{Challenge, Credentials, Status};
+
+/// How far the server's proof has come.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(super) struct Proof {
+    /// The device accepts the server for the whole session (212).
+    accepted: bool,
+    /// The device asked for this way, in place of the account's.
+    asked_for: Option<AuthType>,
+    /// The device asked for a way that this server does not know.
+    impossible: bool,
+    /// The latest nonce of the device in this session.
+    nonce: Option<Octets>,
+    /// The nonce has not been told to the caller.
+    untold: bool,
+    /// The device has answered the header of a message, in the package that it is sending.
+    answered: bool,
+    /// It refused the server in that package.
+    refused: bool,
+    /// How many packages refused the server.
+    refusals: u32,
+}
+
+impl Proof {
+    /// Hears the device's Status for the header of the last message.
+    pub(super) fn hear(&mut self, status: &Status) {
+        self.answered = true;
+        if status.code == StatusCode::AUTHENTICATED {
+            self.accepted = true;
+        } else if status.code.is_challenge() {
+            self.accepted = false;
+            self.refused = true;
+        }
+        if let Some(challenge) = &status.challenge {
+            self.take(challenge, status.code.is_challenge());
+        }
+    }
+
+    fn take(&mut self, challenge: &Challenge, is_demand: bool) {
+        if is_demand && !challenge.kind.trim().is_empty() {
+            self.asked_for = AuthType::from_syncml(&challenge.kind).filter(|kind| *kind != AuthType::Hmac);
+            self.impossible = self.asked_for.is_none();
+        }
+        if let Some(nonce) = &challenge.next_nonce {
+            self.nonce = Some(Octets(credentials::decode_nonce(nonce)));
+            self.untold = true;
+        }
+    }
+
+    /// The nonce for the server's next credentials, once.
+    pub(super) fn news(&mut self) -> Option<Vec<u8>> {
+        let nonce = self.nonce.as_ref().filter(|_nonce| self.untold).map(|nonce| nonce.0.clone());
+        self.untold = false;
+        nonce
+    }
+
+    /// Forgets what the device said in the package that it is sending, since it has not proven who it is. Nonce and acceptance stay: they can only fail.
+    pub(super) const fn forget_package(&mut self) {
+        self.answered = false;
+        self.refused = false;
+    }
+
+    /// Whether the package that has just ended refused the server: by the Status of the header or, where that is missing, by one of a command.
+    pub(super) fn is_refused(&mut self, a_command_was: bool) -> bool {
+        let refused = self.refused || a_command_was && !self.answered && !self.accepted;
+        self.refusals = self.refusals.saturating_add(u32::from(refused));
+        self.forget_package();
+        refused
+    }
+
+    /// Whether another try makes sense: it was refused once only, and the server can do what the device wants.
+    pub(super) fn can_retry(&self, account: &Account<'_>) -> bool {
+        self.refusals <= 1 && !self.impossible && account.server_auth.is_some()
+    }
+
+    /// The credentials for the next message. A password goes in the clear only to a device that has proven who it is.
+    pub(super) fn credentials(&self, account: &Account<'_>, nonces: &Nonces<'_>, trusted: bool) -> Option<Credentials> {
+        let agreed = account.server_auth.filter(|_agreed| !self.accepted)?;
+        let kind = self.asked_for.unwrap_or(agreed);
+        let data = match kind {
+            AuthType::Basic if trusted => credentials::basic(account.server_name, account.server_secret),
+            AuthType::Digest => {
+                let hash = credentials::account_hash(account.server_name, account.server_secret);
+                credentials::digest(&hash, self.nonce.as_ref().map_or(nonces.server, |nonce| nonce.0.as_slice()))
+            }
+            AuthType::Basic | AuthType::Hmac => return None,
+        };
+        Some(Credentials { kind: kind.syncml().to_owned(), format: Some("b64".to_owned()), data })
+    }
+}

@@ -1,0 +1,161 @@
+//! The answer to a message.
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use dmwsi_objects::{Command, NodeUri, StatusCode, devinfo};
+
+use super::account::{Account, Limits, Nonces};
+use super::batch::{Batch, Fit, on_wire};
+use super::session::{Session, State};
+use crate::encoding::Encoding;
+use crate::message::{Alert, Challenge, Element, Header, Item, Message, Party, Status, alert as code};
+
+/// The largest message, in bytes, for a device that names none.
+const QUIET_MAX_MESSAGE: u32 = 16_000;
+
+/// A message for the device.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Reply {
+    /// The message.
+    pub message: Message,
+    /// The same, as it goes over the wire.
+    pub bytes: Vec<u8>,
+    /// Nothing more is expected from the device in this session.
+    pub ended: bool,
+}
+
+impl Session {
+    /// Answers the message that was received last. `commands` are taken with [`super::Turn::Offer`] and must be none otherwise; they are sent in order, over
+    /// as many messages as the device's limits and [`Limits::max_commands`] demand, an Exec in a message of its own.
+    #[must_use]
+    pub fn reply(
+        mut self,
+        commands: Vec<Command>,
+        account: &Account<'_>,
+        nonces: &Nonces<'_>,
+        encoding: Encoding,
+        limits: &Limits,
+    ) -> (Self, Reply) {
+        debug_assert!(commands.is_empty() || self.state == State::Offering, "commands out of turn");
+        if self.state == State::Offering && !commands.is_empty() {
+            self.batch = Some(Batch::new(commands));
+            self.state = State::Sending;
+        }
+        self.sent = self.sent.saturating_add(1);
+        let mut message = Message {
+            header: self.header(account, nonces, limits),
+            body: self.statuses(account, nonces),
+            last: self.state != State::Asking,
+        };
+        if let Some(dropped) = self.objects.take_dropped() {
+            let about = Item { source: Some(dropped.address), ..Item::default() };
+            push_alert(&mut message, code::NO_END_OF_DATA, vec![about]);
+        }
+        match self.state {
+            State::Aborting => push_alert(&mut message, code::ABORT, Vec::new()),
+            State::Asking => push_alert(&mut message, code::NEXT_MESSAGE, Vec::new()),
+            State::Sending => self.push_commands(&mut message, encoding, limits),
+            State::Closing | State::Ended(_) | State::Listening | State::Offering | State::Refused | State::Refusing => {}
+        }
+        self.state = match self.state {
+            State::Asking | State::Listening | State::Sending => State::Listening,
+            State::Refused | State::Refusing => State::Refused,
+            State::Aborting | State::Closing | State::Ended(_) | State::Offering => State::Ended(self.last_word()),
+        };
+        self.due.commands.clear();
+        let bytes = encoding.encode(&message);
+        let ended = self.is_ended();
+        (self, Reply { message, bytes, ended })
+    }
+
+    /// What a message gets that comes after the end.
+    fn last_word(&self) -> StatusCode {
+        if self.due.header == StatusCode::AUTHENTICATED { StatusCode::OK } else { self.due.header }
+    }
+
+    fn header(&self, account: &Account<'_>, nonces: &Nonces<'_>, limits: &Limits) -> Header {
+        let name = if account.server_auth.is_some() { account.server_name } else { account.server_id };
+        Header {
+            dtd: "1.2".to_owned(),
+            protocol: "DM/1.2".to_owned(),
+            session: self.id.clone(),
+            message: self.sent,
+            target: Party { uri: self.device.clone(), name: None },
+            source: Party { uri: self.address.clone(), name: Some(name.to_owned()) },
+            respond_to: Some(self.respond_to.clone()),
+            credentials: self.proof.credentials(account, nonces, self.authentication.accepted),
+            max_message: Some(limits.max_message),
+            max_object: Some(limits.max_object),
+        }
+    }
+
+    fn statuses(&self, account: &Account<'_>, nonces: &Nonces<'_>) -> Vec<Element> {
+        let challenge = self.due.challenge.then(|| Challenge {
+            kind: account.client_auth.syncml().to_owned(),
+            next_nonce: (account.client_auth == dmwsi_objects::dmacc::AuthType::Digest)
+                .then(|| BASE64_STANDARD.encode(nonces.next)),
+        });
+        let header = Status {
+            id: "1".to_owned(),
+            message: self.heard,
+            command: "0".to_owned(),
+            name: "SyncHdr".to_owned(),
+            targets: vec![self.address.clone()],
+            sources: vec![self.device.clone()],
+            challenge,
+            code: self.due.header,
+            items: Vec::new(),
+        };
+        let others = self.due.commands.iter().zip(2_u32..).map(|((command, name, code), id)| Status {
+            id: id.to_string(),
+            message: self.heard,
+            command: command.clone(),
+            name: name.clone(),
+            code: *code,
+            ..Status::default()
+        });
+        std::iter::once(header).chain(others).map(Element::Status).collect()
+    }
+
+    fn push_commands(&mut self, message: &mut Message, encoding: Encoding, limits: &Limits) {
+        let Some(batch) = &mut self.batch else { return };
+        let theirs = self.max_message.filter(|size| *size > 0).unwrap_or(QUIET_MAX_MESSAGE).min(limits.max_message);
+        // Clients count differently, so a twentieth stays free.
+        let room = usize::try_from(theirs - theirs / 20).unwrap_or(usize::MAX);
+        let mut used = encoding.encode(message).len();
+        let mut count = 0_usize;
+        let mut full = false;
+        batch.send(self.sent, |command| {
+            let id = next_id(message);
+            let element = Element::Command(on_wire(command, id.to_string()));
+            let size = used.saturating_add(encoding.size_of(&element));
+            let is_exec = matches!(command, Command::Exec { .. });
+            if count > 0 && (full || is_exec || size > room) {
+                return (Fit::Later, id);
+            }
+            if size > room {
+                return (Fit::Never, id);
+            }
+            used = size;
+            count = count.saturating_add(1);
+            full = is_exec || count >= limits.max_commands;
+            message.body.push(element);
+            (Fit::In, id)
+        });
+        // A device does not answer a message without commands, and the answers would be lost with the session: ask for what every device has.
+        if count == 0
+            && let Ok(target) = NodeUri::parse(devinfo::DEV_ID)
+        {
+            let id = next_id(message).to_string();
+            message.body.push(Element::Command(on_wire(&Command::Get { target }, id)));
+        }
+    }
+}
+
+/// The next `CmdID`: each element has one, from 1.
+fn next_id(message: &Message) -> u32 {
+    u32::try_from(message.body.len()).unwrap_or(u32::MAX).saturating_add(1)
+}
+
+fn push_alert(message: &mut Message, code: u16, items: Vec<Item>) {
+    let id = next_id(message).to_string();
+    message.body.push(Element::Alert(Alert { id, code, correlator: None, items }));
+}

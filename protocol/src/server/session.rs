@@ -1,0 +1,285 @@
+//! A session, and what a message does to it.
+use dmwsi_objects::dmacc::AuthType;
+use dmwsi_objects::{Answer, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use super::account::{Account, Limits, Nonces};
+use super::authentication::{Authentication, Verdict};
+use super::batch::Batch;
+use super::element::Heard;
+use super::fault::Fault;
+use super::object::Objects;
+use super::proof::Proof;
+use super::received::{Received, Turn};
+use crate::message::{Header, Message};
+
+/// The only version of the protocol spoken here.
+const PROTOCOL: &str = "DM/1.2";
+/// The version of the document type that belongs to it.
+const DTD: &str = "1.2";
+
+/// A session of the server with one device.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Session {
+    /// `SessionID`, echoed as it came.
+    pub(super) id: String,
+    /// `Source/LocURI` of the device.
+    pub(super) device: String,
+    /// `Target/LocURI` of the device's last message: where it believes the server to be.
+    pub(super) address: String,
+    /// `RespURI`.
+    pub(super) respond_to: String,
+    /// `MsgID` of our last message.
+    pub(super) sent: u32,
+    /// `MsgID` of the device's last message.
+    pub(super) heard: u32,
+    /// The largest message that the device takes, in bytes, by its latest word.
+    pub(super) max_message: Option<u32>,
+    /// How the device proves who it is.
+    pub(super) authentication: Authentication,
+    /// How the server proves who it is.
+    pub(super) proof: Proof,
+    /// What is outstanding.
+    pub(super) batch: Option<Batch>,
+    /// What the device sends in pieces.
+    pub(super) objects: Objects,
+    /// How many times in a row the package went on.
+    pub(super) asked: u32,
+    /// What the next reply must say.
+    pub(super) due: Due,
+    /// Whose turn it is.
+    pub(super) state: State,
+}
+
+/// The Statuses that the next reply must have.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(super) struct Due {
+    /// The answer to the header.
+    pub(super) header: StatusCode,
+    /// The device gets a challenge, or the nonce for its next credentials.
+    pub(super) challenge: bool,
+    /// The answers to the commands: `CmdRef`, `Cmd`, code.
+    pub(super) commands: Vec<(String, String, StatusCode)>,
+}
+
+/// Whose turn it is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(super) enum State {
+    /// Ours: to break off by alert 1223.
+    Aborting,
+    /// Ours: to ask for the next message.
+    Asking,
+    /// Ours: Statuses only, for the last time.
+    Closing,
+    /// Over; a further message gets this code.
+    Ended(StatusCode),
+    /// The device's.
+    Listening,
+    /// Ours: commands, if there are any.
+    Offering,
+    /// Ours: Statuses only, and it may try again.
+    Refusing,
+    /// The device's, after it was refused.
+    Refused,
+    /// Ours: the rest of the batch.
+    Sending,
+}
+
+impl Session {
+    /// Begins a session by the first message of a device, which is then to be received. The device will send its later messages to `respond_to`.
+    #[must_use]
+    pub fn open(first: &Message, respond_to: &str) -> Self {
+        Self {
+            id: first.header.session.clone(),
+            device: first.header.source.uri.clone(),
+            address: first.header.target.uri.clone(),
+            respond_to: respond_to.to_owned(),
+            sent: 0,
+            heard: 0,
+            max_message: None,
+            authentication: Authentication::default(),
+            proof: Proof::default(),
+            batch: None,
+            objects: Objects::default(),
+            asked: 0,
+            due: Due::default(),
+            state: State::Listening,
+        }
+    }
+
+    /// `SessionID` as the device spells it.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The device's `Source/LocURI`.
+    #[must_use]
+    pub fn device(&self) -> &str {
+        &self.device
+    }
+
+    /// Whether the device has proven who it is.
+    #[must_use]
+    pub const fn is_authenticated(&self) -> bool {
+        self.authentication.accepted
+    }
+
+    /// Whether nothing more is expected from the device.
+    #[must_use]
+    pub const fn is_ended(&self) -> bool {
+        matches!(self.state, State::Ended(_))
+    }
+
+    /// Whether a message can be the next one of this session: if not, [`Session::receive`] would fail. A device that was refused may come again
+    /// under the same number.
+    #[must_use]
+    pub fn continues(&self, message: &Message) -> bool {
+        self.check(&message.header).is_ok()
+    }
+
+    /// Gives the session up without a word, because the device is gone or has begun another one: the answers as far as they are known, as in
+    /// [`Received::answers`].
+    #[must_use]
+    pub fn abandon(mut self) -> Vec<Answer> {
+        self.take_answers()
+    }
+
+    /// Takes a message of the device. Gateways answer an exact repetition of the last message from their memory; it is not for the session.
+    pub fn receive(
+        mut self,
+        message: &Message,
+        account: &Account<'_>,
+        nonces: &Nonces<'_>,
+        limits: &Limits,
+    ) -> Result<(Self, Received), Fault> {
+        let header = &message.header;
+        if account.client_auth == AuthType::Hmac || account.server_auth == Some(AuthType::Hmac) {
+            return Err(Fault::MacAccount);
+        }
+        self.check(header)?;
+        self.heard = header.message;
+        header.target.uri.clone_into(&mut self.address);
+        self.max_message = header.max_message.or(self.max_message);
+        self.due = Due::default();
+        if let Some(code) = self.shut(header) {
+            self.answer_all(&message.body, code);
+            self.state = State::Closing;
+            return Ok((self, Received::new(Turn::Closed)));
+        }
+        let verdict = self.authentication.judge(header.credentials.as_ref(), account, nonces);
+        let mut received = Received::new(Turn::Closed);
+        match verdict {
+            Verdict::Accepted(kind) => {
+                received.accepted_with = Some(kind);
+                self.due.challenge = kind == AuthType::Digest;
+            }
+            Verdict::Kept => {}
+            Verdict::Refused { missing } => {
+                received.turn = self.refuse(message, missing, limits);
+                return Ok((self, received));
+            }
+        }
+        self.due.header = if self.is_ended() { StatusCode::OK } else { StatusCode::AUTHENTICATED };
+        let heard = self.absorb(&message.body, limits, &mut received);
+        received.server_nonce = self.proof.news();
+        self.pass_turn(heard, message.last, account, limits, &mut received);
+        Ok((self, received))
+    }
+
+    fn check(&self, header: &Header) -> Result<(), Fault> {
+        if header.session.is_empty() {
+            return Err(Fault::NoSession);
+        }
+        if header.source.uri.is_empty() {
+            return Err(Fault::NoSource);
+        }
+        if header.target.uri.is_empty() {
+            return Err(Fault::NoTarget);
+        }
+        if header.session != self.id {
+            return Err(Fault::OtherSession);
+        }
+        if header.source.uri != self.device {
+            return Err(Fault::OtherSource);
+        }
+        let again = self.state == State::Refused && header.message == self.heard;
+        match header.message {
+            0 => Err(Fault::NoMessageNumber),
+            got if got > self.heard || again => Ok(()),
+            got => Err(Fault::Stale { last: self.heard, got }),
+        }
+    }
+
+    /// The code for all of a message that is not looked at: in another version, or in a session that ended badly.
+    fn shut(&self, header: &Header) -> Option<StatusCode> {
+        if let State::Ended(code) = self.state
+            && code != StatusCode::OK
+        {
+            return Some(code);
+        }
+        if !header.protocol.trim().eq_ignore_ascii_case(PROTOCOL) {
+            return Some(StatusCode::PROTOCOL_VERSION);
+        }
+        (header.dtd.trim() != DTD).then_some(StatusCode::DTD_VERSION)
+    }
+
+    /// Answers a message whose sender is not known with one code throughout: clients try again only when every command got it.
+    fn refuse(&mut self, message: &Message, missing: bool, limits: &Limits) -> Turn {
+        // The server's own proof may need the nonce that comes along.
+        for element in &message.body {
+            self.hear_header(element);
+        }
+        self.proof.forget_package();
+        let tries = self.authentication.tries;
+        self.answer_all(&message.body, if missing { StatusCode::MISSING_CREDENTIALS } else { StatusCode::INVALID_CREDENTIALS });
+        self.due.challenge = tries < limits.max_tries;
+        self.state = if self.due.challenge { State::Refusing } else { State::Closing };
+        Turn::Refused { missing, tries }
+    }
+
+    /// Decides what comes next, after all of a message was heard.
+    fn pass_turn(&mut self, heard: Heard, last: bool, account: &Account<'_>, limits: &Limits, received: &mut Received) {
+        let awaits = self.batch.as_ref().is_some_and(Batch::awaits);
+        let complete = (last || heard.asked && !awaits) && !self.objects.want_more();
+        // An object may have many pieces; its size is limited instead.
+        let goes_on = last && complete || self.objects.want_more();
+        self.asked = if goes_on { 0 } else { self.asked.saturating_add(1) };
+        (received.turn, self.state) = if self.is_ended() {
+            (Turn::Closed, State::Closing)
+        } else if heard.aborted {
+            received.answers = self.take_answers();
+            (Turn::Aborted, State::Closing)
+        } else if self.asked > limits.max_next_messages {
+            received.answers = self.take_answers();
+            (Turn::Aborted, State::Aborting)
+        } else if complete {
+            self.end_package(account, received)
+        } else {
+            (Turn::Continue, State::Asking)
+        };
+    }
+
+    fn end_package(&mut self, account: &Account<'_>, received: &mut Received) -> (Turn, State) {
+        let a_command_was = account.server_auth.is_some() && self.batch.as_ref().is_some_and(Batch::is_refused);
+        if self.proof.is_refused(a_command_was) {
+            if !self.proof.can_retry(account) {
+                received.rejected = true;
+                received.answers = self.take_answers();
+                return (Turn::Aborted, State::Aborting);
+            }
+            if let Some(batch) = &mut self.batch {
+                batch.requeue();
+            }
+        }
+        if self.batch.as_ref().is_some_and(Batch::has_unsent) {
+            return (Turn::Continue, State::Sending);
+        }
+        received.answers = self.take_answers();
+        (Turn::Offer, State::Offering)
+    }
+
+    fn take_answers(&mut self) -> Vec<Answer> {
+        self.batch.take().map(Batch::into_answers).unwrap_or_default()
+    }
+}

@@ -1,0 +1,85 @@
+//! What a device tells on its own.
+use super::*;
+use dmwsi_objects::{Format, Mark};
+
+fn typed(node: Option<&str>, kind: &str, data: Option<&str>) -> Item {
+    Item {
+        source: node.map(str::to_owned),
+        meta: Meta { media_type: Some(kind.to_owned()), ..Meta::default() },
+        data: data.map(text),
+        ..Item::default()
+    }
+}
+
+fn generic(items: Vec<Item>) -> Element {
+    Element::Alert(Alert { code: code::GENERIC, correlator: Some("corr-77".to_owned()), items, ..Alert::default() })
+}
+
+#[test]
+fn generic_alerts_are_told_item_by_item() {
+    for mut scene in scenes() {
+        scene.begin();
+        scene.say(vec![exec("./FUMO/Update")]);
+        let mut first =
+            typed(Some(" ./FUMO/Update "), " Reversed-Domain-Name: org.openmobilealliance.DM.firmwareupdate.update", Some("200"));
+        first.meta.format = Some("int".to_owned());
+        first.meta.mark = Some("warning".to_owned());
+        first.target = Some("./Other".to_owned());
+        let mut second = typed(Some("https://no.node/"), "org.example.other", Some(""));
+        second.meta.format = Some("text/plain".to_owned());
+        let message = scene.message(vec![header_status(1, 212), generic(vec![first, second]), status(1, 4, 202)]);
+        let alerts = scene.hear(message).alerts;
+        assert_eq!(alerts.len(), 2);
+        assert_eq!(alerts[0].alert_type.as_str(), "org.openmobilealliance.dm.firmwareupdate.update");
+        assert_eq!((alerts[0].correlator.as_deref(), alerts[0].mark), (Some("corr-77"), Mark::Warning));
+        assert_eq!((&alerts[0].source, &alerts[0].target), (&Some(uri("./FUMO/Update")), &Some(uri("./Other"))));
+        assert_eq!(alerts[0].value, Value::int(200));
+        assert_eq!((&alerts[1].source, alerts[1].mark, alerts[1].value.format), (&None, Mark::Informational, Format::Chr));
+        assert_eq!(codes(&scene.say(vec![])), [212, 200]);
+    }
+}
+
+#[test]
+fn an_incomplete_item_is_412_and_not_told() {
+    for (items, told) in [
+        (vec![], 0),
+        (vec![typed(Some("./A"), "org.example.a", None)], 0),
+        (vec![leaf("./A", "1")], 0),
+        (vec![leaf("./A", "1"), typed(None, "org.example.a", Some("1"))], 1),
+    ] {
+        for mut scene in scenes() {
+            let mut message = scene.message(vec![generic(items.clone())]);
+            message.header.credentials = Some(right(AuthType::Digest));
+            assert_eq!(scene.hear(message).alerts.len(), told);
+            assert_eq!(codes(&scene.say(vec![])), [212, 412]);
+        }
+    }
+}
+
+/// Windows tells events in package 1, without a format.
+#[test]
+fn client_events_are_told_apart_from_alerts() {
+    for mut scene in scenes() {
+        let event = Element::Alert(Alert {
+            code: code::CLIENT_EVENT,
+            items: vec![typed(None, "com.microsoft/MDM/LoginStatus", Some("user"))],
+            ..Alert::default()
+        });
+        let mut message = scene.message(vec![said(code::CLIENT_INITIATED), event, device()]);
+        message.header.credentials = Some(right(AuthType::Digest));
+        let received = scene.hear(message);
+        assert_eq!((received.alerts.len(), received.events.len()), (0, 1));
+        assert_eq!(received.events[0].value, Value::text("user"));
+        assert_eq!(codes(&scene.say(vec![])), [212, 200, 200, 200]);
+    }
+}
+
+#[test]
+fn nothing_is_told_of_a_device_that_has_not_proven_who_it_is() {
+    for mut scene in scenes() {
+        let message = scene.message(vec![device(), generic(vec![typed(None, "org.example.a", Some("1"))])]);
+        let received = scene.hear(message);
+        assert_eq!((received.device.len(), received.alerts.len(), received.events.len()), (0, 0, 0));
+        assert_eq!(codes(&scene.say(vec![])), [407, 407, 407]);
+    }
+}

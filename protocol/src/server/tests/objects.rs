@@ -1,0 +1,137 @@
+//! Objects that come in pieces.
+use super::*;
+use crate::server::Turn;
+
+fn piece(node: &str, data: &str) -> Item {
+    Item { more: true, ..leaf(node, data) }
+}
+
+#[test]
+fn a_results_in_pieces_is_put_together() {
+    for mut scene in scenes() {
+        scene.begin();
+        scene.say(vec![get("./A"), get("./B")]);
+        let mut first = piece("./B", "one ");
+        first.meta.format = Some("xml".to_owned());
+        first.meta.size = Some(11);
+        let body = vec![
+            header_status(1, 212),
+            status(1, 4, 200),
+            results(1, 4, vec![leaf("./A", "a")]),
+            status(1, 5, 200),
+            results(1, 5, vec![first]),
+        ];
+        let mut message = scene.message(body);
+        message.last = false;
+        assert_eq!(scene.hear(message).turn, Turn::Continue);
+        let mut reply = scene.say(vec![]);
+        for data in ["two ", ""] {
+            assert_eq!(statuses(&reply).last().map(|(_, name, code)| (name.as_str(), *code)), Some(("Results", 213)));
+            assert_eq!((alerts(&reply), reply.message.last), (vec![code::NEXT_MESSAGE], false));
+            if data.is_empty() {
+                break;
+            }
+            let number = reply.message.header.message;
+            let message = scene.message(vec![header_status(number, 212), results(1, 5, vec![piece("./B", data)])]);
+            assert_eq!(scene.hear(message).turn, Turn::Continue, "an open object outweighs Final");
+            reply = scene.say(vec![]);
+        }
+        let message = scene.message(vec![header_status(3, 212), results(1, 5, vec![leaf("./B", "end")])]);
+        let received = scene.hear(message);
+        assert_eq!(received.turn, Turn::Offer);
+        let value = received.answers[1].value().unwrap();
+        assert_eq!((value.format.as_str(), value.data.as_str()), ("xml", "one two end"));
+        assert_eq!(received.answers[1].readings.len(), 1);
+        assert_eq!(codes(&scene.say(vec![])), [212], "a whole Results needs no Status");
+    }
+}
+
+#[test]
+fn an_object_beyond_the_limit_is_refused_and_its_tail_is_not_taken_for_the_whole() {
+    for announced in [Some(5000), None] {
+        for mut scene in scenes() {
+            scene.begin();
+            scene.say(vec![get("./B")]);
+            let mut first = piece("./B", &"x".repeat(600));
+            first.meta.size = announced;
+            let mut message = scene.message(vec![header_status(1, 212), status(1, 4, 200), results(1, 4, vec![first])]);
+            message.last = false;
+            scene.hear(message);
+            let expected = if announced.is_some() { 413 } else { 213 };
+            assert_eq!(codes(&scene.say(vec![])), [212, expected]);
+            let mut message = scene.message(vec![header_status(2, 212), results(1, 4, vec![piece("./B", &"x".repeat(600))])]);
+            message.last = false;
+            scene.hear(message);
+            assert_eq!(codes(&scene.say(vec![])), [212, 413]);
+            let message = scene.message(vec![header_status(3, 212), results(1, 4, vec![leaf("./B", "tail")])]);
+            let received = scene.hear(message);
+            assert_eq!(received.turn, Turn::Offer);
+            let answer = &received.answers[0];
+            assert_eq!((answer.status, answer.readings.len()), (Some(StatusCode::TOO_LARGE), 0));
+        }
+    }
+}
+
+#[test]
+fn an_object_that_is_not_ended_is_dropped_and_the_device_told() {
+    for with_another in [true, false] {
+        for mut scene in scenes() {
+            scene.begin();
+            scene.say(vec![get("./A"), get("./B")]);
+            let begun = vec![header_status(1, 212), status(1, 4, 200), results(1, 4, vec![piece("./A", "half")])];
+            let mut message = scene.message(begun);
+            message.last = false;
+            scene.hear(message);
+            scene.say(vec![]);
+            let mut body = vec![header_status(2, 212), status(1, 5, 200)];
+            if with_another {
+                body.push(results(1, 5, vec![leaf("./B", "b")]));
+            }
+            let message = scene.message(body);
+            let received = scene.hear(message);
+            assert_eq!(received.turn, Turn::Offer);
+            assert_eq!(received.answers[0].status, Some(StatusCode::SIZE_MISMATCH));
+            assert!(received.answers[0].readings.is_empty());
+            assert_eq!(received.answers[1].readings.len(), usize::from(with_another));
+            let reply = scene.say(vec![]);
+            assert_eq!(alerts(&reply), [code::NO_END_OF_DATA]);
+        }
+    }
+}
+
+#[test]
+fn devinfo_and_alerts_may_come_in_pieces_too() {
+    for mut scene in scenes() {
+        let mut kind = piece("./F", "12");
+        kind.meta.media_type = Some("org.example.a".to_owned());
+        let alert = |item| Element::Alert(Alert { code: code::GENERIC, items: vec![item], ..Alert::default() });
+        let mut message = scene.message(vec![replace(vec![leaf("./DevInfo/Man", "Acme"), piece("./DevInfo/Mod", "X")])]);
+        message.header.credentials = Some(right(AuthType::Digest));
+        message.last = false;
+        assert_eq!(scene.hear(message).device.len(), 1);
+        assert_eq!(codes(&scene.say(vec![])), [212, 213]);
+        let mut message = scene.message(vec![header_status(1, 212), replace(vec![leaf("./DevInfo/Mod", "1")]), alert(kind)]);
+        message.last = false;
+        let received = scene.hear(message);
+        assert_eq!(received.device[0].value, Value::text("X1"));
+        assert_eq!((received.turn, received.alerts.len()), (Turn::Continue, 0));
+        assert_eq!(codes(&scene.say(vec![])), [212, 200, 213]);
+        let message = scene.message(vec![header_status(2, 212), alert(leaf("./F", "3"))]);
+        let received = scene.hear(message);
+        assert_eq!(received.alerts[0].value, Value::text("123"));
+        assert_eq!(codes(&scene.say(vec![])), [212, 200]);
+    }
+}
+
+#[test]
+fn pieces_may_be_cut_within_a_character() {
+    let [_, mut scene] = scenes();
+    scene.begin();
+    scene.say(vec![get("./A")]);
+    let octets = |octets: &[u8], more| Item { data: Some(Data::Octets(octets.to_vec())), more, ..leaf("./A", "") };
+    let message = scene.message(vec![status(1, 4, 200), results(1, 4, vec![octets(&[b'a', 0xc3], true)])]);
+    scene.hear(message);
+    scene.say(vec![]);
+    let message = scene.message(vec![results(1, 4, vec![octets(&[0xa4], false)])]);
+    assert_eq!(scene.hear(message).answers[0].value().unwrap().data, "aä");
+}

@@ -1,0 +1,6 @@
+//! A message in XML (OMA SyncML RepPro 1.2).
+mod reader;
+mod writer;
+
+pub(crate) use reader::{Reader, text};
+pub(crate) use writer::Writer;

@@ -1,0 +1,104 @@
+//! Pushes elements into XML text, in the plain form that every client reads: default namespaces, named entities.
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::encoding::{Push, Tag, is_dropped};
+use crate::message::Data;
+
+/// The page of MetInf, whose elements carry their namespace one by one.
+const METINF: u8 = 1;
+
+/// Writes XML.
+pub(crate) struct Writer {
+    out: Vec<u8>,
+}
+
+impl Writer {
+    /// Writes a whole document after what is in `out`.
+    pub(crate) fn document(mut out: Vec<u8>) -> Self {
+        out.extend_from_slice(br#"<?xml version="1.0" encoding="UTF-8"?>"#);
+        Self { out }
+    }
+
+    /// Writes a part of a document.
+    pub(crate) const fn fragment(out: Vec<u8>) -> Self {
+        Self { out }
+    }
+
+    /// What was written.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.out
+    }
+
+    fn start(&mut self, tag: Tag) {
+        self.out.push(b'<');
+        self.out.extend_from_slice(tag.name());
+        if tag == Tag::SyncMl {
+            self.out.extend_from_slice(br#" xmlns="SYNCML:SYNCML1.2""#);
+        } else if matches!(tag.token(), Some((METINF, _))) {
+            self.out.extend_from_slice(br#" xmlns="syncml:metinf""#);
+        }
+    }
+
+    fn escaped(&mut self, text: &str) {
+        let mut rest = text.as_bytes();
+        while let Some(at) = rest.iter().position(|byte| is_special(*byte)) {
+            let (plain, tail) = rest.split_at(at);
+            self.out.extend_from_slice(plain);
+            let taken = match tail {
+                [b'&', ..] => self.entity(b"&amp;"),
+                [b'<', ..] => self.entity(b"&lt;"),
+                [b'>', ..] => self.entity(b"&gt;"),
+                // U+FFFE and U+FFFF are no characters of XML.
+                [0xEF, 0xBF, 0xBE | 0xBF, ..] => 3,
+                [0xEF, ..] => self.entity(&[0xEF]),
+                _ => 1,
+            };
+            rest = tail.get(taken..).unwrap_or_default();
+        }
+        self.out.extend_from_slice(rest);
+    }
+
+    /// Writes what stands for one byte.
+    fn entity(&mut self, written: &[u8]) -> usize {
+        self.out.extend_from_slice(written);
+        1
+    }
+}
+
+impl Push for Writer {
+    const BASE64: bool = true;
+
+    fn empty(&mut self, tag: Tag) {
+        self.start(tag);
+        self.out.extend_from_slice(b"/>");
+    }
+
+    fn open(&mut self, tag: Tag) {
+        self.start(tag);
+        self.out.push(b'>');
+    }
+
+    fn close(&mut self, tag: Tag) {
+        self.out.extend_from_slice(b"</");
+        self.out.extend_from_slice(tag.name());
+        self.out.push(b'>');
+    }
+
+    fn text(&mut self, tag: Tag, text: &str) {
+        self.open(tag);
+        self.escaped(text);
+        self.close(tag);
+    }
+
+    fn data(&mut self, data: &Data, _bin: bool) {
+        match data {
+            Data::Octets(octets) => self.text(Tag::Data, &STANDARD.encode(octets)),
+            Data::Text(text) => self.text(Tag::Data, text),
+        }
+    }
+}
+
+const fn is_special(byte: u8) -> bool {
+    matches!(byte, b'&' | b'<' | b'>' | 0xEF) || is_dropped(byte)
+}

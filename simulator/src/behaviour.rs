@@ -1,0 +1,91 @@
+//! How well a device behaves.
+use dmwsi_objects::NodeUri;
+use dmwsi_objects::dmacc::AuthType;
+use dmwsi_objects::fumo::ResultCode;
+use dmwsi_protocol::encoding::Encoding;
+use serde::{Deserialize, Serialize};
+
+/// What a device does and fails to do. The default is a good device: XML, md5 for both sides, and no time needed for anything.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Behaviour {
+    /// The encoding of its messages, which it wants back.
+    pub encoding: Encoding,
+    /// How it proves who it is: basic or digest.
+    pub client_auth: AuthType,
+    /// How the server must prove who it is, if at all: basic or digest.
+    pub server_auth: Option<AuthType>,
+    /// Where its update package stands in the tree.
+    pub fumo_root: NodeUri,
+    /// The largest message it takes, in bytes.
+    pub max_message: u32,
+    /// The largest package it takes, in bytes.
+    pub max_package: u64,
+    /// How often it repeats a message that got no answer, or an answer of HTTP 408, 503 or 504.
+    pub retries: u32,
+    /// How long it waits before it does so, in milliseconds.
+    pub retry_ms: u64,
+    /// How long a download takes at least, in milliseconds.
+    pub download_ms: u64,
+    /// How long an installation takes, in milliseconds.
+    pub install_ms: u64,
+    /// How long a reboot takes, in milliseconds. Nothing is heard of the device meanwhile.
+    pub reboot_ms: u64,
+    /// The time between two sessions that it begins, in milliseconds.
+    pub poll_ms: u64,
+    /// By how much that time varies, in milliseconds.
+    pub jitter_ms: u64,
+    /// Its user declines updates: each ends with the code 401.
+    pub decline: bool,
+    /// Downloads end with this code.
+    pub fail_download: Option<ResultCode>,
+    /// Installations end with this code.
+    pub fail_update: Option<ResultCode>,
+    /// The package stays after an installation: states 70 and 90 in place of 80 and 100.
+    pub keep_package: bool,
+    /// In every session, the answer to this POST (counted from 1) gets lost, and the device sends the same message again.
+    pub lose_reply: Option<u32>,
+    /// The message that tells of an Exec it has begun never arrives: it drops out of that session, and works on what was asked.
+    pub drop_after_exec: bool,
+    /// It sends every message twice.
+    pub send_twice: bool,
+    /// After the session in which an update is started, nothing is heard of it again.
+    pub go_away: bool,
+    /// It does not echo the correlator of an Exec.
+    pub omit_correlator: bool,
+    /// Its alerts come from the node of the Exec in place of that of the package.
+    pub alert_from_exec_node: bool,
+    /// It reports success, but its firmware stays what it was.
+    pub lie_about_version: bool,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self {
+            encoding: Encoding::Xml,
+            client_auth: AuthType::Digest,
+            server_auth: Some(AuthType::Digest),
+            fumo_root: NodeUri::parse("./FUMO").unwrap_or_else(|_never| NodeUri::root()),
+            max_message: 16_384,
+            max_package: 64 * 1024 * 1024,
+            retries: 2,
+            retry_ms: 250,
+            download_ms: 0,
+            install_ms: 0,
+            reboot_ms: 0,
+            poll_ms: 60_000,
+            jitter_ms: 6_000,
+            decline: false,
+            fail_download: None,
+            fail_update: None,
+            keep_package: false,
+            lose_reply: None,
+            drop_after_exec: false,
+            send_twice: false,
+            go_away: false,
+            omit_correlator: false,
+            alert_from_exec_node: false,
+            lie_about_version: false,
+        }
+    }
+}

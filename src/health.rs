@@ -1,0 +1,62 @@
+//! Whether the server lives, whether it can work, and what it counts.
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::{HttpResponse, web};
+use dmwsi_store::Store;
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// Where the bounds of measured seconds lie.
+const SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+/// Counts for the whole process; a second server of the process shares them.
+pub(crate) fn recorder() -> Result<PrometheusHandle, BuildError> {
+    static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
+    static INSTALLING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _one_at_a_time = INSTALLING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(handle) = HANDLE.get() {
+        return Ok(handle.clone());
+    }
+    let handle =
+        PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?.install_recorder()?;
+    Ok(HANDLE.get_or_init(|| handle).clone())
+}
+
+/// What the three addresses need.
+#[derive(Clone)]
+pub(crate) struct Health {
+    pub(crate) store: Store,
+    pub(crate) metrics: PrometheusHandle,
+}
+
+impl Health {
+    /// Mounts `/healthz`, `/readyz` and `/metrics`.
+    pub(crate) fn configure(self, config: &mut web::ServiceConfig) {
+        let (ready, metrics) = (self.store, self.metrics);
+        config
+            .route("/healthz", web::get().to(|| async { HttpResponse::Ok().body("alive\n") }))
+            .route(
+                "/readyz",
+                web::get().to(move || {
+                    let store = ready.clone();
+                    async move { readiness(&store).await }
+                }),
+            )
+            .route(
+                "/metrics",
+                web::get().to(move || {
+                    let text = metrics.render();
+                    async move { HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; version=0.0.4")).body(text) }
+                }),
+            );
+    }
+}
+
+/// Ready means: the database answers. A server that is not gets no requests from its balancer, and is not restarted for it.
+async fn readiness(store: &Store) -> HttpResponse {
+    match store.read(|tx| tx.ping()).await {
+        Ok(()) => HttpResponse::Ok().body("ready\n"),
+        Err(error) => {
+            tracing::warn!(cause = ?error, "not ready: the database does not answer");
+            HttpResponse::ServiceUnavailable().body("the database does not answer\n")
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! An external system: it uses the public interface and nothing else. The demo, the simulator's registration and the tests are such systems.
+use std::time::Duration;
+
+use dmwsi_simulator::DeviceProfile;
+use oauth2::basic::BasicClient;
+use oauth2::{ClientId, ClientSecret, HttpRequest, HttpResponse, TokenResponse as _, TokenUrl};
+use reqwest::{Client, Method, Response, StatusCode, redirect};
+use serde_json::{Value, json};
+
+/// How long an answer may take; a job is waited for 30 seconds at most at a time.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An external system with its token.
+#[derive(Clone)]
+pub struct Portal {
+    http: Client,
+    base: String,
+    token: String,
+}
+
+/// The interface could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PortalError {
+    /// The server did not answer.
+    #[error("the server does not answer")]
+    Http(#[from] reqwest::Error),
+    /// There is no token to be had.
+    #[error("there is no token to be had: {0}")]
+    Token(String),
+    /// The server refused, for the reason of its problem details.
+    #[error("the server answered {status}: {problem}")]
+    Refused {
+        /// The HTTP status.
+        status: StatusCode,
+        /// The problem details, as JSON text.
+        problem: String,
+    },
+    /// The answer is not what the contract says.
+    #[error("the answer lacks {0}")]
+    Lacking(&'static str),
+}
+
+impl Portal {
+    /// Logs in with client credentials at the server of that address.
+    pub async fn log_in(base: &str, id: &str, secret: &str) -> Result<Self, PortalError> {
+        let http = Client::builder().timeout(PATIENCE).redirect(redirect::Policy::none()).build()?;
+        let base = base.trim_end_matches('/').to_owned();
+        let token_url = TokenUrl::new(format!("{base}/oauth2/token")).map_err(|error| PortalError::Token(error.to_string()))?;
+        let client = BasicClient::new(ClientId::new(id.to_owned()))
+            .set_client_secret(ClientSecret::new(secret.to_owned()))
+            .set_token_uri(token_url);
+        let carry = |request: HttpRequest| carry(http.clone(), request);
+        let token = client.exchange_client_credentials().request_async(&carry).await;
+        let token = token.map_err(|error| PortalError::Token(error.to_string()))?;
+        let token = token.access_token().secret().clone();
+        Ok(Self { http, base, token })
+    }
+
+    /// Sends a request with the token and brings the JSON of the answer; an answer that is no success is an error.
+    pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, PortalError> {
+        let request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        Ok(accepted(request.send().await?).await?.json().await?)
+    }
+
+    /// Registers a device and brings its id.
+    pub async fn register(&self, profile: &DeviceProfile) -> Result<String, PortalError> {
+        let made = self.call(Method::POST, "/v1/devices", Some(&device(profile))).await?;
+        text(&made, "deviceId")
+    }
+
+    /// Registers many devices in one call; brings how many were made and how many refused.
+    pub async fn import(&self, profiles: impl Iterator<Item = DeviceProfile>) -> Result<(usize, usize), PortalError> {
+        let lines: String = profiles.map(|profile| format!("{}\n", device(&profile))).collect();
+        let request = self.http.post(format!("{}/v1/devices/imports", self.base)).bearer_auth(&self.token);
+        let request = request.timeout(PATIENCE * 10).header("Content-Type", "application/x-ndjson").body(lines);
+        let verdicts = accepted(request.send().await?).await?.text().await?;
+        let made = verdicts.lines().filter(|line| line.contains(r#""status":"CREATED""#)).count();
+        Ok((made, verdicts.lines().count().saturating_sub(made)))
+    }
+
+    /// Starts a job and brings its id.
+    pub async fn start(&self, operation: &Value, devices: &[String]) -> Result<String, PortalError> {
+        let body = json!({"operation": operation, "target": {"type": "DEVICES", "deviceIds": devices}});
+        let job = self.call(Method::POST, "/v1/jobs", Some(&body)).await?;
+        text(&job, "jobId")
+    }
+
+    /// A job, as soon as it has changed or after so many seconds.
+    pub async fn job(&self, job: &str, wait: u8) -> Result<Value, PortalError> {
+        self.call(Method::GET, &format!("/v1/jobs/{job}?wait={wait}"), None).await
+    }
+
+    /// A job on one device.
+    pub async fn execution(&self, job: &str, device: &str) -> Result<Value, PortalError> {
+        self.call(Method::GET, &format!("/v1/jobs/{job}/executions/{device}"), None).await
+    }
+}
+
+/// What is registered of a simulated device.
+#[must_use]
+pub fn device(profile: &DeviceProfile) -> Value {
+    let identities: Vec<_> = profile.imei().map(|imei| json!({"type": "IMEI", "value": imei})).into_iter().collect();
+    json!({
+        "dmIdentity": profile.device,
+        "identities": identities,
+        "account": {
+            "serverId": profile.server_id,
+            "client": {"auth": "DIGEST", "name": profile.client_name, "secret": profile.client_secret},
+            "server": {"auth": "DIGEST", "name": profile.server_id, "secret": profile.server_secret},
+        },
+        "facts": {"manufacturer": profile.manufacturer, "model": profile.model},
+    })
+}
+
+/// Carries a request of the OAuth2 client.
+async fn carry(http: Client, request: HttpRequest) -> Result<HttpResponse, reqwest::Error> {
+    let response = http.execute(request.try_into()?).await?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    let mut answer = HttpResponse::new(response.bytes().await?.to_vec());
+    *answer.status_mut() = status;
+    *answer.headers_mut() = headers;
+    Ok(answer)
+}
+
+async fn accepted(response: Response) -> Result<Response, PortalError> {
+    let status = response.status();
+    if status.is_success() { Ok(response) } else { Err(PortalError::Refused { status, problem: response.text().await? }) }
+}
+
+fn text(answer: &Value, name: &'static str) -> Result<String, PortalError> {
+    answer.get(name).and_then(Value::as_str).map(str::to_owned).ok_or(PortalError::Lacking(name))
+}

@@ -1,0 +1,276 @@
+//! The server, started and stopped.
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::{App, HttpServer, web};
+use clap::ValueEnum;
+use dmwsi_api::PublicUrl;
+use dmwsi_domain::{Clock, Error};
+use dmwsi_store::{DatabaseUrl, Exclusive, Store};
+use dmwsi_worker::gateway::Gateway;
+use dmwsi_worker::queue::Queues;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::config::{Config, ConfigError, Listen};
+use crate::health::{Health, recorder};
+use crate::keys::{Keys, KeysError};
+use crate::listener::{ListenError, bind, tls};
+
+/// What a process of the server does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Role {
+    /// Everything.
+    All,
+    /// Serves external systems.
+    Api,
+    /// Serves devices.
+    Gateway,
+    /// Does the tasks.
+    Worker,
+}
+
+impl Role {
+    const fn has_api(self) -> bool {
+        matches!(self, Self::All | Self::Api)
+    }
+
+    const fn has_gateway(self) -> bool {
+        matches!(self, Self::All | Self::Gateway)
+    }
+
+    const fn has_worker(self) -> bool {
+        matches!(self, Self::All | Self::Worker)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::All => "all",
+            Self::Api => "api",
+            Self::Gateway => "gateway",
+            Self::Worker => "worker",
+        })
+    }
+}
+
+/// The server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The settings contradict each other.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A key cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The counters cannot be set up.
+    #[error("cannot set up the metrics")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    /// The schema is not that of this version.
+    #[error("the database lacks {0} migrations: run `dmwsi migrate` first")]
+    Schema(usize),
+    /// SQLite is one process.
+    #[error("on SQLite one process does everything: --role {0} needs PostgreSQL")]
+    RoleOnSqlite(Role),
+    /// The public address is none.
+    #[error("publicUrl: {0}")]
+    PublicUrl(#[from] dmwsi_api::PublicUrlError),
+    /// The database cannot be used.
+    #[error("cannot use the database")]
+    Store(#[from] Error),
+}
+
+/// A server that runs. Dropping it leaves it running; [`Running::stop`] it.
+pub struct Running {
+    address: SocketAddr,
+    device_address: SocketAddr,
+    store: Store,
+    servers: Vec<ServerHandle>,
+    tasks: Option<dmwsi_worker::queue::Running>,
+    stopping: watch::Sender<bool>,
+    background: JoinSet<()>,
+    stop_within: Duration,
+    _exclusive: Exclusive,
+}
+
+/// Opens the database of the settings, with what is needed to read its sealed columns.
+pub fn open_store(config: &Config) -> Result<Store, StartError> {
+    Ok(Store::open(&config.store)?)
+}
+
+/// Starts a server. An empty SQLite database is given its schema; any other must have it.
+pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Result<Running, StartError> {
+    config.check()?;
+    let store = open_store(&config)?;
+    let is_sqlite = matches!(config.store.url, DatabaseUrl::Sqlite(_));
+    if is_sqlite && role != Role::All {
+        return Err(StartError::RoleOnSqlite(role));
+    }
+    let exclusive = store.exclusive()?;
+    let pending = store.pending().await?;
+    if is_sqlite {
+        store.migrate().await?;
+    } else if !pending.is_empty() {
+        return Err(StartError::Schema(pending.len()));
+    }
+
+    let metrics = recorder()?;
+    let listen = &config.listen;
+    let main = bind(listen.address)?;
+    let address = main.local_addr().map_err(|error| ListenError::Bind(listen.address, error))?;
+    let public_url = config.public_url.replace(":0", &format!(":{}", address.port()));
+    let (stopping, stopped) = watch::channel(false);
+    let mut background = JoinSet::new();
+    let mut servers = Vec::new();
+
+    let sealing = keys.sealing_keys()?;
+    let nonce_key = keys.nonce_key()?;
+    let gateway = role.has_gateway().then(|| {
+        let gateway = Gateway::new(store.clone(), clock.clone(), config.gateway.clone(), &public_url, nonce_key, sealing.clone());
+        Arc::new(gateway)
+    });
+    if let Some(gateway) = &gateway {
+        let (gateway, stopped) = (Arc::clone(gateway), stopped.clone());
+        background.spawn(async move { gateway.flush_seen(until(stopped)).await });
+    }
+    let app = if role.has_api() {
+        let keys = dmwsi_api::Keys::open(&keys.api).map_err(KeysError::from)?;
+        let public_url = PublicUrl::parse(&public_url)?;
+        Some(dmwsi_api::App::new(store.clone(), config.api.clone(), keys, sealing, public_url, clock.clone()))
+    } else {
+        None
+    };
+    let tasks = if role.has_worker() {
+        dmwsi_worker::jobs::install(&store, &clock).await?;
+        let queues = Queues::new(store.clone(), clock.clone(), config.tasks.clone());
+        Some(dmwsi_worker::jobs::handle(queues, &store, &clock).start())
+    } else {
+        None
+    };
+
+    let health = Health { store: store.clone(), metrics };
+    let beside = config.listen.devices.is_none();
+    let own_metrics = config.listen.metrics.is_some();
+    let main_mount = Mount { health: (!own_metrics).then(|| health.clone()), gateway: gateway.clone().filter(|_| beside), app };
+    servers.push(serve(main, listen, listen.threads, main_mount)?);
+    let mut device_address = address;
+    if let (Some(at), Some(gateway)) = (config.listen.devices, gateway) {
+        let listener = bind(at)?;
+        device_address = listener.local_addr().map_err(|error| ListenError::Bind(at, error))?;
+        let mount = Mount { health: None, gateway: Some(gateway), app: None };
+        servers.push(serve(listener, listen, listen.device_threads, mount)?);
+    }
+    if let Some(at) = config.listen.metrics {
+        let mount = Mount { health: Some(health), gateway: None, app: None };
+        servers.push(serve(bind(at)?, listen, 1, mount)?);
+    }
+    let handles = servers.iter().map(Server::handle).collect();
+    for server in servers {
+        background.spawn(async move {
+            if let Err(error) = server.await {
+                tracing::error!(cause = ?error, "a listener broke down");
+            }
+        });
+    }
+    Ok(Running {
+        address,
+        device_address,
+        store,
+        servers: handles,
+        tasks,
+        stopping,
+        background,
+        stop_within: Duration::from_secs(config.stop_seconds),
+        _exclusive: exclusive,
+    })
+}
+
+impl Running {
+    /// Where external systems reach it.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where devices reach it.
+    #[must_use]
+    pub const fn device_address(&self) -> SocketAddr {
+        self.device_address
+    }
+
+    /// The database it works on.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Takes no more requests, finishes what runs, puts back what has not begun, and ends. What takes longer than the settings allow is cut.
+    pub async fn stop(mut self) -> Result<(), Error> {
+        for server in &self.servers {
+            server.stop(true).await;
+        }
+        if let Some(tasks) = self.tasks.take() {
+            tasks.stop().await;
+        }
+        self.stopping.send_replace(true);
+        let all = async { while self.background.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.stop_within, all).await.is_err() {
+            tracing::warn!("what still ran was cut; its tasks will be taken up again when their leases end");
+        }
+        Ok(())
+    }
+}
+
+/// What one listener serves.
+#[derive(Clone)]
+struct Mount {
+    health: Option<Health>,
+    gateway: Option<Arc<Gateway>>,
+    app: Option<dmwsi_api::App>,
+}
+
+impl Mount {
+    fn configure(self, config: &mut web::ServiceConfig) {
+        if let Some(health) = self.health {
+            health.configure(config);
+        }
+        if let Some(gateway) = self.gateway {
+            gateway.configure()(config);
+        }
+        // It answers every address, so it comes last.
+        if let Some(app) = self.app {
+            dmwsi_api::configure(app)(config);
+        }
+    }
+}
+
+fn serve(listener: std::net::TcpListener, listen: &Listen, threads: usize, mount: Mount) -> Result<Server, StartError> {
+    let at = listen.address;
+    let failed = move |error| StartError::from(ListenError::Bind(at, error));
+    let server = HttpServer::new(move || {
+        let mount = mount.clone();
+        App::new().configure(move |config| mount.configure(config))
+    })
+    .disable_signals()
+    .workers(threads.max(1))
+    .max_connections(listen.max_connections)
+    .shutdown_timeout(10);
+    let server = match tls(listen)? {
+        Some(acceptor) => server.listen_openssl(listener, acceptor).map_err(failed)?,
+        None => server.listen(listener).map_err(failed)?,
+    };
+    Ok(server.run())
+}
+
+/// Completes when the server is told to stop.
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // An error means that the server is gone, which is a stop, too.
+    drop(stopped.wait_for(|stopped| *stopped).await);
+}

@@ -1,0 +1,55 @@
+//! `dmwsi serve`: the server.
+use clap::Args;
+use dmwsi::Role;
+use dmwsi::config::{Config, LogFormat};
+use dmwsi_domain::Clock;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::{Failure, Settings};
+
+/// Serve external systems and devices, and do the tasks.
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// What this process does. On SQLite one process does everything.
+    #[arg(long, value_enum, default_value_t = Role::All)]
+    role: Role,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl Serve {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let config = self.settings.load()?;
+        config.check()?;
+        start_log(&config)?;
+        let keys = dmwsi::keys::Keys::load(&config.key_file, config.make_keys)?;
+        let running = dmwsi::start(config, keys, self.role, Clock::System).await?;
+        tracing::info!(address = %running.address(), role = %self.role, "serving");
+        stop_signal().await?;
+        tracing::info!("stopping: what runs is finished first");
+        running.stop().await?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// Completes when the process is told to stop: SIGTERM or SIGINT.
+pub(crate) async fn stop_signal() -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+pub(crate) fn start_log(config: &Config) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&config.log.filter)?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log.format {
+        LogFormat::Json => lines.json().try_init(),
+        LogFormat::Text => lines.with_target(false).try_init(),
+    }
+}

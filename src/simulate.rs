@@ -1,0 +1,142 @@
+//! `dmwsi simulate`: devices.
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use dmwsi::portal::{self, Portal};
+use dmwsi_simulator::{Behaviour, Device, DeviceProfile, Fleet, Pace, Wire, sample_package};
+
+use crate::Failure;
+use crate::serve::stop_signal;
+
+/// Run simulated devices against a server, register them, or show what is to be registered.
+#[derive(Args)]
+pub(crate) struct Simulate {
+    /// How many devices.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    devices: u32,
+    /// Where devices send their messages, such as `http://127.0.0.1:8080/dm`.
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// Register the devices first, through the interface of external systems.
+    #[arg(long, requires = "client_id", requires = "client_secret")]
+    register: bool,
+    /// Where that interface is; the server's address without `/dm` when absent.
+    #[arg(long, value_name = "URL")]
+    api: Option<String>,
+    /// The client that registers.
+    #[arg(long, env = "DMWSI_CLIENT_ID")]
+    client_id: Option<String>,
+    /// Its secret.
+    #[arg(long, env = "DMWSI_CLIENT_SECRET", hide_env_values = true)]
+    client_secret: Option<String>,
+    /// What the identities and secrets of the devices are derived from.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The number of the first device.
+    #[arg(long, default_value_t = 0)]
+    first: u32,
+    /// Talk in WBXML.
+    #[arg(long)]
+    wbxml: bool,
+    /// The time between two calls of a device, in seconds.
+    #[arg(long, default_value_t = 2.0)]
+    every: f64,
+    /// How many devices may talk at the same time.
+    #[arg(long, default_value_t = 64)]
+    concurrency: usize,
+    /// Stop after so many seconds; without it, when told to.
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// Trust the certificates of this PEM file, too.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Print the counters as JSON, one object a second.
+    #[arg(long)]
+    json: bool,
+    /// Only print what is to be registered of the devices, one JSON object a line.
+    #[arg(long, conflicts_with_all = ["server", "register"])]
+    show: bool,
+    /// Only write a sample firmware package of this version to standard output.
+    #[arg(long, value_name = "VERSION", conflicts_with_all = ["server", "register", "show"])]
+    package: Option<String>,
+}
+
+impl Simulate {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        if let Some(version) = &self.package {
+            std::io::stdout().write_all(&sample_package(version, 256 * 1024))?;
+            return Ok(());
+        }
+        if self.show {
+            for profile in self.profiles() {
+                println!("{}", portal::device(&profile));
+            }
+            return Ok(());
+        }
+        let Some(server) = &self.server else { return Err("--server names where the devices call".into()) };
+        if self.register {
+            self.register(server).await?;
+        }
+        let wire = Wire::new(self.ca.as_deref())?;
+        let every = Duration::try_from_secs_f64(self.every)?;
+        let millis = u64::try_from(every.as_millis())?;
+        let behaviour = Behaviour {
+            encoding: if self.wbxml { dmwsi_simulator::Encoding::Wbxml } else { dmwsi_simulator::Encoding::Xml },
+            poll_ms: millis,
+            jitter_ms: millis / 4,
+            ..Behaviour::default()
+        };
+        let devices: Vec<_> = self.profiles().map(|profile| Device::new(profile, behaviour.clone(), server, &wire)).collect();
+        let fleet = Fleet::start(devices, Pace { concurrency: self.concurrency, spread: every });
+        let stop = async {
+            match self.seconds {
+                Some(seconds) => {
+                    tokio::time::sleep(Duration::from_secs(seconds)).await;
+                    Ok(())
+                }
+                None => stop_signal().await,
+            }
+        };
+        tokio::pin!(stop);
+        loop {
+            tokio::select! {
+                stopped = &mut stop => {
+                    stopped?;
+                    break;
+                }
+                () = tokio::time::sleep(Duration::from_secs(1)) => self.print(&fleet)?,
+            }
+        }
+        self.print(&fleet)?;
+        fleet.stop().await;
+        Ok(())
+    }
+
+    fn profiles(&self) -> impl Iterator<Item = DeviceProfile> + use<> {
+        let (seed, first) = (self.seed, self.first);
+        (first..first.saturating_add(self.devices)).map(move |n| DeviceProfile::nth(seed, n))
+    }
+
+    async fn register(&self, server: &str) -> Result<(), Failure> {
+        let api = self.api.as_deref().unwrap_or_else(|| server.strip_suffix("/dm").unwrap_or(server));
+        let (id, secret) = (self.client_id.as_deref().unwrap_or_default(), self.client_secret.as_deref().unwrap_or_default());
+        let (made, refused) = Portal::log_in(api, id, secret).await?.import(self.profiles()).await?;
+        eprintln!("registered {made} devices; {refused} were refused (those that are there already among them)");
+        Ok(())
+    }
+
+    fn print(&self, fleet: &Fleet) -> Result<(), Failure> {
+        let now = fleet.snapshot();
+        if self.json {
+            println!("{}", serde_json::to_string(&now)?);
+            return Ok(());
+        }
+        println!(
+            "{} devices, {} sessions, {} failed {:?}, {} updates done, {} failed",
+            now.devices, now.sessions_ok, now.sessions_failed, now.errors, now.updates_done, now.updates_failed
+        );
+        Ok(())
+    }
+}

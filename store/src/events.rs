@@ -1,0 +1,113 @@
+//! The log of what happened. Rows are written without a number, in the transaction that made them true; a sequencer numbers them later.
+use diesel::prelude::*;
+use dmwsi_domain::event::{Event, Recorded};
+use dmwsi_domain::id::{ClientId, DeviceId, EventId, JobId, OrganisationId};
+use dmwsi_domain::{Error, Result, Timestamp};
+use serde_json::{Value, json};
+
+use crate::column::{counted, document, number, parsed, text, uuid};
+use crate::schema::events;
+use crate::{Tx, failed, on};
+
+/// The most rows of one insert: PostgreSQL takes 65,535 values in a statement.
+const ROWS_PER_INSERT: usize = 1_000;
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = events)]
+struct Row {
+    id: String,
+    organisation_id: String,
+    client_id: Option<String>,
+    type_: String,
+    job_id: Option<String>,
+    ordinal: Option<i64>,
+    device_id: Option<String>,
+    revision: i64,
+    data: String,
+    correlator: Option<String>,
+    created_at: i64,
+}
+
+impl TryFrom<&Recorded> for Row {
+    type Error = Error;
+
+    fn try_from(recorded: &Recorded) -> Result<Self> {
+        // The type has a column of its own, so only what stands beside it goes into the document.
+        let event = serde_json::to_value(&recorded.event).map_err(Error::internal)?;
+        Ok(Self {
+            id: text(recorded.id.uuid()),
+            organisation_id: text(recorded.organisation.uuid()),
+            client_id: recorded.client.map(|client| text(client.uuid())),
+            type_: recorded.event.type_name().to_owned(),
+            job_id: recorded.job.map(|job| text(job.uuid())),
+            ordinal: recorded.ordinal.map(i64::from),
+            device_id: recorded.device.map(|device| text(device.uuid())),
+            revision: number(recorded.revision),
+            data: document(event.get("data").unwrap_or(&Value::Null))?,
+            correlator: recorded.correlator.clone(),
+            created_at: recorded.at.micros(),
+        })
+    }
+}
+
+impl TryFrom<Row> for Recorded {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let optional = |id: Option<String>| id.as_deref().map(uuid).transpose();
+        let event: Event =
+            serde_json::from_value(json!({ "type": row.type_, "data": parsed::<Value>(&row.data)? })).map_err(Error::internal)?;
+        Ok(Self {
+            id: EventId::new(uuid(&row.id)?),
+            organisation: OrganisationId::new(uuid(&row.organisation_id)?),
+            client: optional(row.client_id)?.map(ClientId::new),
+            job: optional(row.job_id)?.map(JobId::new),
+            ordinal: row.ordinal.map(|ordinal| counted(ordinal, "ordinal")).transpose()?,
+            device: optional(row.device_id)?.map(DeviceId::new),
+            revision: counted(row.revision, "revision")?,
+            correlator: row.correlator,
+            at: Timestamp::from_micros(row.created_at),
+            event,
+        })
+    }
+}
+
+impl Tx<'_> {
+    /// Writes an event, true as soon as this transaction is.
+    pub fn record(&mut self, event: &Recorded) -> Result<()> {
+        self.record_all(std::slice::from_ref(event))
+    }
+
+    /// Writes events in their order.
+    pub fn record_all(&mut self, recorded: &[Recorded]) -> Result<()> {
+        for chunk in recorded.chunks(ROWS_PER_INSERT) {
+            let rows = chunk.iter().map(Row::try_from).collect::<Result<Vec<_>>>()?;
+            on!(self, conn => diesel::insert_into(events::table).values(&rows).execute(conn)).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// What happened to one execution, in order; at most `limit`, the first ones.
+    pub fn execution_events(&mut self, job: JobId, ordinal: u32, limit: i64) -> Result<Vec<Recorded>> {
+        let found = events::table
+            .filter(events::job_id.eq(text(job.uuid())))
+            .filter(events::ordinal.eq(i64::from(ordinal)))
+            .order(events::id)
+            .limit(limit);
+        let rows = on!(self, conn => found.select(Row::as_select()).load(conn)).map_err(failed)?;
+        rows.into_iter().map(Recorded::try_from).collect()
+    }
+
+    /// What happened to a device, in order, after the event of that id; at most `limit`.
+    pub fn device_events(&mut self, device: DeviceId, after: Option<EventId>, limit: i64) -> Result<Vec<Recorded>> {
+        // Ids sort as text, and the empty text comes before all of them.
+        let after = after.map(|event| text(event.uuid())).unwrap_or_default();
+        let found = events::table
+            .filter(events::device_id.eq(text(device.uuid())))
+            .filter(events::id.gt(after))
+            .order(events::id)
+            .limit(limit);
+        let rows = on!(self, conn => found.select(Row::as_select()).load(conn)).map_err(failed)?;
+        rows.into_iter().map(Recorded::try_from).collect()
+    }
+}

@@ -1,0 +1,54 @@
+//! Making the executions of a job, some thousand at a time.
+use dmwsi_domain::event::{Event, Recorded};
+use dmwsi_domain::execution::{Execution, ExecutionState};
+use dmwsi_domain::id::{DeviceId, EventId};
+use dmwsi_domain::job::{Counts, Job};
+use dmwsi_domain::{Error, Ids, Result, Timestamp};
+
+use crate::Tx;
+
+impl Tx<'_> {
+    /// Makes the next executions of a job, for these devices in this order, and counts them in the job, which the caller then saves with
+    /// the event. A device that was deleted meanwhile is refused.
+    pub fn make_executions(
+        &mut self,
+        job: &mut Job,
+        devices: &[DeviceId],
+        now: Timestamp,
+        ids: &mut Ids,
+    ) -> Result<Option<Event>> {
+        let owned = self.known_devices(job.organisation, devices)?;
+        let mut events = Vec::new();
+        let mut made = Vec::with_capacity(devices.len());
+        for (ordinal, device) in (job.expanded..).zip(devices) {
+            let ordinal = u32::try_from(ordinal).map_err(Error::internal)?;
+            let mut execution = Execution::new(job, ordinal, *device, now);
+            if !owned.contains(device) {
+                let moved = execution.refuse("DEVICE_GONE", "the device was deleted before the job began on it", now);
+                events.extend(moved.events.into_iter().map(|event| Recorded {
+                    id: EventId::new(ids.new_id()),
+                    organisation: job.organisation,
+                    client: Some(job.client),
+                    job: Some(job.id),
+                    ordinal: Some(ordinal),
+                    device: Some(*device),
+                    revision: execution.revision,
+                    correlator: job.correlator.clone(),
+                    at: now,
+                    event,
+                }));
+            }
+            job.counts.add(Counts::of(execution.state, 1));
+            made.push(execution);
+        }
+        self.insert_executions(&made)?;
+        self.record_all(&events)?;
+        let count = u64::try_from(made.len()).unwrap_or(u64::MAX);
+        let refused = made.iter().any(|execution| execution.state == ExecutionState::Refused);
+        if refused {
+            // Those who are over when they are made change no counts later, so nobody else would look whether the job is over.
+            self.ring_job(crate::jobs::FOLD, job.id, now, ids)?;
+        }
+        Ok(job.expand(count, now))
+    }
+}

@@ -1,0 +1,375 @@
+//! One message of a device and the reply to it: load, step the pure values, write in one transaction, answer.
+use bytes::Bytes;
+use dmwsi_domain::contact::Contact;
+use dmwsi_domain::event::{Event, Recorded};
+use dmwsi_domain::execution::Execution;
+use dmwsi_domain::id::EventId;
+use dmwsi_domain::{Error, Ids, Result, Timestamp};
+use dmwsi_objects::dmacc::AuthType;
+use dmwsi_objects::{Command, GenericAlert, NodeUri, Reading, devdetail};
+use dmwsi_protocol::encoding::Encoding;
+use dmwsi_protocol::message::{Element, Message, alert};
+use dmwsi_protocol::server::{Nonces, Received, Session, Turn};
+use dmwsi_store::StoredSession;
+
+use super::memory::{Held, Key};
+use super::nonce::Place;
+use super::state::{Answered, State};
+use super::work::{Change, Work};
+use super::{Gateway, Refusal};
+
+/// How often a message is taken up anew when another process changed the session or an execution meanwhile.
+const MAX_RACES: usize = 4;
+
+/// The details asked of a device that never told them, or told them long ago.
+const DETAILS: [&str; 6] =
+    [devdetail::FW_V, devdetail::SW_V, devdetail::HW_V, devdetail::OEM, devdetail::DEV_TYP, devdetail::LRG_OBJ];
+
+/// A message as it came.
+pub(super) struct Incoming {
+    pub(super) message: Message,
+    pub(super) encoding: Encoding,
+    pub(super) body: [u8; 32],
+    pub(super) at: Timestamp,
+}
+
+/// What the database knows when a message comes.
+struct Known {
+    contact: Contact,
+    stored: Option<StoredSession>,
+    executions: Vec<Execution>,
+}
+
+/// What a message leads to, written in one transaction.
+#[derive(Default)]
+struct Effects {
+    changes: Vec<Change>,
+    alerts: Vec<GenericAlert>,
+    facts: Option<dmwsi_domain::facts::Facts>,
+    server_nonce: Option<Vec<u8>>,
+    clear_tries: bool,
+    session: SessionEffect,
+}
+
+#[derive(Default)]
+enum SessionEffect {
+    #[default]
+    None,
+    Delete(u64),
+    Insert(Box<StoredSession>, Option<u64>),
+    Update(Box<StoredSession>),
+}
+
+impl Effects {
+    fn is_nothing(&self) -> bool {
+        self.changes.is_empty()
+            && self.alerts.is_empty()
+            && self.facts.is_none()
+            && self.server_nonce.is_none()
+            && !self.clear_tries
+            && matches!(self.session, SessionEffect::None)
+    }
+}
+
+impl Incoming {
+    fn key(&self) -> Key {
+        (self.message.header.source.uri.clone(), self.message.header.session.clone())
+    }
+
+    /// Whether it is a package 1, by which a session begins.
+    fn begins(&self) -> bool {
+        self.message.body.iter().any(|element| {
+            matches!(element, Element::Alert(alert) if matches!(alert.code, alert::SERVER_INITIATED | alert::CLIENT_INITIATED))
+        })
+    }
+}
+
+impl Gateway {
+    /// The reply to a message.
+    pub(super) async fn reply(&self, incoming: Incoming) -> Result<Bytes, Refusal> {
+        let number = incoming.message.header.message;
+        if let Some(reply) = self.memory.repeated(&incoming.key(), number, &incoming.body, incoming.at) {
+            return Ok(reply);
+        }
+        for _ in 0..MAX_RACES {
+            match self.exchange(&incoming).await {
+                Err(Refusal::Failed(Error::Stale { .. })) => {}
+                other => return other,
+            }
+        }
+        Err(Refusal::Failed(Error::Stale { what: "session" }))
+    }
+
+    async fn exchange(&self, incoming: &Incoming) -> Result<Bytes, Refusal> {
+        let identity = incoming.message.header.source.uri.clone();
+        let known = self
+            .store
+            .read(move |tx| {
+                let Some(contact) = tx.contact(&identity)? else { return Ok(None) };
+                // An idle device is known by this one read to be idle.
+                if !contact.has_work {
+                    return Ok(Some(Known { contact, stored: None, executions: Vec::new() }));
+                }
+                let stored = tx.open_session(contact.device)?;
+                let executions = tx.unfinished_executions(contact.device)?;
+                Ok(Some(Known { contact, stored, executions }))
+            })
+            .await?;
+        match known {
+            Some(known) if !self.is_locked_out(&known.contact, incoming.at) => self.known(incoming, known).await,
+            _ => self.stranger(incoming).await,
+        }
+    }
+
+    async fn known(&self, incoming: &Incoming, known: Known) -> Result<Bytes, Refusal> {
+        let Known { contact, stored, executions } = known;
+        let (now, key) = (incoming.at, incoming.key());
+        let header = &incoming.message.header;
+        if let Some(row) = stored.as_ref().filter(|row| row.session == header.session) {
+            let same = row.last_message == header.message && row.last_body == incoming.body;
+            if same {
+                return Ok(Bytes::from(row.last_reply.clone()));
+            }
+        }
+
+        let mut facts = contact.facts.clone();
+        let mut work = Work::new(executions, now);
+        let mut effects = Effects::default();
+
+        // The session that goes on, or a new one in the place of any other.
+        let held = self.memory.find(&key, now);
+        let prior = self.prior(incoming, stored.as_ref(), held)?;
+        let goes_on = prior.as_ref().is_some_and(|(_, from_row)| *from_row);
+        if let Some(row) = stored.as_ref().filter(|_| !goes_on && incoming.begins()) {
+            abandon(row, &mut work, &facts)?;
+        }
+        let generation = stored.as_ref().map_or(0, |row| row.generation);
+        let mut state = match prior {
+            Some((state, _)) => state,
+            None => State::new(Session::open(&incoming.message, &self.respond_to)),
+        };
+
+        // Who is it?
+        let place = self.place(incoming, &contact, stored.as_ref(), state.session.is_authenticated()).await?;
+        let next = Place { counter: place.counter.saturating_add(1), ..place };
+        let expected = place.counter.gt(&0).then(|| self.nonces.derive(contact.device, place)).transpose()?;
+        let secrets = self.secrets(&contact)?;
+        let account = secrets.account(&contact);
+        let next_nonce = self.nonces.derive(contact.device, next)?;
+        let nonces = Nonces { expected: expected.as_deref(), next: &next_nonce, server: &contact.server_nonce };
+        let (session, received) = state.session.receive(&incoming.message, &account, &nonces, &self.limits)?;
+        state.session = session;
+        let refused = matches!(received.turn, Turn::Refused { .. });
+        let moved = refused || received.accepted_with == Some(AuthType::Digest);
+        let at = if moved { next } else { place };
+        if moved {
+            self.nonces.note(contact.device, at);
+        }
+        self.count(&received.turn);
+        // A digest over a nonce that this process does not know proves nothing against the device.
+        let was_wrong = contact.account.client.auth != AuthType::Digest || expected.is_some();
+        if matches!(received.turn, Turn::Refused { missing: false, .. }) && was_wrong {
+            let device = contact.device;
+            self.store.write(move |tx| tx.count_failed_try(device, now)).await?;
+        }
+
+        // What does it say, and what is there to say to it?
+        let commands =
+            if refused { Vec::new() } else { self.work(&received, &mut state, &mut work, &mut facts, &mut effects, now) };
+        let has_work = !commands.is_empty() || goes_on || state.current.is_some();
+        let (session, reply) = state.session.reply(commands, &account, &nonces, incoming.encoding, &self.limits);
+        state.session = session;
+        let bytes = Bytes::from(reply.bytes);
+
+        if !refused {
+            self.seen.note(contact.device, now);
+            effects.clear_tries = received.accepted_with.is_some() && contact.failed_tries > 0;
+            effects.server_nonce = received.server_nonce.filter(|nonce| *nonce != contact.server_nonce);
+            effects.facts = (facts != contact.facts).then_some(facts);
+        }
+        effects.changes = work.into_changes();
+        let last = Answered { message: header.message, body: incoming.body, reply: bytes.clone() };
+        if has_work {
+            let document = serde_json::to_string(&state).map_err(Error::internal)?;
+            let row = StoredSession {
+                device: contact.device,
+                session: header.session.clone(),
+                generation: if goes_on { generation } else { generation.saturating_add(1) },
+                execution: state.current,
+                document,
+                nonce_epoch: at.epoch,
+                nonce_counter: at.counter,
+                last_message: last.message,
+                last_body: last.body.to_vec(),
+                last_reply: bytes.to_vec(),
+                created_at: stored.as_ref().filter(|_| goes_on).map_or(now, |row| row.created_at),
+                updated_at: now,
+                revision: stored.as_ref().filter(|_| goes_on).map_or(1, |row| row.revision),
+            };
+            effects.session = match &stored {
+                Some(_) if goes_on => SessionEffect::Update(Box::new(row)),
+                other => SessionEffect::Insert(Box::new(row), other.as_ref().map(|old| old.revision)),
+            };
+        } else if let Some(row) = stored.as_ref().filter(|_| incoming.begins() && !refused) {
+            effects.session = SessionEffect::Delete(row.revision);
+        }
+        self.commit(&contact, effects, now).await?;
+        if has_work {
+            self.memory.forget(&key);
+        } else {
+            self.memory.keep(key, Held { session: state.session, last, at: now });
+        }
+        Ok(bytes)
+    }
+
+    /// The session that the message belongs to, and whether it has a row. None when the message begins a new one.
+    fn prior(&self, incoming: &Incoming, stored: Option<&StoredSession>, held: Option<Held>) -> Result<Option<(State, bool)>> {
+        let row = stored.filter(|row| row.session == incoming.message.header.session);
+        let prior = match (row, held) {
+            (Some(row), _) => Some((serde_json::from_str::<State>(&row.document).map_err(Error::internal)?, true)),
+            (None, Some(held)) => Some((State::new(held.session), false)),
+            (None, None) => None,
+        };
+        // A package 1 that comes after a challenge repeats the first; after that it begins anew under the same SessionID.
+        let begins_anew = |session: &Session| session.is_authenticated() || !session.continues(&incoming.message);
+        Ok(prior.filter(|(state, _)| !(incoming.begins() && begins_anew(&state.session))))
+    }
+
+    /// Where the device's nonces stand. Counter 0 means that it was given none that still counts: a challenge follows.
+    async fn place(
+        &self,
+        incoming: &Incoming,
+        contact: &Contact,
+        stored: Option<&StoredSession>,
+        authenticated: bool,
+    ) -> Result<Place> {
+        if let Some(place) = self.nonces.place(contact.device, contact.nonce_epoch) {
+            return Ok(place);
+        }
+        let row = stored.filter(|row| row.nonce_epoch == contact.nonce_epoch && row.session == incoming.message.header.session);
+        if let Some(row) = row {
+            return Ok(Place { epoch: row.nonce_epoch, counter: row.nonce_counter });
+        }
+        let stays = Place { epoch: contact.nonce_epoch, counter: 0 };
+        if contact.account.client.auth != AuthType::Digest || authenticated {
+            return Ok(stays);
+        }
+        let (device, epoch) = (contact.device, contact.nonce_epoch);
+        let epoch = epoch.saturating_add(1);
+        self.store.write(move |tx| tx.save_nonce_epoch(device, epoch)).await?;
+        Ok(Place { epoch, counter: 0 })
+    }
+
+    /// Steps the executions by what the device said, and finds the next commands.
+    fn work(
+        &self,
+        received: &Received,
+        state: &mut State,
+        work: &mut Work,
+        facts: &mut dmwsi_domain::facts::Facts,
+        effects: &mut Effects,
+        now: Timestamp,
+    ) -> Vec<Command> {
+        facts.learn(&received.device);
+        for alert in &received.alerts {
+            if !work.alerted(alert, facts, &mut state.visited) {
+                effects.alerts.push(alert.clone());
+            }
+        }
+        let readings: Vec<Reading> = received.answers.iter().flat_map(|answer| answer.readings.clone()).collect();
+        facts.learn(&readings);
+        match received.turn {
+            Turn::Offer => {}
+            Turn::Aborted | Turn::Closed => {
+                if let Some(key) = state.current.take() {
+                    work.cut(key, &received.answers, facts);
+                }
+                return Vec::new();
+            }
+            Turn::Continue | Turn::Refused { .. } => return Vec::new(),
+        }
+        if let Some(key) = state.current {
+            let commands = work.answered(key, &received.answers, facts);
+            if !commands.is_empty() {
+                return commands;
+            }
+            state.current = None;
+        } else if state.asked_details && facts.details_read_at.is_none_or(|at| at < now) && !received.answers.is_empty() {
+            facts.details_read_at = Some(now);
+        }
+        if let Some((key, commands)) = work.turn(facts, &mut state.visited) {
+            state.current = Some(key);
+            return commands;
+        }
+        if !state.asked_details && self.details_are_old(facts, now) {
+            state.asked_details = true;
+            return DETAILS.iter().filter_map(|node| NodeUri::parse(node).ok()).map(|target| Command::Get { target }).collect();
+        }
+        Vec::new()
+    }
+
+    async fn commit(&self, contact: &Contact, effects: Effects, now: Timestamp) -> Result<()> {
+        if effects.is_nothing() {
+            return Ok(());
+        }
+        let (device, organisation, ids) = (contact.device, contact.organisation, self.clock.new_ids());
+        self.store
+            .write(move |tx| {
+                let mut ids: Ids = ids;
+                match &effects.session {
+                    SessionEffect::None => {}
+                    SessionEffect::Delete(revision) => tx.delete_session(device, *revision)?,
+                    SessionEffect::Insert(row, instead_of) => tx.insert_session(row, *instead_of)?,
+                    SessionEffect::Update(row) => tx.update_session(row)?,
+                }
+                for change in &effects.changes {
+                    tx.save_execution(change.was, &change.execution, &change.moved, None, now, &mut ids)?;
+                }
+                if let Some(facts) = &effects.facts {
+                    tx.save_facts(device, facts, now, &mut ids)?;
+                }
+                if let Some(nonce) = &effects.server_nonce {
+                    tx.save_server_nonce(device, nonce)?;
+                }
+                if effects.clear_tries {
+                    tx.clear_failed_tries(device)?;
+                }
+                for alert in &effects.alerts {
+                    tx.record(&Recorded {
+                        id: EventId::new(ids.new_id()),
+                        organisation,
+                        client: None,
+                        job: None,
+                        ordinal: None,
+                        device: Some(device),
+                        revision: 0,
+                        correlator: None,
+                        at: now,
+                        event: told(alert),
+                    })?;
+                }
+                Ok(())
+            })
+            .await
+    }
+}
+
+/// The old session of the device is over: what it had asked for and not heard of has an unknown outcome.
+fn abandon(row: &StoredSession, work: &mut Work, facts: &dmwsi_domain::facts::Facts) -> Result<()> {
+    let old: State = serde_json::from_str(&row.document).map_err(Error::internal)?;
+    if let Some(key) = old.current {
+        work.cut(key, &old.session.abandon(), facts);
+    }
+    Ok(())
+}
+
+fn told(alert: &GenericAlert) -> Event {
+    Event::DeviceAlert {
+        alert_type: alert.alert_type.to_string(),
+        mark: alert.mark.as_str().to_uppercase(),
+        correlator: alert.correlator.clone(),
+        source: alert.source.as_ref().map(ToString::to_string),
+        format: alert.value.format.as_str().to_owned(),
+        data: alert.value.data.clone(),
+    }
+}

@@ -1,0 +1,168 @@
+//! The device side: `POST /dm`, OMA DM 1.2 in XML and WBXML.
+mod exchange;
+mod memory;
+mod nonce;
+mod secrets;
+mod seen;
+mod settings;
+mod state;
+mod stranger;
+mod work;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::web::{self, Bytes, Data, PayloadConfig, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use dmwsi_domain::contact::Contact;
+use dmwsi_domain::{Clock, Error, Result, Timestamp};
+use dmwsi_protocol::encoding::{DecodeError, Encoding};
+use dmwsi_protocol::server::{Fault, Limits, Turn};
+use dmwsi_store::{Keys, Store};
+use openssl::sha::sha256;
+
+use self::exchange::Incoming;
+use self::memory::Memory;
+use self::nonce::Nonces;
+use self::seen::Seen;
+use self::stranger::Strangers;
+
+pub use self::settings::Settings;
+
+/// Where devices send their messages, below the public address.
+pub const PATH: &str = "/dm";
+
+/// Answers devices. One for each process; its memory holds what a check-in would otherwise have to write.
+pub struct Gateway {
+    store: Store,
+    clock: Clock,
+    settings: Settings,
+    limits: Limits,
+    respond_to: String,
+    sealing: Keys,
+    nonces: Nonces,
+    memory: Memory,
+    seen: Seen,
+    strangers: Strangers,
+}
+
+/// A message that gets no SyncML reply.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("not a SyncML message: {0}")]
+    Undecodable(#[from] DecodeError),
+    #[error("{0}")]
+    Failed(#[from] Error),
+    #[error("against the protocol: {0}")]
+    Fault(#[from] Fault),
+}
+
+impl Gateway {
+    /// A gateway whose devices reach it below `public_url`. `nonce_key` is secret and the same in every process; `sealing`
+    /// opens the secrets of accounts.
+    pub fn new(store: Store, clock: Clock, settings: Settings, public_url: &str, nonce_key: [u8; 32], sealing: Keys) -> Self {
+        let limits = Limits {
+            max_message: settings.max_message_bytes,
+            max_object: settings.max_object_bytes,
+            max_commands: settings.max_commands,
+            max_tries: settings.max_tries,
+            max_next_messages: settings.max_next_messages,
+        };
+        let some = |number: usize| NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN);
+        Self {
+            respond_to: format!("{}{PATH}", public_url.trim_end_matches('/')),
+            nonces: Nonces::new(nonce_key, some(settings.remembered_nonces)),
+            memory: Memory::new(some(settings.remembered_sessions)),
+            seen: Seen::default(),
+            strangers: Strangers::new(settings.max_strangers),
+            store,
+            clock,
+            settings,
+            limits,
+            sealing,
+        }
+    }
+
+    /// Puts the device side into a server.
+    pub fn configure(self: &Arc<Self>) -> impl FnOnce(&mut ServiceConfig) + use<> {
+        let gateway = Data::from(Arc::clone(self));
+        let largest = usize::try_from(self.settings.max_message_bytes).unwrap_or(usize::MAX);
+        move |config| {
+            let route = web::resource(PATH).app_data(gateway).app_data(PayloadConfig::new(largest)).route(web::post().to(dm));
+            config.service(route);
+        }
+    }
+
+    /// Writes the times at which devices called, again and again until `stopped` completes, and once more then.
+    pub async fn flush_seen(&self, stopped: impl Future<Output = ()>) {
+        let mut stopped = std::pin::pin!(stopped);
+        let every = Duration::from_secs(self.settings.seen_flush_seconds.max(1));
+        loop {
+            let over = tokio::select! {
+                () = &mut stopped => true,
+                () = tokio::time::sleep(every) => false,
+            };
+            if let Err(error) = self.seen.flush(&self.store).await {
+                tracing::warn!(%error, "the times at which devices called could not be written; they are kept");
+            }
+            if over {
+                return;
+            }
+        }
+    }
+
+    async fn answer(&self, body: &Bytes, content_type: Option<&str>) -> Result<(Encoding, Bytes), Refusal> {
+        let encoding = Encoding::sniff(body, content_type);
+        let message = encoding.decode(body)?;
+        let incoming = Incoming { message, encoding, body: sha256(body), at: self.clock.now() };
+        Ok((encoding, self.reply(incoming).await?))
+    }
+
+    fn count(&self, turn: &Turn) {
+        let outcome = match turn {
+            Turn::Offer => "offered",
+            Turn::Continue => "continued",
+            Turn::Refused { missing: true, .. } => "challenged",
+            Turn::Refused { missing: false, .. } => "refused",
+            Turn::Aborted => "aborted",
+            Turn::Closed => "closed",
+        };
+        metrics::counter!("dmwsi_dm_messages_total", "outcome" => outcome).increment(1);
+    }
+
+    fn is_locked_out(&self, contact: &Contact, now: Timestamp) -> bool {
+        let window = Duration::from_secs(self.settings.lockout_seconds);
+        contact.failed_tries >= self.settings.max_failed_tries && contact.failed_at.is_some_and(|at| now.since(at) < window)
+    }
+
+    fn details_are_old(&self, facts: &dmwsi_domain::facts::Facts, now: Timestamp) -> bool {
+        let days = u64::from(self.settings.details_days);
+        days > 0 && facts.details_read_at.is_none_or(|at| now.since(at) > Duration::from_secs(days.saturating_mul(86_400)))
+    }
+}
+
+async fn dm(gateway: Data<Gateway>, request: HttpRequest, body: Bytes) -> HttpResponse {
+    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let refused = match gateway.answer(&body, content_type).await {
+        Ok((encoding, reply)) => {
+            let mut response = HttpResponse::Ok();
+            response.insert_header((CONTENT_TYPE, encoding.content_type())).insert_header((CACHE_CONTROL, "no-store"));
+            return response.body(reply);
+        }
+        Err(refused) => refused,
+    };
+    let status = match &refused {
+        Refusal::Undecodable(_) | Refusal::Fault(_) => StatusCode::BAD_REQUEST,
+        Refusal::Failed(Error::Unavailable(_) | Error::Stale { .. }) => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    metrics::counter!("dmwsi_dm_messages_total", "outcome" => "unanswered").increment(1);
+    if status.is_server_error() {
+        tracing::error!(cause = ?refused, "a device's message could not be answered");
+        return HttpResponse::build(status).insert_header(("Retry-After", "5")).body("the server cannot answer at the moment\n");
+    }
+    HttpResponse::build(status).content_type("text/plain; charset=utf-8").body(format!("{refused}\n"))
+}

@@ -1,0 +1,58 @@
+//! What an operator may set about the device side.
+use serde::{Deserialize, Serialize};
+
+/// The section `gateway` of the settings.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Settings {
+    /// The largest message taken from a device and sent to one, in bytes; told to devices as `MaxMsgSize`. Larger ones get HTTP 413. A
+    /// device that names no limit of its own is sent 16,000 bytes at most.
+    pub max_message_bytes: u32,
+    /// The largest object taken from a device in pieces, in bytes; also told to devices as `MaxObjSize`.
+    pub max_object_bytes: u32,
+    /// How many commands go into one message at most.
+    pub max_commands: usize,
+    /// How often a device may fail to prove itself in one session before the session is over.
+    pub max_tries: u32,
+    /// How often in a row a device is asked to go on with its package before the session is broken off.
+    pub max_next_messages: u32,
+    /// How often a device may fail to prove itself within `lockoutSeconds` before it is refused without a look.
+    pub max_failed_tries: u32,
+    /// For how long a device that failed too often is refused, in seconds.
+    pub lockout_seconds: u64,
+    /// After how long without a message a session is given up, in seconds.
+    pub session_idle_seconds: u64,
+    /// How many sessions without work are remembered; the eldest are forgotten first and start with a challenge.
+    pub remembered_sessions: usize,
+    /// How many devices' nonces are remembered; the eldest are forgotten first and are challenged once more.
+    pub remembered_nonces: usize,
+    /// How often the times at which devices called are written, in seconds.
+    pub seen_flush_seconds: u64,
+    /// After how many days a device is asked for its details (DevDetail) again; 0 means never to ask.
+    pub details_days: u32,
+    /// How many unknown callers are remembered for the operator.
+    pub max_strangers: u32,
+    /// The server identifier told to devices that are not known; known ones have theirs in their account.
+    pub server_id: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_message_bytes: 262_144,
+            max_object_bytes: 1_048_576,
+            max_commands: 20,
+            max_tries: 3,
+            max_next_messages: 64,
+            max_failed_tries: 12,
+            lockout_seconds: 300,
+            session_idle_seconds: 600,
+            remembered_sessions: 100_000,
+            remembered_nonces: 2_000_000,
+            seen_flush_seconds: 2,
+            details_days: 7,
+            max_strangers: 10_000,
+            server_id: "dmwsi".to_owned(),
+        }
+    }
+}

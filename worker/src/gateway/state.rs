@@ -1,0 +1,46 @@
+//! What is stored of a session between two messages.
+use bytes::Bytes;
+use dmwsi_domain::id::JobId;
+use dmwsi_protocol::server::Session;
+use serde::{Deserialize, Serialize};
+
+/// The key of an execution.
+pub(super) type ExecutionKey = (JobId, u32);
+
+/// The last message of a session and its reply. Only its exact repetition is answered with the same bytes.
+#[derive(Clone, Debug)]
+pub(super) struct Answered {
+    /// The MsgID.
+    pub(super) message: u32,
+    /// SHA-256 of the body.
+    pub(super) body: [u8; 32],
+    /// The bytes that were sent.
+    pub(super) reply: Bytes,
+}
+
+impl Answered {
+    /// The reply, when that message is the same.
+    pub(super) fn reply_to(&self, message: u32, body: &[u8; 32]) -> Option<Bytes> {
+        (self.message == message && self.body == *body).then(|| self.reply.clone())
+    }
+}
+
+/// A session with work, as it stands in its row.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct State {
+    /// The session.
+    pub(super) session: Session,
+    /// The execution whose commands are out.
+    pub(super) current: Option<ExecutionKey>,
+    /// The executions that had their turn and have nothing more to say in this session.
+    pub(super) visited: Vec<ExecutionKey>,
+    /// Whether the device was asked for its details in this session.
+    pub(super) asked_details: bool,
+}
+
+impl State {
+    /// A session that has done nothing yet.
+    pub(super) const fn new(session: Session) -> Self {
+        Self { session, current: None, visited: Vec::new(), asked_details: false }
+    }
+}

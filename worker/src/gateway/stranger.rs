@@ -1,0 +1,130 @@
+//! Who knocks without being known: answered like anybody with wrong credentials, and noted for the operator.
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use dmwsi_domain::contact::StrangerReason;
+use dmwsi_domain::{Error, Result, Timestamp};
+use dmwsi_objects::devinfo;
+use dmwsi_objects::dmacc::AuthType;
+use dmwsi_protocol::message::{Data, Element, Message, Verb};
+use dmwsi_protocol::server::{Account, Nonces, Session};
+use lru::LruCache;
+
+use super::exchange::Incoming;
+use super::memory::Held;
+use super::state::Answered;
+use super::{Gateway, Refusal};
+
+/// One stranger is written down at most so often.
+const NOTED_EVERY: Duration = Duration::from_secs(60);
+
+/// How many strangers are written down a minute at most, whoever they are.
+const NOTED_A_MINUTE: u32 = 600;
+
+/// How many bytes of what a stranger tells of itself are kept, of each thing.
+const TOLD: usize = 64;
+
+/// Whom this process has written down lately.
+pub(super) struct Strangers {
+    most: u32,
+    lately: Mutex<Lately>,
+}
+
+struct Lately {
+    noted: LruCache<String, Timestamp>,
+    minute: i64,
+    written: u32,
+}
+
+impl Strangers {
+    /// At most so many are kept in the database.
+    pub(super) fn new(most: u32) -> Self {
+        let room = NonZeroUsize::new(10_000).unwrap_or(NonZeroUsize::MIN);
+        Self { most, lately: Mutex::new(Lately { noted: LruCache::new(room), minute: 0, written: 0 }) }
+    }
+
+    /// Whether to write the caller down now.
+    fn is_due(&self, identity: &str, now: Timestamp) -> bool {
+        let mut lately = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
+        let minute = now.micros() / 60_000_000;
+        if lately.minute != minute {
+            (lately.minute, lately.written) = (minute, 0);
+        }
+        let fresh = lately.noted.get(identity).is_some_and(|at| now.since(*at) < NOTED_EVERY);
+        if fresh || lately.written >= NOTED_A_MINUTE {
+            return false;
+        }
+        lately.written = lately.written.saturating_add(1);
+        lately.noted.put(identity.to_owned(), now);
+        true
+    }
+}
+
+impl std::fmt::Debug for Strangers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Strangers").field("most", &self.most).finish_non_exhaustive()
+    }
+}
+
+impl Gateway {
+    /// The reply to somebody who is not known, or was wrong too often.
+    pub(super) async fn stranger(&self, incoming: &Incoming) -> Result<Bytes, Refusal> {
+        let header = &incoming.message.header;
+        let (identity, key) = (header.source.uri.clone(), (header.source.uri.clone(), header.session.clone()));
+        let session = match self.memory.find(&key, incoming.at) {
+            Some(held) => held.session,
+            None => Session::open(&incoming.message, &self.respond_to),
+        };
+        let next = self.nonces.decoy(&identity, u64::try_from(incoming.at.micros()).unwrap_or(0))?;
+        let secret = String::from_utf8_lossy(&next).into_owned();
+        let account = Account {
+            server_id: &self.settings.server_id,
+            client_auth: AuthType::Digest,
+            client_name: "",
+            client_secret: &secret,
+            server_auth: None,
+            server_name: "",
+            server_secret: "",
+        };
+        let nonces = Nonces { expected: None, next: &next, server: &[] };
+        let (session, received) = session.receive(&incoming.message, &account, &nonces, &self.limits)?;
+        self.count(&received.turn);
+        let (session, reply) = session.reply(Vec::new(), &account, &nonces, incoming.encoding, &self.limits);
+        let bytes = Bytes::from(reply.bytes);
+        let last = Answered { message: header.message, body: incoming.body, reply: bytes.clone() };
+        self.memory.keep(key, Held { session, last, at: incoming.at });
+        self.note(incoming).await?;
+        Ok(bytes)
+    }
+
+    async fn note(&self, incoming: &Incoming) -> Result<()> {
+        let identity = incoming.message.header.source.uri.clone();
+        if identity.len() > 256 || !self.strangers.is_due(&identity, incoming.at) {
+            return Ok(());
+        }
+        let description = serde_json::to_string(&told(&incoming.message)).map_err(Error::internal)?;
+        let (now, most) = (incoming.at, self.strangers.most);
+        self.store.write(move |tx| tx.note_stranger(&identity, StrangerReason::Unknown, &description, now, most)).await
+    }
+}
+
+/// What the caller tells of itself: nobody has proven it.
+fn told(message: &Message) -> serde_json::Map<String, serde_json::Value> {
+    let mut told = serde_json::Map::new();
+    for element in &message.body {
+        let Element::Command(command) = element else { continue };
+        for item in command.items.iter().filter(|_| command.verb == Verb::Replace) {
+            let (Some(source), Some(Data::Text(text))) = (&item.source, &item.data) else { continue };
+            let name = match source.as_str() {
+                devinfo::MAN => "manufacturer",
+                devinfo::MOD => "model",
+                devinfo::DEV_ID => "deviceId",
+                _ => continue,
+            };
+            told.insert(name.to_owned(), text.chars().take(TOLD).collect::<String>().into());
+        }
+    }
+    told
+}

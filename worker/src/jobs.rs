@@ -1,0 +1,45 @@
+//! The tasks that are about jobs, with their queues.
+use dmwsi_domain::id::JobId;
+use dmwsi_domain::{Clock, Result};
+use dmwsi_store::Store;
+use dmwsi_store::jobs::{CANCEL, EXPAND, EXPIRE, FOLD};
+use dmwsi_store::sweep::SWEEP;
+
+use crate::cancel::cancel;
+use crate::expand::expand;
+use crate::expire::expire;
+use crate::fold::fold;
+use crate::queue::{Lane, Queues};
+use crate::sweep::sweep;
+
+/// Has the queues of jobs run: `job.expand.v1`, `job.fold.v1`, `job.cancel.v1`, `job.expire.v1` and the standing `sweep.v1`.
+#[must_use]
+pub fn handle(queues: Queues, store: &Store, clock: &Clock) -> Queues {
+    let few = Lane { room: 4, batch: 2, standing: false };
+    let standing = Lane { room: 1, batch: 1, standing: true };
+    macro_rules! about_job {
+        ($run:ident) => {{
+            let (store, clock) = (store.clone(), clock.clone());
+            move |job: JobId, context| {
+                let (store, clock) = (store.clone(), clock.clone());
+                async move { $run(&store, &clock, job, context).await }
+            }
+        }};
+    }
+    let (sweeper, time) = (store.clone(), clock.clone());
+    queues
+        .handle(EXPAND, few, about_job!(expand))
+        .handle(FOLD, Lane::default(), about_job!(fold))
+        .handle(CANCEL, few, about_job!(cancel))
+        .handle(EXPIRE, few, about_job!(expire))
+        .handle(SWEEP, standing, move |(), _context| {
+            let (store, clock) = (sweeper.clone(), time.clone());
+            async move { sweep(&store, &clock).await }
+        })
+}
+
+/// Puts the standing task there that sweeps, where it is not there yet. Once for each start of a worker.
+pub async fn install(store: &Store, clock: &Clock) -> Result<()> {
+    let (now, ids) = (clock.now(), clock.new_ids());
+    store.write(move |tx| tx.ring_sweep(now, now, &mut ids.clone())).await
+}

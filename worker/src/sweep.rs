@@ -1,0 +1,76 @@
+//! What time alone brings about: phases and jobs whose time is over, answers that need not be kept any longer.
+use std::time::Duration;
+
+use dmwsi_domain::facts::Facts;
+use dmwsi_domain::id::JobId;
+use dmwsi_domain::{Clock, Error, Result, Timestamp};
+use dmwsi_store::Store;
+use dmwsi_store::jobs::EXPIRE;
+use dmwsi_store::sweep::EVERY;
+use futures_util::stream::{self, StreamExt as _};
+
+use crate::queue::Outcome;
+
+/// The most rows of a kind that are looked at in one run; when there are as many, the next run follows at once.
+const MOST: i64 = 1_000;
+
+/// How many executions are timed out side by side.
+const SIDE_BY_SIDE: usize = 32;
+
+/// The shortest pause between two runs that found nothing more to do.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// One run: ends phases that took too long, has late jobs expired, forgets old answers. Says when the next thing falls due, at the latest
+/// [`EVERY`] later.
+pub(crate) async fn sweep(store: &Store, clock: &Clock) -> Result<Outcome> {
+    let now = clock.now();
+    let (executions, jobs) = store.read(move |tx| Ok((tx.due_executions(now, MOST)?, tx.due_jobs(now, MOST)?))).await?;
+    let full = |rows: usize| i64::try_from(rows).is_ok_and(|rows| rows >= MOST);
+    let mut more = full(executions.len());
+
+    let timed_out = stream::iter(executions).map(|(job, ordinal)| time_out(store, clock, job, ordinal, now));
+    let failures = timed_out.buffer_unordered(SIDE_BY_SIDE).filter_map(|done| async move { done.err() });
+    if let Some(error) = failures.collect::<Vec<_>>().await.into_iter().next() {
+        return Err(error);
+    }
+    if !jobs.is_empty() {
+        let ids = clock.new_ids();
+        let ring = move |tx: &mut dmwsi_store::Tx<'_>| {
+            let mut ids = ids;
+            jobs.iter().try_for_each(|job| tx.ring_job(EXPIRE, *job, now, &mut ids))
+        };
+        store.write(ring).await?;
+    }
+    if store.read(move |tx| tx.has_old_idempotency_keys(now)).await? {
+        more |= full(store.write(move |tx| tx.sweep_idempotency_keys(now, MOST)).await?);
+    }
+    let next = store.read(|tx| tx.next_due()).await?;
+    let latest = now.plus(EVERY);
+    Ok(Outcome::Progress(if more { now } else { next.unwrap_or(latest).clamp(now.plus(PAUSE), latest) }))
+}
+
+/// Ends an execution whose phase took too long, if that is still so.
+async fn time_out(store: &Store, clock: &Clock, job: JobId, ordinal: u32, now: Timestamp) -> Result<()> {
+    let ids = clock.new_ids();
+    let done = store.write(move |tx| {
+        let mut ids = ids;
+        let mut execution = tx.execution(job, ordinal)?;
+        if execution.state.is_finished() || execution.due_at.is_none_or(|due| due > now) {
+            return Ok(());
+        }
+        let facts = match tx.device(execution.organisation, execution.device) {
+            Ok(device) => device.facts,
+            // The device was deleted meanwhile; its executions still come to an end.
+            Err(Error::NotFound { .. }) => Facts::default(),
+            Err(error) => return Err(error),
+        };
+        let was = execution.state;
+        let moved = execution.timed_out(&facts, now);
+        tx.save_execution(was, &execution, &moved, None, now, &mut ids)
+    });
+    match done.await {
+        // Its device is in session just now; if it is still late, the next run finds it again.
+        Err(Error::Stale { .. } | Error::NotFound { .. }) => Ok(()),
+        done => done,
+    }
+}
