@@ -11,5 +11,6 @@ mod harness;
 
 mod queue;
 mod queue_processes;
+mod queue_workers;
 mod schema;
 mod store;
