@@ -8,9 +8,12 @@ pub mod gateway;
 pub mod jobs;
 pub mod queue;
 mod sweep;
+mod tasks;
 
 pub use cancel::cancel;
 pub use expand::expand;
 pub use expire::expire;
 pub use fold::fold;
+pub use queue::Settings;
 pub use sweep::sweep;
+pub use tasks::spawn;
