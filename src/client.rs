@@ -4,6 +4,7 @@ use dmwsi::clients::{self, NewClient};
 use dmwsi_domain::Clock;
 use dmwsi_domain::id::ClientId;
 use dmwsi_domain::scope::{Grants, Scope};
+use dmwsi_store::Tx;
 
 use crate::{Failure, Settings};
 
@@ -53,16 +54,23 @@ impl Client {
             Which::Add(add) => add.run().await,
             Which::List { settings } => {
                 let store = dmwsi::open_store(&settings.load()?)?;
-                for (client, organisation) in store.read(|tx| tx.clients()).await? {
+                let (clients, organisations) = store.read(|tx| Ok((tx.clients()?, tx.organisations()?))).await?;
+                for client in clients {
                     let state = if client.is_active() { "active" } else { "revoked" };
-                    println!("{}  {state:7}  {organisation}  {}  [{}]", client.id, client.name, client.scopes);
+                    let owner = organisations.iter().find(|one| one.id == client.organisation).map_or("?", |one| one.name.as_str());
+                    println!("{}  {state:7}  {owner}  {}  [{}]", client.id, client.name, client.scopes);
                 }
                 Ok(())
             }
             Which::Revoke { client, settings } => {
                 let store = dmwsi::open_store(&settings.load()?)?;
                 let now = Clock::System.now();
-                store.write(move |tx| tx.revoke_client(client, now)).await?;
+                let revoke = move |tx: &mut Tx<'_>| {
+                    let mut client = tx.client(client)?;
+                    client.revoke(now);
+                    tx.update_client(&mut client)
+                };
+                store.write(revoke).await?;
                 println!("{client} is revoked");
                 Ok(())
             }

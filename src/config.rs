@@ -35,7 +35,7 @@ pub struct Config {
     /// The side of devices.
     pub gateway: dmwsi_worker::gateway::Settings,
     /// The tasks.
-    pub worker: dmwsi_worker::Settings,
+    pub tasks: dmwsi_worker::queue::Settings,
 }
 
 impl Default for Config {
@@ -50,7 +50,7 @@ impl Default for Config {
             store: dmwsi_store::Settings::default(),
             api: dmwsi_api::Settings::default(),
             gateway: dmwsi_worker::gateway::Settings::default(),
-            worker: dmwsi_worker::Settings::default(),
+            tasks: dmwsi_worker::queue::Settings::default(),
         }
     }
 }
@@ -161,13 +161,18 @@ impl Config {
         figment.extract().map_err(|error| ConfigError::Malformed(Box::new(error)))
     }
 
+    /// The settings as they are, as the text of a settings file.
+    pub fn shown(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(self)
+    }
+
     /// Whether the listeners are safe to open.
     pub fn check(&self) -> Result<(), ConfigError> {
         let listen = &self.listen;
-        if listen.certificate.is_some() != listen.privateKey.is_some() {
+        if listen.certificate.is_some() != listen.private_key.is_some() {
             return Err(ConfigError::HalfTls);
         }
-        let plain = listen.certificate.is_none() && listen.trustedProxy.is_none();
+        let plain = listen.certificate.is_none() && listen.trusted_proxy.is_none();
         let addresses = [Some(listen.address), listen.devices, listen.metrics];
         match addresses.into_iter().flatten().find(|address| plain && !address.ip().is_loopback()) {
             Some(address) => Err(ConfigError::PlainHttp(address)),

@@ -64,7 +64,7 @@ impl Settings {
     pub(crate) fn load(&self) -> Result<Config, Failure> {
         let mut config = Config::load(self.config.as_deref())?;
         if let Some(url) = &self.database {
-            config.store.url.clone_from(url);
+            config.store.url = url.parse()?;
         }
         Ok(config)
     }
@@ -85,7 +85,10 @@ fn main() -> ExitCode {
             Which::Config(show) => show.run(),
             Which::Demo(demo) => return demo.run().await,
             Which::Migrate(migrate) => migrate.run().await,
-            Which::Openapi => openapi::run(),
+            Which::Openapi => {
+                openapi::run();
+                Ok(())
+            }
             Which::Serve(serve) => serve.run().await,
             Which::Simulate(simulate) => simulate.run().await,
         }

@@ -9,8 +9,9 @@ use actix_web::{App, HttpServer, web};
 use clap::ValueEnum;
 use dmwsi_api::PublicUrl;
 use dmwsi_domain::{Clock, Error};
-use dmwsi_store::{Exclusive, Store};
+use dmwsi_store::{DatabaseUrl, Exclusive, Store};
 use dmwsi_worker::gateway::Gateway;
+use dmwsi_worker::queue::Queues;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -87,12 +88,12 @@ pub enum StartError {
 }
 
 /// A server that runs. Dropping it leaves it running; [`Running::stop`] it.
-#[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
     device_address: SocketAddr,
     store: Store,
     servers: Vec<ServerHandle>,
+    tasks: Option<dmwsi_worker::queue::Running>,
     stopping: watch::Sender<bool>,
     background: JoinSet<()>,
     stop_within: Duration,
@@ -108,7 +109,7 @@ pub fn open_store(config: &Config) -> Result<Store, StartError> {
 pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Result<Running, StartError> {
     config.check()?;
     let store = open_store(&config)?;
-    let is_sqlite = config.store.is_sqlite();
+    let is_sqlite = matches!(config.store.url, DatabaseUrl::Sqlite(_));
     if is_sqlite && role != Role::All {
         return Err(StartError::RoleOnSqlite(role));
     }
@@ -132,7 +133,7 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
     let sealing = keys.sealing_keys()?;
     let nonce_key = keys.nonce_key()?;
     let gateway = role.has_gateway().then(|| {
-        let gateway = Gateway::new(store.clone(), clock.clone(), config.gateway.clone(), &public_url, nonce_key, sealing);
+        let gateway = Gateway::new(store.clone(), clock.clone(), config.gateway.clone(), &public_url, nonce_key, sealing.clone());
         Arc::new(gateway)
     });
     if let Some(gateway) = &gateway {
@@ -141,13 +142,18 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
     }
     let app = if role.has_api() {
         let keys = dmwsi_api::Keys::open(&keys.api).map_err(KeysError::from)?;
-        Some(dmwsi_api::App::new(store.clone(), config.api.clone(), keys, PublicUrl::parse(&public_url)?, clock.clone()))
+        let public_url = PublicUrl::parse(&public_url)?;
+        Some(dmwsi_api::App::new(store.clone(), config.api.clone(), keys, sealing, public_url, clock.clone()))
     } else {
         None
     };
-    if role.has_worker() {
-        dmwsi_worker::spawn(&mut background, &store, &clock, &config.worker, until(stopped.clone()));
-    }
+    let tasks = if role.has_worker() {
+        dmwsi_worker::jobs::install(&store, &clock).await?;
+        let queues = Queues::new(store.clone(), clock.clone(), config.tasks.clone());
+        Some(dmwsi_worker::jobs::handle(queues, &store, &clock).start())
+    } else {
+        None
+    };
 
     let health = Health { store: store.clone(), metrics };
     let beside = config.listen.devices.is_none();
@@ -178,6 +184,7 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
         device_address,
         store,
         servers: handles,
+        tasks,
         stopping,
         background,
         stop_within: Duration::from_secs(config.stop_seconds),
@@ -208,6 +215,9 @@ impl Running {
     pub async fn stop(mut self) -> Result<(), Error> {
         for server in &self.servers {
             server.stop(true).await;
+        }
+        if let Some(tasks) = self.tasks.take() {
+            tasks.stop().await;
         }
         self.stopping.send_replace(true);
         let all = async { while self.background.join_next().await.is_some() {} };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use dmwsi::portal::{self, Portal};
+use dmwsi_protocol::encoding::Encoding;
 use dmwsi_simulator::{Behaviour, Device, DeviceProfile, Fleet, Pace, Wire, sample_package};
 
 use crate::Failure;
@@ -83,7 +84,7 @@ impl Simulate {
         let every = Duration::try_from_secs_f64(self.every)?;
         let millis = u64::try_from(every.as_millis())?;
         let behaviour = Behaviour {
-            encoding: if self.wbxml { dmwsi_simulator::Encoding::Wbxml } else { dmwsi_simulator::Encoding::Xml },
+            encoding: if self.wbxml { Encoding::Wbxml } else { Encoding::Xml },
             poll_ms: millis,
             jitter_ms: millis / 4,
             ..Behaviour::default()

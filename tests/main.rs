@@ -12,5 +12,6 @@ mod harness;
 mod jobs;
 mod queue;
 mod queue_processes;
+mod queue_workers;
 mod schema;
 mod store;

@@ -32,6 +32,8 @@ pub struct Parts {
     pub settings: Settings,
     /// The keys.
     pub keys: Keys,
+    /// The keys that seal the secrets of devices.
+    pub sealing: dmwsi_store::Keys,
     /// Where the world reaches us.
     pub public_url: PublicUrl,
     /// The time, and new ids.
@@ -45,13 +47,21 @@ pub struct Parts {
 impl App {
     /// Puts the application together.
     #[must_use]
-    pub fn new(store: Store, settings: Settings, keys: Keys, public_url: PublicUrl, clock: Clock) -> Self {
+    pub fn new(
+        store: Store,
+        settings: Settings,
+        keys: Keys,
+        sealing: dmwsi_store::Keys,
+        public_url: PublicUrl,
+        clock: Clock,
+    ) -> Self {
         let failed_logins = FailedLogins::new(settings.max_failed_logins);
         let document = Document::render();
         Self(Arc::new(Parts {
             store,
             settings,
             keys,
+            sealing,
             public_url,
             clock,
             clients: Clients::default(),

@@ -2,6 +2,7 @@
 use openssl::sha::Sha256;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use dmwsi_domain::id::ClientId;
 use dmwsi_domain::{Error, Result};
@@ -13,15 +14,18 @@ use crate::seal::Sealer;
 pub struct List([u8; 32]);
 
 impl List {
-    /// The list `name` as `client` asked for it; `filters` is everything that chooses its rows, without cursor and page size.
+    /// The list `name` as `client` asked for it; `filters` is everything that chooses its rows, mostly the query. Its `cursor` and
+    /// `perPage` are left out: those may change from page to page.
     pub fn new(client: ClientId, name: &'static str, filters: &impl Serialize) -> Result<Self> {
-        let filters = serde_json::to_vec(filters).map_err(Error::internal)?;
+        let mut filters = serde_json::to_value(filters).map_err(Error::internal)?;
+        leave_paging_out(&mut filters);
+        let filters = filters.to_string();
         let mut hash = Sha256::new();
         hash.update(b"cursor\0");
         hash.update(client.uuid().as_bytes());
         hash.update(name.as_bytes());
         hash.update(b"\0");
-        hash.update(&filters);
+        hash.update(filters.as_bytes());
         Ok(Self(hash.finish()))
     }
 
@@ -35,6 +39,14 @@ impl List {
         let Some(cursor) = cursor else { return Ok(None) };
         let position = sealer.open_text(&self.0, cursor).and_then(|plain| serde_json::from_slice(&plain).ok());
         position.map(Some).ok_or_else(|| Problem::invalid("The cursor is not one of this list with these filters."))
+    }
+}
+
+fn leave_paging_out(filters: &mut Value) {
+    match filters {
+        Value::Array(parts) => parts.iter_mut().for_each(leave_paging_out),
+        Value::Object(query) => query.retain(|name, _| !matches!(name.as_str(), "cursor" | "perPage")),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
@@ -56,5 +68,15 @@ mod tests {
         assert!(read(List::new(b, "devices", &("acme", 1)).unwrap()).is_err());
         assert!(read(List::new(a, "jobs", &("acme", 1)).unwrap()).is_err());
         assert!(read(List::new(a, "devices", &("acme", 2)).unwrap()).is_err());
+    }
+    #[test]
+    fn a_cursor_works_with_another_page_size() {
+        let sealer = Sealer::new([3; 32]);
+        let client = ClientId::new(Clock::System.new_id());
+        let list = |query| List::new(client, "jobs", &("job", query)).unwrap();
+        let first = serde_json::json!({"state": "RUNNING", "perPage": 20, "cursor": null});
+        let cursor = list(first).cursor(&sealer, &1).unwrap();
+        let second = serde_json::json!({"state": "RUNNING", "perPage": 50, "cursor": cursor});
+        assert_eq!(list(second).position::<u8>(&sealer, Some(&cursor)).map_err(|problem| problem.code()), Ok(Some(1)));
     }
 }

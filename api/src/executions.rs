@@ -134,11 +134,10 @@ pub(crate) fn device(ids: &DeviceIds, organisation: OrganisationId, text: &str) 
 #[into_params(parameter_in = Query)]
 pub struct ExecutionsQuery {
     /// Where to go on: the `nextCursor` of the page before.
-    #[serde(skip_serializing)]
     #[param(max_length = 1024)]
     pub(crate) cursor: Option<String>,
     /// How many a page has.
-    #[serde(default, skip_serializing)]
+    #[serde(default)]
     #[param(inline)]
     pub(crate) per_page: PerPage,
     /// Only those in this state.

@@ -168,11 +168,10 @@ fn view(tx: &mut Tx<'_>, client: ClientId, id: JobId) -> Result<JobView> {
 #[into_params(parameter_in = Query)]
 pub struct JobsQuery {
     /// Where to go on: the `nextCursor` of the page before.
-    #[serde(skip_serializing)]
     #[param(max_length = 1024)]
     cursor: Option<String>,
     /// How many jobs a page has.
-    #[serde(default, skip_serializing)]
+    #[serde(default)]
     #[param(inline)]
     per_page: PerPage,
     /// Only jobs in this state.

@@ -271,6 +271,23 @@ mod tests {
         }
     }
 
+    /// utoipa leaves out what serde does not write, so a query that skips its paging would lose it here.
+    #[test]
+    fn every_list_takes_a_cursor_and_a_page_size() {
+        let document = serde_json::to_value(openapi()).unwrap();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let schema = &operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"];
+                if !schema.as_str().is_some_and(|name| name.starts_with("#/components/schemas/Page_")) {
+                    continue;
+                }
+                let body = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str();
+                let asked = body.and_then(|name| document.pointer(name.trim_start_matches('#'))).unwrap_or(operation).to_string();
+                assert!(asked.contains("\"cursor\"") && asked.contains("\"perPage\""), "{method} {path}");
+            }
+        }
+    }
+
     #[test]
     fn every_reference_in_the_document_leads_somewhere() {
         let document = serde_json::to_value(openapi()).unwrap();

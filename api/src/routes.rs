@@ -1,6 +1,8 @@
 //! The contents page: every route, registered and documented in one call.
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use crate::device_search::search_devices;
+use crate::devices::{change_device, create_device, delete_device, list_devices, read_device};
 use crate::discovery::{read_authorization_server, read_catalog, read_jwks, read_problem_type, read_start};
 use crate::docs::{read_openapi_json, read_openapi_yaml};
 use crate::executions::{list_executions, read_execution};
@@ -15,6 +17,13 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(create_token)
         .service(read_jwks)
         .service(read_authorization_server)
+        // Devices
+        .service(create_device)
+        .service(list_devices)
+        .service(search_devices)
+        .service(read_device)
+        .service(change_device)
+        .service(delete_device)
         // Jobs
         .service(create_job)
         .service(list_jobs)

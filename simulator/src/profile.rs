@@ -35,7 +35,7 @@ pub struct DeviceProfile {
 }
 
 impl DeviceProfile {
-    /// The device with this number among those of a seed; no two numbers below 10¹² minus a seed's own share one IMEI.
+    /// The device with this number among those of a seed; no two of them share an IMEI.
     #[must_use]
     pub fn nth(seed: u64, n: u32) -> Self {
         const SERIALS: u64 = 1_000_000_000_000;

@@ -77,6 +77,9 @@ impl SessionError {
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
+    /// The file holds no certificate.
+    #[error("the file holds no certificate")]
+    Empty,
     /// The file with certificates cannot be read.
     #[error("the file with certificates cannot be read")]
     File(#[from] std::io::Error),
@@ -95,7 +98,11 @@ impl Wire {
             .read_timeout(PATIENCE)
             .pool_max_idle_per_host(256);
         if let Some(file) = ca_file {
-            for certificate in Certificate::from_pem_bundle(&std::fs::read(file)?)? {
+            let certificates = Certificate::from_pem_bundle(&std::fs::read(file)?)?;
+            if certificates.is_empty() {
+                return Err(WireError::Empty);
+            }
+            for certificate in certificates {
                 builder = builder.add_root_certificate(certificate);
             }
         }

@@ -1,10 +1,29 @@
 //! An open transaction, and the macro that writes a query once for both databases.
 use std::collections::BTreeSet;
 
-use diesel::{PgConnection, SqliteConnection};
+use diesel::{PgConnection, RunQueryDsl, SqliteConnection};
+use dmwsi_domain::Result;
 use uuid::Uuid;
 
+use crate::failed::failed;
 use crate::notice::Notice;
+
+/// Writes a query once; the compiler checks it once for each database: `on!(self, conn => query.get_result(conn))`.
+macro_rules! on {
+    ($tx:expr, $conn:ident => $query:expr) => {
+        match &mut $tx.conn {
+            $crate::tx::Conn::Pg(inner) => {
+                let $conn = &mut **inner;
+                $query
+            }
+            $crate::tx::Conn::Sqlite(inner) => {
+                let $conn = &mut **inner;
+                $query
+            }
+        }
+    };
+}
+pub(crate) use on;
 
 /// An open transaction. Queries are methods on it; what it will tell others goes out when it has committed.
 pub struct Tx<'c> {
@@ -23,6 +42,11 @@ impl<'c> Tx<'c> {
         Self { conn, notices: BTreeSet::new() }
     }
 
+    /// Asks the database whether it answers.
+    pub fn ping(&mut self) -> Result<()> {
+        on!(self, conn => diesel::sql_query("SELECT 1").execute(conn)).map(drop).map_err(failed)
+    }
+
     /// Wakes a queue after commit, here and in every other process.
     pub fn ring(&mut self, queue: &'static str) {
         self.notices.insert(Notice::Ring(queue.into()));
@@ -37,20 +61,3 @@ impl<'c> Tx<'c> {
         self.notices
     }
 }
-
-/// Writes a query once; the compiler checks it once for each database: `on!(self, conn => query.get_result(conn))`.
-macro_rules! on {
-    ($tx:expr, $conn:ident => $query:expr) => {
-        match &mut $tx.conn {
-            $crate::tx::Conn::Pg(inner) => {
-                let $conn = &mut **inner;
-                $query
-            }
-            $crate::tx::Conn::Sqlite(inner) => {
-                let $conn = &mut **inner;
-                $query
-            }
-        }
-    };
-}
-pub(crate) use on;

@@ -9,7 +9,7 @@ use crate::ending::end_all;
 use crate::queue::{Context, Outcome};
 
 /// Cancels every unfinished execution of a job that is `CANCELLING`.
-pub async fn cancel(store: &Store, clock: &Clock, job: JobId, context: Context) -> Result<Outcome> {
+pub(crate) async fn cancel(store: &Store, clock: &Clock, job: JobId, context: Context) -> Result<Outcome> {
     match store.read(move |tx| tx.job(job)).await {
         Ok(found) if found.state == JobState::Cancelling => end_all(store, clock, job, &context, Execution::cancel).await,
         Ok(_) | Err(Error::NotFound { .. }) => Ok(Outcome::Done),

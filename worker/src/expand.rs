@@ -7,7 +7,7 @@ use dmwsi_store::Store;
 use crate::queue::{Context, Outcome};
 
 /// Makes some thousand executions a transaction; how far it came stands in the job's row, so it goes on there after a crash.
-pub async fn expand(store: &Store, clock: &Clock, job: JobId, context: Context) -> Result<Outcome> {
+pub(crate) async fn expand(store: &Store, clock: &Clock, job: JobId, context: Context) -> Result<Outcome> {
     loop {
         if context.is_stopping() {
             return Ok(Outcome::Progress(clock.now()));

@@ -14,7 +14,7 @@ use crate::queue::{Context, Outcome};
 const EXPANDING: Duration = Duration::from_secs(5);
 
 /// Expires every unfinished execution of a job that is late.
-pub async fn expire(store: &Store, clock: &Clock, job: JobId, context: Context) -> Result<Outcome> {
+pub(crate) async fn expire(store: &Store, clock: &Clock, job: JobId, context: Context) -> Result<Outcome> {
     let now = clock.now();
     match store.read(move |tx| tx.job(job)).await {
         // All its devices are to be told, also those that have no execution yet.

@@ -6,7 +6,7 @@ use dmwsi_store::Store;
 use crate::queue::{Context, Outcome};
 
 /// Folds until nothing is left. Whoever waits for the job is woken by the row that this writes.
-pub async fn fold(store: &Store, clock: &Clock, job: JobId, context: Context) -> Result<Outcome> {
+pub(crate) async fn fold(store: &Store, clock: &Clock, job: JobId, context: Context) -> Result<Outcome> {
     loop {
         if context.is_stopping() {
             return Ok(Outcome::Progress(clock.now()));

@@ -1,4 +1,6 @@
 //! South: the device gateway, and everything that happens later.
+//!
+//! [`gateway`] answers devices. [`jobs`] holds the tasks, each a file of its own, which [`queue`] runs.
 mod cancel;
 mod ending;
 mod expand;
@@ -10,10 +12,5 @@ pub mod queue;
 mod sweep;
 mod tasks;
 
-pub use cancel::cancel;
-pub use expand::expand;
-pub use expire::expire;
-pub use fold::fold;
 pub use queue::Settings;
-pub use sweep::sweep;
 pub use tasks::spawn;

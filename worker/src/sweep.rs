@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// One run: ends phases that took too long, has late jobs expired, forgets old answers. Says when the next thing falls due, at the latest
 /// [`EVERY`] later.
-pub async fn sweep(store: &Store, clock: &Clock) -> Result<Outcome> {
+pub(crate) async fn sweep(store: &Store, clock: &Clock) -> Result<Outcome> {
     let now = clock.now();
     let (executions, jobs) = store.read(move |tx| Ok((tx.due_executions(now, MOST)?, tx.due_jobs(now, MOST)?))).await?;
     let full = |rows: usize| i64::try_from(rows).is_ok_and(|rows| rows >= MOST);

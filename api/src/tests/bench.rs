@@ -104,7 +104,8 @@ impl Bench {
         let clock = Clock::manual(Timestamp::from_micros(1_795_255_200_000_000));
         let keys = Keys::open(&KeyFile::mint("k1").expect("keys")).expect("keys");
         let settings = Settings { max_body_bytes: 1000, max_failed_logins: 3, ..Settings::default() };
-        let app = App::new(store, settings, keys, PublicUrl::parse(ISSUER).expect("an address"), clock.clone());
+        let sealing = dmwsi_store::Keys::new([(1, [7; 32])]).expect("a key");
+        let app = App::new(store, settings, keys, sealing, PublicUrl::parse(ISSUER).expect("an address"), clock.clone());
         let secret = ClientSecret::mint().expect("a secret");
         let organisation =
             Organisation { id: OrganisationId::new(clock.new_id()), name: "acme".into(), created_at: clock.now(), revision: 1 };

@@ -4,6 +4,7 @@
 //! out its commands on whatever implements [`Nodes`] and gives the message to send back, until it says that the session is over.
 mod access;
 mod account;
+mod alert;
 mod execution;
 mod nodes;
 mod outbox;

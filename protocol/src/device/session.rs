@@ -2,12 +2,13 @@
 use dmwsi_objects::dmacc::AuthType;
 use dmwsi_objects::{GenericAlert, StatusCode};
 
+use super::alert::{generic_alert, plain_alert};
 use super::execution::{Execution, shown};
 use super::outbox::Outbox;
 use super::{Account, Nodes};
 use crate::credentials::decode_nonce;
 use crate::encoding::Encoding;
-use crate::message::{Alert, Data, Element, Header, Item, Message, Meta, NodeCommand, Party, Status, Verb, alert};
+use crate::message::{Element, Header, Message, Meta, NodeCommand, Party, Status, Verb, alert};
 
 /// How often package 1 is repeated because the server did not accept the device's credentials.
 const MAX_REPEATS: u32 = 2;
@@ -197,7 +198,9 @@ impl Session {
             self.execute(message, account, nodes, (!trusted).then_some(own));
         }
         let asked = message.body.iter().any(|element| !matches!(element, Element::Status(_) | Element::Results(_)));
-        if !asked && message.last && self.outbox.is_empty() {
+        // What a stranger says of alerts does not count, so it is asked once for better credentials, although it has nothing to ask itself.
+        let at_stake = !trusted && self.strange == 0 && !self.heard.is_empty();
+        if !asked && message.last && self.outbox.is_empty() && !at_stake {
             return Ok(self.over(End::Complete));
         }
         // A server that asks for the rest of the device's package ends none of its own by that.
@@ -375,25 +378,4 @@ fn has_alert(message: &Message, code: u16) -> bool {
 /// The kind of credentials a challenge wants, where this side has them.
 fn kind(name: &str) -> Option<AuthType> {
     AuthType::from_syncml(name).filter(|kind| *kind != AuthType::Hmac)
-}
-
-fn plain_alert(code: u16) -> Element {
-    Element::Alert(Alert { code, ..Alert::default() })
-}
-
-fn generic_alert(alert: &GenericAlert) -> Element {
-    let meta = Meta {
-        format: Some(alert.value.format.as_str().to_owned()),
-        media_type: Some(alert.alert_type.as_str().to_owned()),
-        mark: Some(alert.mark.as_str().to_owned()),
-        size: None,
-    };
-    let item = Item {
-        source: alert.source.as_ref().map(|node| node.as_str().to_owned()),
-        target: alert.target.as_ref().map(|node| node.as_str().to_owned()),
-        meta,
-        data: Some(Data::Text(alert.value.data.clone())),
-        more: false,
-    };
-    Element::Alert(Alert { code: alert::GENERIC, correlator: alert.correlator.clone(), items: vec![item], ..Alert::default() })
 }

@@ -9,7 +9,7 @@ use super::pair;
 use super::server::{File, brought, command};
 use crate::behaviour::Behaviour;
 use crate::device::{Device, Memory};
-use crate::wire::{SessionError, Wire};
+use crate::wire::{SessionError, Wire, WireError};
 
 #[tokio::test]
 async fn a_session_with_md5_on_both_sides_reads_and_writes_in_either_encoding() {
@@ -142,4 +142,11 @@ async fn an_answer_that_no_real_device_would_read_is_an_error() {
     let closed =
         Device::new(device.profile().clone(), device.behaviour().clone(), "http://127.0.0.1:1/dm", &Wire::new(None).unwrap());
     assert!(matches!(closed.clone().check_in().await, Err(SessionError::Http(_))));
+}
+
+#[test]
+fn a_file_without_certificates_is_refused() {
+    let file = |name| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    assert!(matches!(Wire::new(Some(&file("Cargo.toml"))), Err(WireError::Empty)));
+    assert!(matches!(Wire::new(Some(&file("none.pem"))), Err(WireError::File(_))));
 }
