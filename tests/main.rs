@@ -9,6 +9,9 @@
 #[macro_use]
 mod harness;
 
+mod contacts;
+mod devices;
+mod imports;
 mod jobs;
 mod queue;
 mod queue_processes;
