@@ -237,6 +237,21 @@ impl Tx<'_> {
         devices.pop().ok_or(Error::NotFound { what: "device" })
     }
 
+    /// Which of `ids` are devices of the organisation.
+    pub fn known_devices(&mut self, organisation: OrganisationId, ids: &[DeviceId]) -> Result<BTreeSet<DeviceId>> {
+        let mut known = BTreeSet::new();
+        for chunk in ids.chunks(ROWS_PER_INSERT) {
+            let found = devices::table
+                .filter(devices::id.eq_any(chunk.iter().map(|id| text(id.uuid()))))
+                .filter(devices::organisation_id.eq(text(organisation.uuid())))
+                .select(devices::id);
+            for id in on!(self, conn => found.load::<String>(conn)).map_err(failed)? {
+                known.insert(DeviceId::new(uuid(&id)?));
+            }
+        }
+        Ok(known)
+    }
+
     /// The devices of an organisation that fit `filter`, in the order in which they were registered, those after `after`; at most `limit`.
     pub fn devices(
         &mut self,
