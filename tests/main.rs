@@ -9,6 +9,7 @@
 #[macro_use]
 mod harness;
 
+mod jobs;
 mod queue;
 mod queue_processes;
 mod queue_workers;
