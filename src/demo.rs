@@ -93,7 +93,6 @@ impl Demo {
         config.log.filter = "warn".to_owned();
         start_log(&config)?;
         config.store.url = format!("sqlite:{}", folder.join("dmwsi.db").display()).parse()?;
-        config.api.spool_folder = folder.join("spool");
         config.listen.address = free_address(self.port)?;
         config.public_url = format!("http://{}", config.listen.address);
         let base = config.public_url.clone();

@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::server::{Portal, Server};
-use crate::harness::{Database, eventually};
+use crate::harness::eventually;
 
 const SCOPES: &str = "jobs:read jobs:write devices:read devices:write";
 

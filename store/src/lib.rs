@@ -48,4 +48,4 @@ pub use store::Store;
 pub use tx::Tx;
 
 pub(crate) use failed::{failed, unique};
-pub(crate) use tx::on;
+pub(crate) use tx::{insert_all, on};
