@@ -9,6 +9,7 @@
 #[macro_use]
 mod harness;
 
+mod executions;
 mod jobs;
 mod queue;
 mod queue_processes;
