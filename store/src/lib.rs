@@ -37,7 +37,7 @@ mod schema;
 pub use contacts::MAX_DESCRIPTION;
 pub use devices::DeviceFilter;
 pub use executions::ExecutionPage;
-pub use imports::Line;
+pub use imports::{Chunk, Line};
 pub use migrations::Migrations;
 pub use notice::Notice;
 pub use seal::{Keys, Sealed, Secret};

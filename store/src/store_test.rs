@@ -2,9 +2,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use diesel::RunQueryDsl;
+use diesel::connection::SimpleConnection;
 use diesel::sql_query;
 use diesel::sql_types::BigInt;
+use diesel::{Connection, RunQueryDsl};
 use dmwsi_domain::{Error, Result};
 
 use crate::{DatabaseUrl, Notice, Settings, Store, Tx, failed, on, unique};
@@ -100,6 +101,34 @@ async fn a_batch_that_the_database_spoils_is_rerun_one_by_one() {
     assert!(a.is_ok() && b.is_ok() && bad.is_err());
     assert_eq!(store.read(|tx| tx.count()).await.unwrap(), 2);
     assert!(runs.load(Ordering::SeqCst) >= 3, "the spoilt batch was rerun");
+}
+
+#[tokio::test]
+async fn when_a_commit_fails_nobody_is_told_success_before_it_was_written() {
+    let (_folder, store) = store().await;
+    // A constraint that is checked at the commit, where it spoils the writes of others, too.
+    let late = store.write(|tx| {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let client = sql_query("INSERT INTO clients VALUES ('c', 'no such organisation', '', x'', '', 0, NULL, 0)");
+        on!(tx, conn => sql_query("PRAGMA defer_foreign_keys = ON").execute(conn)).map_err(failed)?;
+        on!(tx, conn => client.execute(conn)).map_err(failed)
+    });
+    let (late, good) = tokio::join!(late, store.write(|tx| tx.put("good")));
+    assert!(late.is_err() && good.is_ok());
+    assert_eq!(store.read(|tx| tx.count()).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_write_waits_for_another_process_and_gives_up_in_time() {
+    let (folder, _store) = store().await;
+    let settings = Settings { busy_timeout_ms: 200, ..Settings::of(DatabaseUrl::Sqlite(folder.path().join("test.db"))) };
+    let other = Store::open(&settings).unwrap();
+    let mut lock = diesel::SqliteConnection::establish(folder.path().join("test.db").to_str().unwrap()).unwrap();
+    lock.batch_execute("BEGIN IMMEDIATE").unwrap();
+    assert!(matches!(other.write(|tx| tx.put("late")).await, Err(Error::Unavailable(_))));
+    assert_eq!(other.read(|tx| tx.count()).await.unwrap(), 0, "readers do not wait");
+    lock.batch_execute("COMMIT").unwrap();
+    other.write(|tx| tx.put("now")).await.unwrap();
 }
 
 #[tokio::test]

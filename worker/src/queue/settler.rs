@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use dmwsi_domain::Clock;
 use dmwsi_store::Store;
-use dmwsi_store::queue::Settlement;
+use dmwsi_store::queue::{Settled, Settlement};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
@@ -37,7 +37,22 @@ pub(super) async fn settle(store: Store, clock: Clock, holds: Holds, mut ends: m
             }
         }
         holds.remove(&settlements);
+        count(&settlements);
         // With the ends goes the room they took.
         batch.clear();
+    }
+}
+
+/// Counts the ends by queue and kind.
+fn count(settlements: &[Settlement]) {
+    for Settlement { hold, settled } in settlements {
+        let end = match settled {
+            Settled::Dead { .. } => "dead",
+            Settled::Done => "done",
+            Settled::Progress { .. } => "progress",
+            Settled::PutBack => "put_back",
+            Settled::Retry { .. } => "retry",
+        };
+        metrics::counter!("dmwsi_tasks_ended_total", "queue" => hold.queue, "end" => end).increment(1);
     }
 }
