@@ -9,13 +9,10 @@
 #[macro_use]
 mod harness;
 
-<<<<<<< HEAD
 mod contacts;
 mod devices;
 mod imports;
-=======
 mod executions;
->>>>>>> jobs
 mod jobs;
 mod queue;
 mod queue_processes;
