@@ -190,14 +190,8 @@ fn invite(stage: &Stage) {
 
 fn start_devices(devices: &[(String, DeviceProfile)], server: &str) -> Result<Fleet, Failure> {
     let wire = Wire::new(None)?;
-    let behaviour = Behaviour {
-        poll_ms: 1_000,
-        jitter_ms: 200,
-        download_ms: 700,
-        install_ms: 700,
-        reboot_ms: 500,
-        ..Behaviour::default()
-    };
+    let behaviour =
+        Behaviour { poll_ms: 1_000, jitter_ms: 200, download_ms: 700, install_ms: 700, reboot_ms: 500, ..Behaviour::default() };
     let device = |(_, profile): &(String, DeviceProfile)| Device::new(profile.clone(), behaviour.clone(), server, &wire);
     let devices: Vec<_> = devices.iter().map(device).collect();
     Ok(Fleet::start(devices, Pace { spread: Duration::from_secs(1), ..Pace::default() }))

@@ -93,7 +93,8 @@ impl Keys {
 
     /// The keys that seal, ready.
     pub fn sealing_keys(&self) -> Result<dmwsi_store::Keys, KeysError> {
-        let keys: Vec<_> = self.sealing.iter().map(|one| Ok((one.id, secret("sealing", &one.key)?))).collect::<Result<_, KeysError>>()?;
+        let keys: Vec<_> =
+            self.sealing.iter().map(|one| Ok((one.id, secret("sealing", &one.key)?))).collect::<Result<_, KeysError>>()?;
         dmwsi_store::Keys::new(keys).map_err(|error| KeysError::Malformed(error.to_string()))
     }
 

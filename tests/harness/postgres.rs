@@ -55,7 +55,7 @@ impl Server {
                 "PostgreSQL is required, but initdb and postgres are not installed"
             );
             // Not by the macro: what a passing test prints is swallowed.
-            writeln!(stderr(), "\n*** PostgreSQL is not installed: its tests are SKIPPED ***\n").unwrap();
+            stderr().write_all(b"\n*** PostgreSQL is not installed: its tests are SKIPPED ***\n\n").unwrap();
             return None;
         };
         let mut keeper = unprivileged()
