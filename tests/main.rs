@@ -8,6 +8,7 @@
 #[macro_use]
 mod harness;
 
+mod jobs;
 mod queue;
 mod queue_processes;
 mod queue_workers;

@@ -136,7 +136,7 @@ impl Idempotency {
 }
 
 /// The key: a quoted string (RFC 8941) or a bare token; 1 to 255 visible characters.
-fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub(crate) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut given = headers.get_all(IDEMPOTENCY_KEY);
     let Some(value) = given.next() else { return Ok(None) };
     let malformed =

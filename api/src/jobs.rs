@@ -32,6 +32,9 @@ use crate::query::Query;
 /// After how many seconds it is worth to look again at a job that runs.
 const LOOK_AGAIN_SECONDS: u64 = 5;
 
+/// How often a change is tried that others are faster with.
+const TRIES: u32 = 10;
+
 /// The longest wait of a read, in seconds.
 const LONGEST_WAIT: u64 = 30;
 
@@ -80,7 +83,7 @@ pub async fn create_job(
     let owned = app.store.read(move |tx| tx.known_devices(caller.organisation, &named)).await?;
     let unknown = owned.len() < devices.len();
     let target = Target::Devices { device_ids: devices.to_vec() };
-    let written = app.store.write(move |tx| {
+    let written = insist(&app, move |tx| {
         let (mut job, mut ids) = (job.clone(), ids);
         idempotency.once(tx, |tx| {
             if let Some(earlier) = earlier(tx, &job.client, job.client_correlator.as_deref(), &job.fingerprint)? {
@@ -148,6 +151,21 @@ fn answer(view: &JobView) -> Result<Answer> {
     let status = if view.state.is_finished() { StatusCode::OK } else { StatusCode::ACCEPTED };
     let answer = Answer::json(status, view)?.located(&view.path()).with(header::ETAG, view.etag()?);
     Ok(if view.state.is_finished() { answer } else { answer.with(header::RETRY_AFTER, LOOK_AGAIN_SECONDS.into()) })
+}
+
+/// Runs a transaction again when somebody else, such as the task that folds counts, was faster. The caller named no revision, so it means
+/// the job as it is.
+async fn insist<T: Send + 'static>(
+    app: &App,
+    run: impl Fn(&mut Tx<'_>) -> Result<T> + Clone + Send + Sync + 'static,
+) -> Result<T> {
+    let mut tries = TRIES;
+    loop {
+        match app.store.write(run.clone()).await {
+            Err(Error::Stale { .. }) if tries > 1 => tries -= 1,
+            done => return done,
+        }
+    }
 }
 
 /// The job as soon as it is `enough`, or as it is after the longest wait.
@@ -294,7 +312,7 @@ pub async fn read_job(
 pub async fn cancel_job(caller: Allowed<JobsWrite>, id: web::Path<JobId>, correlator: Correlator) -> Result<Answer, Problem> {
     let Allowed { app, caller, .. } = caller;
     let (now, ids, id) = (app.clock.now(), app.clock.new_ids(), id.into_inner());
-    let cancelled = app.store.write(move |tx| {
+    let cancelled = insist(&app, move |tx| {
         let mut ids = ids;
         let mut job = tx.job_of(caller.client, id)?;
         if let Some(event) = job.cancel(now)? {

@@ -250,6 +250,12 @@ impl Problem {
         self.code
     }
 
+    /// This occurrence in words.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The places it names.
     #[must_use]
     pub fn errors(&self) -> &[FieldError] {

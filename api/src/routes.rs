@@ -6,6 +6,7 @@ use crate::devices::{change_device, create_device, delete_device, list_devices, 
 use crate::discovery::{read_authorization_server, read_catalog, read_jwks, read_problem_type, read_start};
 use crate::docs::{read_openapi_json, read_openapi_yaml};
 use crate::executions::{list_executions, read_execution};
+use crate::imports::import_devices;
 use crate::jobs::{cancel_job, create_job, list_jobs, read_job};
 use crate::results::{list_results, read_results};
 use crate::token_endpoint::create_token;
@@ -21,6 +22,7 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(create_device)
         .service(list_devices)
         .service(search_devices)
+        .service(import_devices)
         .service(read_device)
         .service(change_device)
         .service(delete_device)

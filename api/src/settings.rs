@@ -1,4 +1,6 @@
 //! What an operator can set of the north side.
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 /// The section `api` of the settings; every name has a default.
@@ -13,6 +15,10 @@ pub struct Settings {
     pub token_lifetime_seconds: TokenLifetime,
     /// How many wrong secrets one client id may give within a minute before the answer is 429; 10 by default.
     pub max_failed_logins: u32,
+    /// Where the body of an import waits while it is applied, in a file without a name; the system's folder for temporary files by default.
+    pub spool_folder: PathBuf,
+    /// The largest body of an import, in bytes; 256 MiB by default.
+    pub max_import_bytes: u64,
 }
 
 impl Default for Settings {
@@ -22,6 +28,8 @@ impl Default for Settings {
             max_job_bytes: 8 << 20,
             token_lifetime_seconds: TokenLifetime::default(),
             max_failed_logins: 10,
+            spool_folder: std::env::temp_dir(),
+            max_import_bytes: 256 << 20,
         }
     }
 }

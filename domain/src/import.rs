@@ -87,6 +87,16 @@ pub enum Verdict {
     },
 }
 
+impl Verdict {
+    /// Which line it is about.
+    #[must_use]
+    pub const fn line(&self) -> u32 {
+        match self {
+            Self::Created { line, .. } | Self::Refused { line, .. } => *line,
+        }
+    }
+}
+
 /// Why a line was refused.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Refusal {

@@ -7,10 +7,7 @@ use serde_json::{Value, json};
 
 use crate::column::{counted, document, number, parsed, text, uuid};
 use crate::schema::events;
-use crate::{Tx, failed, on};
-
-/// The most rows of one insert: PostgreSQL takes 65,535 values in a statement.
-const ROWS_PER_INSERT: usize = 1_000;
+use crate::{Tx, failed, insert_all, on};
 
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = events)]
@@ -80,11 +77,8 @@ impl Tx<'_> {
 
     /// Writes events in their order.
     pub fn record_all(&mut self, recorded: &[Recorded]) -> Result<()> {
-        for chunk in recorded.chunks(ROWS_PER_INSERT) {
-            let rows = chunk.iter().map(Row::try_from).collect::<Result<Vec<_>>>()?;
-            on!(self, conn => diesel::insert_into(events::table).values(&rows).execute(conn)).map_err(failed)?;
-        }
-        Ok(())
+        let rows = recorded.iter().map(Row::try_from).collect::<Result<Vec<_>>>()?;
+        insert_all!(self, events::table, rows.as_slice())
     }
 
     /// What happened to one execution, in order; at most `limit`, the first ones.

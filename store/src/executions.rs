@@ -8,10 +8,7 @@ use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
 use crate::column::{counted, damaged, document, micros, moment, number, parsed, text, uuid};
 use crate::schema::executions;
-use crate::{Tx, failed, on};
-
-/// The most rows of one insert: PostgreSQL takes 65,535 values in a statement.
-const ROWS_PER_INSERT: usize = 1_000;
+use crate::{Tx, failed, insert_all, on};
 
 /// The most unfinished executions of a device that are looked at in one session; the rest has its turn when these have ended.
 const UNFINISHED: i64 = 16;
@@ -127,11 +124,8 @@ pub struct ExecutionPage {
 impl Tx<'_> {
     /// Writes new executions, at most [`dmwsi_domain::job::EXPANDED_PER_TURN`]. Their counts are the caller's to add to the job.
     pub fn insert_executions(&mut self, executions: &[Execution]) -> Result<()> {
-        for chunk in executions.chunks(ROWS_PER_INSERT) {
-            let rows = chunk.iter().map(Row::try_from).collect::<Result<Vec<_>>>()?;
-            on!(self, conn => diesel::insert_into(executions::table).values(rows).execute(conn)).map_err(failed)?;
-        }
-        Ok(())
+        let rows = executions.iter().map(Row::try_from).collect::<Result<Vec<_>>>()?;
+        insert_all!(self, executions::table, rows.as_slice())
     }
 
     /// What is not over on a device, the oldest job first, at most 16.

@@ -99,6 +99,17 @@ pub enum Line {
     },
 }
 
+/// Lines that one transaction applies.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chunk {
+    /// Those that are not blank, in their order.
+    pub lines: Vec<Line>,
+    /// The last line of the chunk, blank or not.
+    pub upto: u32,
+    /// Whether none follows.
+    pub last: bool,
+}
+
 impl Tx<'_> {
     /// Begins an import, or finds the one of the same client and key.
     pub fn begin_import(&mut self, import: &Import) -> Result<Import> {
@@ -135,20 +146,19 @@ impl Tx<'_> {
         row.map(Import::try_from).transpose()
     }
 
-    /// Applies the next lines of an import, up to `upto`, and stores the verdicts on them with the cursor. `import` is as it was read: when
-    /// somebody else applied these lines meanwhile, it is stale. A line that asks for what is taken is refused and hurts no other.
-    pub fn apply_lines(
+    /// Applies the next lines of an import, and stores the verdicts on them with the cursor. `import` is as it was read: when somebody else
+    /// applied these lines meanwhile, it is stale. A line that asks for what is taken is refused and hurts no other.
+    pub fn apply_chunk(
         &mut self,
         import: &Import,
-        lines: &[Line],
-        upto: u32,
-        last: bool,
+        chunk: &Chunk,
+        correlator: &str,
         now: Timestamp,
         mut ids: Ids,
     ) -> Result<(Import, Vec<Verdict>)> {
-        let (devices, verdicts) = self.judge(lines)?;
+        let (devices, verdicts) = self.judge(&chunk.lines)?;
         let mut next = import.clone();
-        next.advance(upto, &verdicts, last, now);
+        next.advance(chunk.upto, &verdicts, chunk.last, now);
         let update = diesel::update(imports::table.find(text(import.id.uuid())))
             .filter(imports::revision.eq(import.revision))
             .set(Change::from(&next));
@@ -156,7 +166,10 @@ impl Tx<'_> {
             return Err(Error::Stale { what: "import" });
         }
         self.insert_devices(&devices)?;
-        let events: Vec<_> = devices.iter().map(|device| device.tells(Event::DeviceCreated {}, now, None, &mut ids)).collect();
+        let events: Vec<_> = devices
+            .iter()
+            .map(|device| device.tells(Event::DeviceCreated {}, now, Some(correlator.to_owned()), &mut ids))
+            .collect();
         self.record_all(&events)?;
         if !verdicts.is_empty() {
             let row = VerdictsRow {

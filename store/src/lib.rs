@@ -37,7 +37,7 @@ mod schema;
 pub use contacts::MAX_DESCRIPTION;
 pub use devices::DeviceFilter;
 pub use executions::ExecutionPage;
-pub use imports::Line;
+pub use imports::{Chunk, Line};
 pub use migrations::Migrations;
 pub use notice::Notice;
 pub use seal::{Keys, Sealed, Secret};
@@ -48,4 +48,4 @@ pub use store::Store;
 pub use tx::Tx;
 
 pub(crate) use failed::{failed, unique};
-pub(crate) use tx::on;
+pub(crate) use tx::{insert_all, on};

@@ -61,3 +61,21 @@ impl<'c> Tx<'c> {
         self.notices
     }
 }
+
+/// Inserts a slice of rows: on PostgreSQL many in a statement, which takes 65,535 values at most; on SQLite one by one, as diesel would, but
+/// without a savepoint of its own.
+macro_rules! insert_all {
+    ($tx:expr, $table:expr, $rows:expr) => {{
+        let rows = $rows;
+        let inserted: diesel::QueryResult<()> = match &mut $tx.conn {
+            $crate::tx::Conn::Pg(inner) => {
+                rows.chunks(1_000).try_for_each(|rows| diesel::insert_into($table).values(rows).execute(&mut **inner).map(drop))
+            }
+            $crate::tx::Conn::Sqlite(inner) => {
+                rows.iter().try_for_each(|row| diesel::insert_into($table).values(row).execute(&mut **inner).map(drop))
+            }
+        };
+        inserted.map_err($crate::failed)
+    }};
+}
+pub(crate) use insert_all;

@@ -7,7 +7,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use diesel::SqliteConnection;
-use diesel::connection::SimpleConnection;
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use dmwsi_domain::{Error, Result};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, oneshot};
 
@@ -176,11 +176,12 @@ impl Writer {
     }
 
     fn begin(&mut self) -> Result<()> {
-        self.conn.batch_execute("BEGIN IMMEDIATE").map_err(failed)
+        // By diesel's own bookkeeping: it makes a savepoint of its own where it writes many rows at once.
+        AnsiTransactionManager::begin_transaction_sql(&mut self.conn, "BEGIN IMMEDIATE").map_err(failed)
     }
 
     fn commit(&mut self) -> Result<()> {
-        self.conn.batch_execute("COMMIT").map_err(failed)
+        AnsiTransactionManager::commit_transaction(&mut self.conn).map_err(failed)
     }
 
     /// Ends a spoilt transaction by opening another connection: what SQLite left of the old one need not be known.

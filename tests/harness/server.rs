@@ -1,0 +1,148 @@
+//! A whole server on a port of its own, with clients that call it.
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dmwsi::clients::{NewClient, add};
+use dmwsi::config::{Config, Listen};
+use dmwsi::keys::Keys;
+use dmwsi::{Role, Running, start};
+use dmwsi_domain::Clock;
+use dmwsi_domain::account::Sealed;
+use dmwsi_domain::device::{NewDevice, Owner};
+use dmwsi_domain::id::{ClientId, DeviceId, OrganisationId};
+use dmwsi_store::Store;
+use reqwest::header::HeaderMap;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::Database;
+
+/// A server at work.
+pub(crate) struct Server {
+    pub(crate) running: Running,
+    pub(crate) clock: Clock,
+    ids: dmwsi_api::device_id::DeviceIds,
+    http: reqwest::Client,
+    base: String,
+}
+
+/// A client of it, with a token.
+#[derive(Clone)]
+pub(crate) struct Portal {
+    pub(crate) client: ClientId,
+    pub(crate) organisation: OrganisationId,
+    http: reqwest::Client,
+    base: String,
+    token: String,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Got {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Got {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {} {}", self.status, self.text))
+    }
+
+    /// The body, after the status was what it should be.
+    #[track_caller]
+    pub(crate) fn of(self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        self.json()
+    }
+}
+
+impl Server {
+    /// Starts it on that database.
+    pub(crate) async fn on(database: &Database) -> Self {
+        database.store().await;
+        let config = Config {
+            public_url: "http://127.0.0.1:0".to_owned(),
+            store: database.settings(),
+            listen: Listen { address: SocketAddr::from(([127, 0, 0, 1], 0)), threads: 1, ..Listen::default() },
+            ..Config::default()
+        };
+        let (keys, clock) = (Keys::mint().unwrap(), Clock::System);
+        let ids = dmwsi_api::Keys::open(&keys.api).unwrap().device_ids;
+        let running = start(config, keys, Role::All, clock.clone()).await.unwrap();
+        let base = format!("http://{}", running.address());
+        Self { running, clock, ids, http: reqwest::Client::new(), base }
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        self.running.store()
+    }
+
+    /// A client of an organisation, with a token of those scopes.
+    pub(crate) async fn portal(&self, organisation: &str, scopes: &str) -> Portal {
+        let new = NewClient { organisation: organisation.into(), name: "portal".into(), scopes: scopes.parse().unwrap() };
+        let (client, secret) = add(self.store(), &self.clock, new).await.unwrap();
+        let token = self.http.post(format!("{}/oauth2/token", self.base));
+        let token = token.basic_auth(client.id, Some(secret.reveal())).form(&[("grant_type", "client_credentials")]);
+        let token: Value = token.send().await.unwrap().json().await.unwrap();
+        Portal {
+            client: client.id,
+            organisation: client.organisation,
+            http: self.http.clone(),
+            base: self.base.clone(),
+            token: token["access_token"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    /// Devices of the portal's organisation, and how the portal calls them.
+    pub(crate) async fn devices(&self, portal: &Portal, count: usize) -> Vec<(DeviceId, String)> {
+        static NUMBER: AtomicU64 = AtomicU64::new(490_154_203_000_000);
+        let owner = Owner { organisation: portal.organisation, client: portal.client };
+        let make = |_| {
+            let name = format!("IMEI:{}", NUMBER.fetch_add(1, Ordering::SeqCst));
+            let client = json!({"auth": "BASIC", "name": "device", "secret": "secret"});
+            let new = json!({"dmIdentity": name, "account": {"serverId": "dm.example.com", "client": client}});
+            let new: NewDevice = serde_json::from_value(new).unwrap();
+            let seal = |account: dmwsi_domain::account::Account| {
+                account.seal(|_, secret| Ok::<_, ()>(Sealed(secret.as_bytes().to_vec())))
+            };
+            new.register(DeviceId::new(self.clock.new_id()), owner, self.clock.now(), seal).unwrap()
+        };
+        let devices: Vec<_> = (0..count).map(make).collect();
+        let named = devices.iter().map(|device| (device.id, self.ids.public(portal.organisation, device.id).unwrap())).collect();
+        let written = self.store().write(move |tx| devices.iter().try_for_each(|device| tx.create_device(device)));
+        written.await.unwrap();
+        named
+    }
+
+    pub(crate) async fn stop(self) {
+        self.running.stop().await.unwrap();
+    }
+}
+
+impl Portal {
+    pub(crate) async fn call(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Got {
+        let mut request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        Got { status, headers, text: response.text().await.unwrap() }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Got {
+        self.call(Method::GET, path, &[], None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Got {
+        self.call(Method::POST, path, &[], Some(body)).await
+    }
+}
