@@ -102,7 +102,7 @@ fn device_in(body: &[u8]) -> String {
         match reader.read_event().unwrap() {
             Event::Eof => return device,
             Event::Start(element) => source |= element.name().as_ref() == "Source",
-            Event::Text(text) if source && device.is_empty() => device = text.xml10_content().unwrap().into_owned(),
+            Event::Text(text) if source && device.is_empty() => device = text.xml10_content().into_owned(),
             _ => {}
         }
     }
