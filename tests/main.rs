@@ -3,13 +3,15 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::unwrap_used,
-    clippy::wildcard_imports,
     reason = "a test that cannot go on should say so and stop"
 )]
 #[macro_use]
 mod harness;
 
+mod contacts;
+mod devices;
 mod executions;
+mod imports;
 mod jobs;
 mod queue;
 mod queue_processes;
