@@ -9,8 +9,8 @@ use dmwsi_objects::{Answer, Command, Reading, StatusCode, Value as NodeValue};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::server::{Portal, Server};
 use crate::harness::eventually;
+use crate::harness::server::{Portal, Server};
 
 const SCOPES: &str = "jobs:read jobs:write devices:read devices:write";
 
