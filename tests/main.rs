@@ -8,6 +8,10 @@
 #[macro_use]
 mod harness;
 
+mod contacts;
+mod devices;
+mod imports;
+mod executions;
 mod jobs;
 mod queue;
 mod queue_processes;

@@ -228,7 +228,8 @@ pub async fn list_jobs(caller: Allowed<JobsRead>, query: Query<JobsQuery>) -> Re
     };
     let jobs = app.store.read(move |tx| {
         let jobs = tx.jobs(&page)?.into_iter().map(|job| {
-            let counts = tx.counts(&job)?;
+            // Nothing is added to a job that has ended.
+            let counts = if job.state.is_finished() { job.counts } else { tx.counts(&job)? };
             Ok(JobView::new(job, counts))
         });
         jobs.collect::<Result<Vec<_>>>()

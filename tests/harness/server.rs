@@ -6,8 +6,10 @@ use dmwsi::clients::{NewClient, add};
 use dmwsi::config::{Config, Listen};
 use dmwsi::keys::Keys;
 use dmwsi::{Role, Running, start};
+use dmwsi_api::ClientSecret;
 use dmwsi_domain::Clock;
 use dmwsi_domain::account::Sealed;
+use dmwsi_domain::client::Client;
 use dmwsi_domain::device::{NewDevice, Owner};
 use dmwsi_domain::id::{ClientId, DeviceId, OrganisationId};
 use dmwsi_store::Store;
@@ -22,7 +24,6 @@ pub(crate) struct Server {
     pub(crate) running: Running,
     pub(crate) clock: Clock,
     ids: dmwsi_api::device_id::DeviceIds,
-    http: reqwest::Client,
     base: String,
 }
 
@@ -75,7 +76,7 @@ impl Server {
         let ids = dmwsi_api::Keys::open(&keys.api).unwrap().device_ids;
         let running = start(config, keys, Role::All, clock.clone()).await.unwrap();
         let base = format!("http://{}", running.address());
-        Self { running, clock, ids, http: reqwest::Client::new(), base }
+        Self { running, clock, ids, base }
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -86,16 +87,7 @@ impl Server {
     pub(crate) async fn portal(&self, organisation: &str, scopes: &str) -> Portal {
         let new = NewClient { organisation: organisation.into(), name: "portal".into(), scopes: scopes.parse().unwrap() };
         let (client, secret) = add(self.store(), &self.clock, new).await.unwrap();
-        let token = self.http.post(format!("{}/oauth2/token", self.base));
-        let token = token.basic_auth(client.id, Some(secret.reveal())).form(&[("grant_type", "client_credentials")]);
-        let token: Value = token.send().await.unwrap().json().await.unwrap();
-        Portal {
-            client: client.id,
-            organisation: client.organisation,
-            http: self.http.clone(),
-            base: self.base.clone(),
-            token: token["access_token"].as_str().unwrap().to_owned(),
-        }
+        Portal::log_in(&self.base, &client, &secret).await
     }
 
     /// Devices of the portal's organisation, and how the portal calls them.
@@ -125,6 +117,30 @@ impl Server {
 }
 
 impl Portal {
+    /// The client at the server of that address, with a new token.
+    pub(crate) async fn log_in(base: &str, client: &Client, secret: &ClientSecret) -> Self {
+        let http = reqwest::Client::new();
+        let token = http.post(format!("{base}/oauth2/token"));
+        let token = token.basic_auth(client.id, Some(secret.reveal())).form(&[("grant_type", "client_credentials")]);
+        let token: Value = token.send().await.unwrap().json().await.unwrap();
+        Self {
+            client: client.id,
+            organisation: client.organisation,
+            http,
+            base: base.to_owned(),
+            token: token["access_token"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    /// Sends any body, and hands over the answer as it comes.
+    pub(crate) async fn send(&self, path: &str, headers: &[(&str, &str)], body: impl Into<reqwest::Body>) -> reqwest::Response {
+        let mut request = self.http.post(format!("{}{path}", self.base)).bearer_auth(&self.token);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(body).send().await.unwrap()
+    }
+
     pub(crate) async fn call(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Got {
         let mut request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
         for (name, value) in headers {
