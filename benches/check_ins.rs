@@ -150,7 +150,11 @@ async fn main() {
     let names: Vec<_> = (0..DEVICES).map(identity).collect();
     let (running, portal) = server(folder.path()).await;
     let devices = register(&portal).await;
-    println!("{} devices, {CONNECTIONS} connections, {THREADS} threads a listener, rounds of {} s", devices.len(), ROUND.as_secs());
+    println!(
+        "{} devices, {CONNECTIONS} connections, {THREADS} threads a listener, rounds of {} s",
+        devices.len(),
+        ROUND.as_secs()
+    );
     let nothing = floor::start(Floor::Nothing, folder.path(), &names, THREADS);
     let read = floor::start(Floor::Read, folder.path(), &names, THREADS);
     let write = floor::start(Floor::ReadAndWrite, folder.path(), &names, THREADS);
@@ -166,7 +170,11 @@ async fn main() {
     let bare = line("a bare handler that answers", &bare);
     let floor = line("a bare handler that parses and reads a row", &floors);
     let ours = line("dmwsi", &ours);
-    println!("ratio to the handler that parses and reads:  {:.2}   by server CPU {:.2}   (aim 0.6)", ours.0 / floor.0, ours.1 / floor.1);
+    println!(
+        "ratio to the handler that parses and reads:  {:.2}   by server CPU {:.2}   (aim 0.6)",
+        ours.0 / floor.0,
+        ours.1 / floor.1
+    );
     println!("ratio to the handler that only answers:      {:.2}   by server CPU {:.2}", ours.0 / bare.0, ours.1 / bare.1);
 
     let (mut ours, mut floors) = (Vec::new(), Vec::new());
@@ -185,6 +193,10 @@ async fn main() {
     println!("\nsessions that read a node, messages");
     let floor = line("that handler, and a row in a shared commit", &floors);
     let ours = line("dmwsi", &ours);
-    println!("ratio:                                       {:.2}   by server CPU {:.2}   (aim 0.5)", ours.0 / floor.0, ours.1 / floor.1);
+    println!(
+        "ratio:                                       {:.2}   by server CPU {:.2}   (aim 0.5)",
+        ours.0 / floor.0,
+        ours.1 / floor.1
+    );
     running.stop().await.unwrap();
 }

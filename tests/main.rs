@@ -10,8 +10,8 @@ mod harness;
 
 mod contacts;
 mod devices;
-mod imports;
 mod executions;
+mod imports;
 mod jobs;
 mod queue;
 mod queue_processes;

@@ -54,7 +54,10 @@ fn connect(path: &PathBuf) -> SqliteConnection {
 pub fn start(floor: Floor, folder: &std::path::Path, devices: &[String], threads: usize) -> SocketAddr {
     let path = folder.join(format!("{floor:?}.db"));
     let mut conn = connect(&path);
-    conn.batch_execute("CREATE TABLE IF NOT EXISTS device (id TEXT PRIMARY KEY, value BLOB); CREATE TABLE IF NOT EXISTS log (v BLOB)").unwrap();
+    conn.batch_execute(
+        "CREATE TABLE IF NOT EXISTS device (id TEXT PRIMARY KEY, value BLOB); CREATE TABLE IF NOT EXISTS log (v BLOB)",
+    )
+    .unwrap();
     conn.batch_execute("BEGIN").unwrap();
     for device in devices {
         diesel::sql_query("INSERT OR IGNORE INTO device VALUES (?, ?)")
@@ -98,8 +101,8 @@ fn device_in(body: &[u8]) -> String {
     loop {
         match reader.read_event().unwrap() {
             Event::Eof => return device,
-            Event::Start(element) => source |= element.name().as_ref() == b"Source",
-            Event::Text(text) if source && device.is_empty() => device = String::from_utf8_lossy(&text).into_owned(),
+            Event::Start(element) => source |= element.name().as_ref() == "Source",
+            Event::Text(text) if source && device.is_empty() => device = text.xml10_content().into_owned(),
             _ => {}
         }
     }
