@@ -234,7 +234,7 @@ pub async fn list_jobs(caller: Allowed<JobsRead>, query: Query<JobsQuery>) -> Re
         });
         jobs.collect::<Result<Vec<_>>>()
     });
-    let page = Page::cut(jobs.await?, query.per_page, |last| list.cursor(&app.keys.sealer, &last.id), Ok)?;
+    let page = Page::cut(jobs.await?, query.per_page, |last| list.cursor(&app.keys.sealer, &last.job_id), Ok)?;
     Ok(web::Json(page))
 }
 
