@@ -3,7 +3,6 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::unwrap_used,
-    clippy::wildcard_imports,
     reason = "a test that cannot go on should say so and stop"
 )]
 #[macro_use]
@@ -11,6 +10,7 @@ mod harness;
 
 mod contacts;
 mod devices;
+mod executions;
 mod imports;
 mod jobs;
 mod queue;

@@ -12,7 +12,7 @@ use dmwsi_domain::operation::Request;
 use dmwsi_domain::{Error, Result};
 use dmwsi_store::Tx;
 use dmwsi_store::jobs::{CANCEL, EXPAND, JobPage};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::allowed::{Allowed, JobsRead, JobsWrite};
@@ -181,7 +181,7 @@ fn view(tx: &mut Tx<'_>, client: ClientId, id: JobId) -> Result<JobView> {
 }
 
 /// Which jobs a list holds.
-#[derive(Debug, Deserialize, IntoParams, Serialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct JobsQuery {
@@ -213,7 +213,7 @@ pub struct JobsQuery {
 #[get("/v1/jobs")]
 pub async fn list_jobs(caller: Allowed<JobsRead>, query: Query<JobsQuery>) -> Result<web::Json<Page<JobView>>, Problem> {
     let Allowed { app, caller, .. } = caller;
-    let list = List::new(caller.client, "jobs", &query.0)?;
+    let list = List::new(caller.client, "jobs", &(query.state, &query.operation_type, &query.client_correlator))?;
     let operation_type = query.operation_type.as_deref().map(|name| {
         let known = Request::TYPES.iter().copied().find(|known| *known == name);
         known.ok_or_else(|| Problem::invalid(format!("operationType is one of {}.", Request::TYPES.join(", "))))
@@ -228,12 +228,13 @@ pub async fn list_jobs(caller: Allowed<JobsRead>, query: Query<JobsQuery>) -> Re
     };
     let jobs = app.store.read(move |tx| {
         let jobs = tx.jobs(&page)?.into_iter().map(|job| {
-            let counts = tx.counts(&job)?;
+            // Nothing is added to a job that has ended.
+            let counts = if job.state.is_finished() { job.counts } else { tx.counts(&job)? };
             Ok(JobView::new(job, counts))
         });
         jobs.collect::<Result<Vec<_>>>()
     });
-    let page = Page::cut(jobs.await?, query.per_page, |last| list.cursor(&app.keys.sealer, &last.id), Ok)?;
+    let page = Page::cut(jobs.await?, query.per_page, |last| list.cursor(&app.keys.sealer, &last.job_id), Ok)?;
     Ok(web::Json(page))
 }
 
