@@ -8,6 +8,7 @@
 #[macro_use]
 mod harness;
 
+mod command;
 mod contacts;
 mod devices;
 mod executions;

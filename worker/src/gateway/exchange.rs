@@ -1,6 +1,6 @@
 //! One message of a device and the reply to it: load, step the pure values, write in one transaction, answer.
 use bytes::Bytes;
-use dmwsi_domain::contact::Contact;
+use dmwsi_domain::contact::{Contact, StrangerReason};
 use dmwsi_domain::event::{Event, Recorded};
 use dmwsi_domain::execution::Execution;
 use dmwsi_domain::id::EventId;
@@ -11,6 +11,7 @@ use dmwsi_protocol::encoding::Encoding;
 use dmwsi_protocol::message::{Element, Message, alert};
 use dmwsi_protocol::server::{Nonces, Received, Session, Turn};
 use dmwsi_store::StoredSession;
+use dmwsi_store::sweep::EVERY;
 
 use super::memory::{Held, Key};
 use super::nonce::Place;
@@ -47,6 +48,7 @@ struct Effects {
     alerts: Vec<GenericAlert>,
     facts: Option<dmwsi_domain::facts::Facts>,
     server_nonce: Option<Vec<u8>>,
+    nonce_epoch: Option<u64>,
     clear_tries: bool,
     session: SessionEffect,
 }
@@ -66,6 +68,7 @@ impl Effects {
             && self.alerts.is_empty()
             && self.facts.is_none()
             && self.server_nonce.is_none()
+            && self.nonce_epoch.is_none()
             && !self.clear_tries
             && matches!(self.session, SessionEffect::None)
     }
@@ -117,7 +120,8 @@ impl Gateway {
             .await?;
         match known {
             Some(known) if !self.is_locked_out(&known.contact, incoming.at) => self.known(incoming, known).await,
-            _ => self.stranger(incoming).await,
+            Some(_) => self.stranger(incoming, StrangerReason::Credentials).await,
+            None => self.stranger(incoming, StrangerReason::Unknown).await,
         }
     }
 
@@ -133,16 +137,12 @@ impl Gateway {
         }
 
         let mut facts = contact.facts.clone();
-        let mut work = Work::new(executions, now);
         let mut effects = Effects::default();
 
         // The session that goes on, or a new one in the place of any other.
         let held = self.memory.find(&key, now);
         let prior = self.prior(incoming, stored.as_ref(), held)?;
         let goes_on = prior.as_ref().is_some_and(|(_, from_row)| *from_row);
-        if let Some(row) = stored.as_ref().filter(|_| !goes_on && incoming.begins()) {
-            abandon(row, &mut work, &facts)?;
-        }
         let generation = stored.as_ref().map_or(0, |row| row.generation);
         let mut state = match prior {
             Some((state, _)) => state,
@@ -151,7 +151,7 @@ impl Gateway {
 
         // Who is it?
         let place = self.place(incoming, &contact, stored.as_ref(), state.session.is_authenticated()).await?;
-        let next = Place { counter: place.counter.saturating_add(1), ..place };
+        let next = self.nonces.after(contact.device, place);
         let expected = place.counter.gt(&0).then(|| self.nonces.derive(contact.device, place)).transpose()?;
         let secrets = self.secrets(&contact)?;
         let account = secrets.account(&contact);
@@ -162,15 +162,25 @@ impl Gateway {
         let refused = matches!(received.turn, Turn::Refused { .. });
         let moved = refused || received.accepted_with == Some(AuthType::Digest);
         let at = if moved { next } else { place };
-        if moved {
-            self.nonces.note(contact.device, at);
+        if moved && !self.nonces.advance(contact.device, place, next) {
+            // Another message of the device came with the same nonce at the same time: one of them is too late.
+            return Err(Error::Stale { what: "nonce" }.into());
         }
+        effects.nonce_epoch = (moved && at.epoch > place.epoch).then_some(at.epoch);
         self.count(&received.turn);
         // A digest over a nonce that this process does not know proves nothing against the device.
         let was_wrong = contact.account.client.auth != AuthType::Digest || expected.is_some();
         if matches!(received.turn, Turn::Refused { missing: false, .. }) && was_wrong {
             let device = contact.device;
             self.store.write(move |tx| tx.count_failed_try(device, now)).await?;
+            self.note(incoming, StrangerReason::Credentials).await?;
+        }
+
+        // Only one session has the device's work: a new one takes it from any other, whatever else comes from outside of it gets none.
+        let takes_over = stored.is_some() && !goes_on && !refused && incoming.begins();
+        let mut work = Work::new(if takes_over || goes_on || stored.is_none() { executions } else { Vec::new() }, now);
+        if let Some(row) = stored.as_ref().filter(|_| takes_over) {
+            abandon(row, &mut work, &facts)?;
         }
 
         // What does it say, and what is there to say to it?
@@ -210,10 +220,15 @@ impl Gateway {
                 Some(_) if goes_on => SessionEffect::Update(Box::new(row)),
                 other => SessionEffect::Insert(Box::new(row), other.as_ref().map(|old| old.revision)),
             };
-        } else if let Some(row) = stored.as_ref().filter(|_| incoming.begins() && !refused) {
+        } else if let Some(row) = stored.as_ref().filter(|_| takes_over) {
             effects.session = SessionEffect::Delete(row.revision);
         }
-        self.commit(&contact, effects, now).await?;
+        if let Err(error) = self.commit(&contact, effects, now).await {
+            if moved {
+                self.nonces.go_back(contact.device, next, place);
+            }
+            return Err(error.into());
+        }
         if has_work {
             self.memory.forget(&key);
         } else {
@@ -251,7 +266,8 @@ impl Gateway {
             return Ok(Place { epoch: row.nonce_epoch, counter: row.nonce_counter });
         }
         let stays = Place { epoch: contact.nonce_epoch, counter: 0 };
-        if contact.account.client.auth != AuthType::Digest || authenticated {
+        let shows_none = incoming.message.header.credentials.is_none();
+        if contact.account.client.auth != AuthType::Digest || (authenticated && shows_none) {
             return Ok(stays);
         }
         let (device, epoch) = (contact.device, contact.nonce_epoch);
@@ -313,13 +329,20 @@ impl Gateway {
             return Ok(());
         }
         let (device, organisation, ids) = (contact.device, contact.organisation, self.clock.new_ids());
+        let idle = self.settings.session_idle();
         self.store
             .write(move |tx| {
                 let mut ids: Ids = ids;
                 match &effects.session {
                     SessionEffect::None => {}
                     SessionEffect::Delete(revision) => tx.delete_session(device, *revision)?,
-                    SessionEffect::Insert(row, instead_of) => tx.insert_session(row, *instead_of)?,
+                    SessionEffect::Insert(row, instead_of) => {
+                        tx.insert_session(row, *instead_of)?;
+                        // Where sessions rest longer than the sweep does, it finds them by itself.
+                        if idle < EVERY {
+                            tx.ring_sweep(now.plus(idle), now, &mut ids)?;
+                        }
+                    }
                     SessionEffect::Update(row) => tx.update_session(row)?,
                 }
                 for change in &effects.changes {
@@ -330,6 +353,9 @@ impl Gateway {
                 }
                 if let Some(nonce) = &effects.server_nonce {
                     tx.save_server_nonce(device, nonce)?;
+                }
+                if let Some(epoch) = effects.nonce_epoch {
+                    tx.save_nonce_epoch(device, epoch)?;
                 }
                 if effects.clear_tries {
                     tx.clear_failed_tries(device)?;
@@ -355,7 +381,7 @@ impl Gateway {
 }
 
 /// The old session of the device is over: what it had asked for and not heard of has an unknown outcome.
-fn abandon(row: &StoredSession, work: &mut Work, facts: &dmwsi_domain::facts::Facts) -> Result<()> {
+pub(super) fn abandon(row: &StoredSession, work: &mut Work, facts: &dmwsi_domain::facts::Facts) -> Result<()> {
     let old: State = serde_json::from_str(&row.document).map_err(Error::internal)?;
     if let Some(key) = old.current {
         work.cut(key, &old.session.abandon(), facts);
