@@ -1,22 +1,20 @@
 //! One message of a device and the reply to it: load, step the pure values, write in one transaction, answer.
 use bytes::Bytes;
 use dmwsi_domain::contact::{Contact, StrangerReason};
-use dmwsi_domain::event::{Event, Recorded};
 use dmwsi_domain::execution::Execution;
-use dmwsi_domain::id::EventId;
-use dmwsi_domain::{Error, Ids, Result, Timestamp};
+use dmwsi_domain::{Error, Result, Timestamp};
 use dmwsi_objects::dmacc::AuthType;
-use dmwsi_objects::{Command, GenericAlert, NodeUri, Reading, devdetail};
+use dmwsi_objects::{Command, NodeUri, Reading, devdetail};
 use dmwsi_protocol::encoding::Encoding;
 use dmwsi_protocol::message::{Element, Message, alert};
 use dmwsi_protocol::server::{Nonces, Received, Session, Turn};
 use dmwsi_store::StoredSession;
-use dmwsi_store::sweep::EVERY;
 
+use super::effects::{Effects, SessionEffect};
 use super::memory::{Held, Key};
 use super::nonce::Place;
 use super::state::{Answered, State};
-use super::work::{Change, Work};
+use super::work::Work;
 use super::{Gateway, Refusal};
 
 /// How often a message is taken up anew when another process changed the session or an execution meanwhile.
@@ -39,39 +37,6 @@ struct Known {
     contact: Contact,
     stored: Option<StoredSession>,
     executions: Vec<Execution>,
-}
-
-/// What a message leads to, written in one transaction.
-#[derive(Default)]
-struct Effects {
-    changes: Vec<Change>,
-    alerts: Vec<GenericAlert>,
-    facts: Option<dmwsi_domain::facts::Facts>,
-    server_nonce: Option<Vec<u8>>,
-    nonce_epoch: Option<u64>,
-    clear_tries: bool,
-    session: SessionEffect,
-}
-
-#[derive(Default)]
-enum SessionEffect {
-    #[default]
-    None,
-    Delete(u64),
-    Insert(Box<StoredSession>, Option<u64>),
-    Update(Box<StoredSession>),
-}
-
-impl Effects {
-    fn is_nothing(&self) -> bool {
-        self.changes.is_empty()
-            && self.alerts.is_empty()
-            && self.facts.is_none()
-            && self.server_nonce.is_none()
-            && self.nonce_epoch.is_none()
-            && !self.clear_tries
-            && matches!(self.session, SessionEffect::None)
-    }
 }
 
 impl Incoming {
@@ -323,61 +288,6 @@ impl Gateway {
         }
         Vec::new()
     }
-
-    async fn commit(&self, contact: &Contact, effects: Effects, now: Timestamp) -> Result<()> {
-        if effects.is_nothing() {
-            return Ok(());
-        }
-        let (device, organisation, ids) = (contact.device, contact.organisation, self.clock.new_ids());
-        let idle = self.settings.session_idle();
-        self.store
-            .write(move |tx| {
-                let mut ids: Ids = ids;
-                match &effects.session {
-                    SessionEffect::None => {}
-                    SessionEffect::Delete(revision) => tx.delete_session(device, *revision)?,
-                    SessionEffect::Insert(row, instead_of) => {
-                        tx.insert_session(row, *instead_of)?;
-                        // Where sessions rest longer than the sweep does, it finds them by itself.
-                        if idle < EVERY {
-                            tx.ring_sweep(now.plus(idle), now, &mut ids)?;
-                        }
-                    }
-                    SessionEffect::Update(row) => tx.update_session(row)?,
-                }
-                for change in &effects.changes {
-                    tx.save_execution(change.was, &change.execution, &change.moved, None, now, &mut ids)?;
-                }
-                if let Some(facts) = &effects.facts {
-                    tx.save_facts(device, facts, now, &mut ids)?;
-                }
-                if let Some(nonce) = &effects.server_nonce {
-                    tx.save_server_nonce(device, nonce)?;
-                }
-                if let Some(epoch) = effects.nonce_epoch {
-                    tx.save_nonce_epoch(device, epoch)?;
-                }
-                if effects.clear_tries {
-                    tx.clear_failed_tries(device)?;
-                }
-                for alert in &effects.alerts {
-                    tx.record(&Recorded {
-                        id: EventId::new(ids.new_id()),
-                        organisation,
-                        client: None,
-                        job: None,
-                        ordinal: None,
-                        device: Some(device),
-                        revision: 0,
-                        correlator: None,
-                        at: now,
-                        event: told(alert),
-                    })?;
-                }
-                Ok(())
-            })
-            .await
-    }
 }
 
 /// The old session of the device is over: what it had asked for and not heard of has an unknown outcome.
@@ -387,15 +297,4 @@ pub(super) fn abandon(row: &StoredSession, work: &mut Work, facts: &dmwsi_domain
         work.cut(key, &old.session.abandon(), facts);
     }
     Ok(())
-}
-
-fn told(alert: &GenericAlert) -> Event {
-    Event::DeviceAlert {
-        alert_type: alert.alert_type.to_string(),
-        mark: alert.mark.as_str().to_uppercase(),
-        correlator: alert.correlator.clone(),
-        source: alert.source.as_ref().map(ToString::to_string),
-        format: alert.value.format.as_str().to_owned(),
-        data: alert.value.data.clone(),
-    }
 }
