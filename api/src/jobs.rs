@@ -116,7 +116,7 @@ pub async fn create_job(
         error => error.into(),
     })?;
     if let Some(longest) = prefer.wait {
-        let Started { id } = serde_json::from_slice(&answer.body).map_err(Error::internal)?;
+        let Started { job_id: id } = serde_json::from_slice(&answer.body).map_err(Error::internal)?;
         let view = wait(&app, caller.client, id, longest, |view| view.state.is_finished()).await?;
         answer = Answer { replayed: answer.replayed, ..self::answer(&view)? };
     }
@@ -131,8 +131,9 @@ pub async fn create_job(
 
 /// What is read back of an answer that may be an earlier one.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Started {
-    id: JobId,
+    job_id: JobId,
 }
 
 /// The job that the client calls so already; another request under that name is refused.
