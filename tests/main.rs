@@ -9,6 +9,7 @@
 mod harness;
 
 mod command;
+mod conformance;
 mod contacts;
 mod devices;
 mod executions;
