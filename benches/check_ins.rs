@@ -6,7 +6,6 @@
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::unwrap_used,
-    missing_docs,
     reason = "a measurement that cannot go on should stop, and counts are shown as fractions"
 )]
 #[path = "load/mod.rs"]

@@ -90,7 +90,7 @@ impl Portal {
     pub async fn start(&self, operation: &Value, devices: &[String]) -> Result<String, PortalError> {
         let body = json!({"operation": operation, "target": {"type": "DEVICES", "deviceIds": devices}});
         let job = self.call(Method::POST, "/v1/jobs", Some(&body)).await?;
-        text(&job, "id")
+        text(&job, "jobId")
     }
 
     /// A job, as soon as it has changed or after so many seconds.

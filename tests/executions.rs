@@ -16,7 +16,7 @@ async fn job(server: &Server, portal: &Portal, devices: usize) -> Job {
     let operation = json!({"type": "NODES_GET", "nodes": ["./DevInfo/Man"]});
     let body = json!({"operation": operation, "target": {"type": "DEVICES", "deviceIds": ids}});
     let made = portal.post("/v1/jobs", &body).await.of(202);
-    let id = made["id"].as_str().unwrap().parse().unwrap();
+    let id = made["jobId"].as_str().unwrap().parse().unwrap();
     server.store().read(move |tx| tx.job(id)).await.unwrap()
 }
 

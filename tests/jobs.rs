@@ -66,11 +66,11 @@ async fn create(portal: &Portal, body: &Value) -> Value {
 }
 
 fn path(job: &Value) -> String {
-    format!("/v1/jobs/{}", job["id"].as_str().unwrap())
+    format!("/v1/jobs/{}", job["jobId"].as_str().unwrap())
 }
 
 both! {
-    /// UC-3, AD-1, OES-10: accepted, watched, ended, with results, evidence and timeline.
+    /// UC-3, AD-1, OES10: accepted, watched, ended, with results, evidence and timeline.
     async fn a_job_is_taken_runs_and_shows_what_came_of_it(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -118,7 +118,7 @@ both! {
         server.stop().await;
     }
 
-    /// OES-10: several wait for one job and all are woken by its end, well before their time is over.
+    /// OES10: several wait for one job and all are woken by its end, well before their time is over.
     async fn who_waits_is_answered_when_the_job_ends(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -141,7 +141,7 @@ both! {
         server.stop().await;
     }
 
-    /// OES-10
+    /// OES10
     async fn a_caller_may_have_the_outcome_in_the_answer_to_the_request_itself(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -164,7 +164,7 @@ both! {
         server.stop().await;
     }
 
-    /// OES-10
+    /// OES10
     async fn a_reader_who_knows_the_job_waits_for_its_next_change(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -196,11 +196,11 @@ both! {
         let body = with(read_job(&devices), "clientCorrelator", "rel-1");
         let job = create(&portal, &body).await;
         let again = portal.post("/v1/jobs", &body).await;
-        assert_eq!((again.status.as_u16(), again.header("idempotency-replayed"), &again.json()["id"]), (202, "true", &job["id"]));
+        assert_eq!((again.status.as_u16(), again.header("idempotency-replayed"), &again.json()["jobId"]), (202, "true", &job["jobId"]));
         let different = with(body.clone(), "expiresAt", "2026-12-24T00:00:00Z");
         let refused = portal.post("/v1/jobs", &different).await;
         assert_eq!(refused.of(409)["code"], "CLIENT_CORRELATOR_REUSED");
-        assert_ne!(create(&other, &body).await["id"], job["id"]);
+        assert_ne!(create(&other, &body).await["jobId"], job["jobId"]);
         call(&server, devices[0].0).await;
         portal.get(&format!("{}?wait=20", path(&job))).await.of(200);
         let ended = portal.post("/v1/jobs", &body).await;
@@ -212,7 +212,7 @@ both! {
         let key = [("idempotency-key", "\"k-1\"")];
         let first = portal.call(Method::POST, "/v1/jobs", &key, Some(&body)).await;
         let second = portal.call(Method::POST, "/v1/jobs", &key, Some(&body)).await;
-        assert_eq!((second.header("idempotency-replayed"), &second.json()["id"]), ("true", &first.json()["id"]));
+        assert_eq!((second.header("idempotency-replayed"), &second.json()["jobId"]), ("true", &first.json()["jobId"]));
         server.stop().await;
     }
 
@@ -268,12 +268,12 @@ both! {
         let devices = server.devices(&portal, 1).await;
         let mut made = Vec::new();
         for _ in 0..3 {
-            made.insert(0, create(&portal, &read_job(&devices)).await["id"].clone());
+            made.insert(0, create(&portal, &read_job(&devices)).await["jobId"].clone());
         }
         let first = portal.get("/v1/jobs?perPage=2&state=RUNNING&operationType=NODES_GET").await.of(200);
         let cursor = first["nextCursor"].as_str().unwrap();
         let second = portal.get(&format!("/v1/jobs?perPage=2&state=RUNNING&operationType=NODES_GET&cursor={cursor}")).await.of(200);
-        let ids: Vec<_> = [&first, &second].iter().flat_map(|page| page["items"].as_array().unwrap()).map(|job| job["id"].clone()).collect();
+        let ids: Vec<_> = [&first, &second].iter().flat_map(|page| page["items"].as_array().unwrap()).map(|job| job["jobId"].clone()).collect();
         assert_eq!(ids, made);
         assert_eq!(portal.get(&format!("/v1/jobs?perPage=2&cursor={cursor}")).await.status.as_u16(), 400, "other filters");
         assert_eq!(portal.get("/v1/jobs?operationType=DANCE").await.status.as_u16(), 400);
@@ -302,7 +302,7 @@ both! {
         server.stop().await;
     }
 
-    /// OES-10: every job ends, also when the device never calls.
+    /// OES10: every job ends, also when the device never calls.
     async fn a_job_whose_device_never_calls_expires(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -343,7 +343,7 @@ both! {
         server.stop().await;
     }
 
-    /// UC-1, EI-10: a target too big for one transaction is expanded by a task; a device that went meanwhile is refused.
+    /// UC-1, EI10: a target too big for one transaction is expanded by a task; a device that went meanwhile is refused.
     async fn a_big_target_is_expanded_by_a_task(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;

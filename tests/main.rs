@@ -8,6 +8,8 @@
 #[macro_use]
 mod harness;
 
+mod command;
+mod conformance;
 mod contacts;
 mod devices;
 mod dm;

@@ -129,7 +129,7 @@ pub(crate) fn device(ids: &DeviceIds, organisation: OrganisationId, text: &str) 
 }
 
 /// Which executions a list holds.
-#[derive(Debug, Deserialize, IntoParams, Serialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ExecutionsQuery {
@@ -160,7 +160,7 @@ pub async fn list_executions(
 ) -> Result<web::Json<Page<ExecutionView>>, Problem> {
     let Allowed { app, caller, .. } = caller;
     let job = id.into_inner();
-    let list = List::new(caller.client, "executions", &(job, &query.0))?;
+    let list = List::new(caller.client, "executions", &(job, query.state))?;
     let after = list.position(&app.keys.sealer, query.cursor.as_deref())?;
     let page = ExecutionPage { job, after, state: query.state, limit: query.per_page.and_one() };
     let found = app.store.read(move |tx| {

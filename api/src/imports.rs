@@ -44,6 +44,7 @@ pub enum VerdictView {
         line: u32,
         /// The device.
         #[schema(max_length = 36, pattern = "^dev_[0-9a-f]{32}$")]
+        #[serde(rename = "deviceId")]
         device_id: String,
     },
     /// It made none.

@@ -1,7 +1,7 @@
 //! The floors: bare actix handlers that do only what nobody can do without.
 use std::cell::RefCell;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
 use actix_web::web::{self, Bytes, Data};
@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 /// What a floor does for each request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Floor {
+pub(crate) enum Floor {
     /// Nothing: it answers.
     Nothing,
     /// Parses the message and reads the device's row by its primary key.
@@ -44,14 +44,14 @@ struct State {
     writes: mpsc::Sender<oneshot::Sender<()>>,
 }
 
-fn connect(path: &PathBuf) -> SqliteConnection {
+fn connect(path: &Path) -> SqliteConnection {
     let mut conn = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
     conn.batch_execute("PRAGMA busy_timeout=5000; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL").unwrap();
     conn
 }
 
 /// Starts a floor over a database of its own in that folder, with a row for each of these devices.
-pub fn start(floor: Floor, folder: &std::path::Path, devices: &[String], threads: usize) -> SocketAddr {
+pub(crate) fn start(floor: Floor, folder: &std::path::Path, devices: &[String], threads: usize) -> SocketAddr {
     let path = folder.join(format!("{floor:?}.db"));
     let mut conn = connect(&path);
     conn.batch_execute(
@@ -119,7 +119,7 @@ fn commit_together(mut conn: SqliteConnection, waiting: &mpsc::Receiver<oneshot:
         }
         conn.batch_execute("COMMIT").unwrap();
         for one in batch {
-            drop(one.send(()));
+            one.send(()).unwrap();
         }
     }
 }

@@ -10,43 +10,48 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 /// How many connections the client keeps busy.
-pub const CONNECTIONS: usize = 64;
+pub(crate) const CONNECTIONS: usize = 64;
 
 /// What a run came to.
 #[derive(Clone, Copy, Debug)]
-pub struct Run {
+pub(crate) struct Run {
     /// Requests answered.
-    pub requests: u64,
+    pub(crate) requests: u64,
     /// In how much time.
-    pub took: Duration,
+    pub(crate) took: Duration,
     /// The processor time of the client's thread.
-    pub client: Duration,
+    pub(crate) client: Duration,
     /// The processor time of everything else in the process: the server.
-    pub server: Duration,
+    pub(crate) server: Duration,
 }
 
 impl Run {
     /// Requests a second.
-    pub fn rate(&self) -> f64 {
+    pub(crate) fn rate(&self) -> f64 {
         self.requests as f64 / self.took.as_secs_f64()
     }
 
     /// Requests for each second of the server's processor time.
-    pub fn per_cpu(&self) -> f64 {
+    pub(crate) fn per_cpu(&self) -> f64 {
         self.requests as f64 / self.server.as_secs_f64()
     }
 
     /// Microseconds of the client's processor time for each request.
-    pub fn client_micros(&self) -> f64 {
+    pub(crate) fn client_micros(&self) -> f64 {
         self.client.as_secs_f64() * 1e6 / self.requests as f64
     }
 }
 
 /// One connection's script: given the last answer's body (empty at first), the next request's body, or none when it is over.
-pub type Script = Box<dyn FnMut(&[u8]) -> Option<Vec<u8>> + Send>;
+pub(crate) type Script = Box<dyn FnMut(&[u8]) -> Option<Vec<u8>> + Send>;
 
 /// Runs a script on each of [`CONNECTIONS`] connections until all are over or the time is.
-pub fn run(address: SocketAddr, path: &'static str, limit: Duration, script: impl Fn(usize) -> Script + Send + 'static) -> Run {
+pub(crate) fn run(
+    address: SocketAddr,
+    path: &'static str,
+    limit: Duration,
+    script: impl Fn(usize) -> Script + Send + 'static,
+) -> Run {
     let before = process_time("/proc/self/stat");
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -110,7 +115,7 @@ fn process_time(stat: &str) -> Duration {
 }
 
 /// The middle one.
-pub fn median(mut runs: Vec<f64>) -> f64 {
+pub(crate) fn median(mut runs: Vec<f64>) -> f64 {
     runs.sort_by(f64::total_cmp);
     runs[runs.len() / 2]
 }

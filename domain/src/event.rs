@@ -11,9 +11,9 @@ macro_rules! events {
     ($($(#[$doc:meta])* $name:ident = $type:literal $body:tt)*) => {
         /// What happened, tagged by `type`. Whose it is and what it is about stand beside it, in [`Recorded`].
         #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
-        #[serde(tag = "type", content = "data", rename_all_fields = "camelCase")]
+        #[serde(tag = "type", content = "data")]
         pub enum Event {
-            $($(#[$doc])* #[serde(rename = $type)] $name $body,)*
+            $($(#[$doc])* #[serde(rename = $type, rename_all = "camelCase")] $name $body,)*
         }
 
         impl Event {

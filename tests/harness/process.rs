@@ -9,18 +9,24 @@ use super::Database;
 /// `dmwsi serve` on a port of its own; killed when dropped.
 pub(crate) struct Process {
     child: Child,
+    _folder: tempfile::TempDir,
     pub(crate) base: String,
 }
 
 impl Process {
     /// Starts it on a database that has its schema, with the keys of that text, and waits until it serves.
     pub(crate) fn serve(database: &Database, keys: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("dmwsi.toml");
+        std::fs::write(&config, "").unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_dmwsi"))
+            .args(["serve", "--database", &database.address(), "--config"])
+            .arg(&config)
         Self::serve_as(database, keys, "all", &[])
     }
 
     /// The same in a role, with more settings in its environment.
     pub(crate) fn serve_as(database: &Database, keys: &str, role: &str, environment: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_dmwsi"))
             .args(["serve", "--role", role, "--database", &database.address()])
             .env("DMWSI_KEYS", keys)
             .env("DMWSI__PUBLIC_URL", "http://127.0.0.1:0")
@@ -44,7 +50,7 @@ impl Process {
         };
         // Somebody must read on, or the process stops when the pipe is full.
         std::thread::spawn(move || log.read_to_end(&mut Vec::new()));
-        Self { child, base: format!("http://{address}") }
+        Self { child, _folder: folder, base: format!("http://{address}") }
     }
 
     /// `kill -9`.
