@@ -96,6 +96,45 @@ both! {
         server.stop().await;
     }
 
+    /// AD-6: the same message many times at once is carried out once, and heard by all.
+    async fn a_message_repeated_at_the_same_time_is_answered_alike(database: Database) {
+        let scene = Scene::set(&database, |_| {}).await;
+        for body in [first("1"), answers("1", "x"), first("2")] {
+            let all = futures_util::future::join_all((0..8).map(|_| {
+                let (phone, body) = (scene.phone(), body.clone());
+                async move { phone.say(body).await }
+            })).await;
+            assert!(all.iter().all(|one| *one == all[0]), "{all:?}");
+        }
+        let told = scene.portal.get(&format!("{}/executions/{}/results", scene.job, scene.device)).await.of(200);
+        assert_eq!(told["results"].as_array().unwrap().len(), 1);
+        let events = database.lines("SELECT type AS line FROM events WHERE type = 'dmwsi.v1.execution-finished'");
+        assert_eq!(events.len(), 1);
+        scene.server.stop().await;
+    }
+
+    /// OES-10, AD-6: a job cancelled, and a device deleted, between two messages of a session.
+    async fn a_session_outlives_what_it_was_about(database: Database) {
+        let scene = Scene::set(&database, |_| {}).await;
+        let phone = scene.phone();
+        assert!(phone.say(first("1")).await.contains(GET));
+        scene.portal.post(&format!("{}/cancel", scene.job), &json!({})).await.of(202);
+        ended(&scene.portal, &scene.job).await;
+        let heard = phone.say(answers("1", "x")).await;
+        assert!(heard.contains("<Data>212</Data>") && !heard.contains("<Get>"), "{heard}");
+        assert_eq!(scene.state().await, "CANCELLED");
+
+        job(&scene.portal, &scene.device, &json!({"type": "NODES_GET", "nodes": ["./Vendor/A"]})).await;
+        assert!(phone.say(first("2")).await.contains(GET));
+        let path = format!("/v1/devices/{}", scene.device);
+        let tag = scene.portal.get(&path).await.header("etag").to_owned();
+        let gone = scene.portal.call(reqwest::Method::DELETE, &path, &[("if-match", &tag)], None).await;
+        assert_eq!(gone.status.as_u16(), 204, "{}", gone.text);
+        let heard = phone.say(answers("2", "x")).await;
+        assert!(heard.contains("<Data>407</Data>") && !heard.contains("<Get>"), "nobody knows it any more: {heard}");
+        scene.server.stop().await;
+    }
+
     /// AD-6: a new package 1 ends the session before, whose late answers count for nothing.
     async fn of_two_sessions_of_a_device_the_younger_has_the_work(database: Database) {
         let scene = Scene::set(&database, |_| {}).await;

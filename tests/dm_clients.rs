@@ -95,6 +95,35 @@ both! {
         server.stop().await;
     }
 
+    /// AD-12: its WBXML, with every Data as opaque octets, under its own content type.
+    async fn a_client_on_libdmclient_is_understood_in_wbxml(database: Database) {
+        let (server, portal) = server(&database).await;
+        let id = device(&portal, "Lab-Client", "BASIC", "funambol", "funambol").await;
+        let job = job(&portal, &id, &json!({"type": "NODES_GET", "nodes": ["./DevDetail/FwV"]})).await;
+        let head = b"\x02\xA4\x01\x6A\x00\x6D\x6C\x71\x031.2\0\x01\x72\x03DM/1.2\0\x01\x65\x031\0\x01\x5B\x03";
+        let sender = b"\0\x01\x6E\x57\x03http://127.0.0.1:8080/funambol/dm\0\x01\x01\x67\x57\x03Lab-Client\0\x01\x01";
+        let limit = b"\x5A\x00\x01\x4C\x0316384\0\x01\x01\x01\x00\x00\x6B";
+        let cred = b"\x4E\x5A\x00\x01\x47\x03b64\0\x01\x53\x03syncml:auth-basic\0\x01\x01\x00\x00\x4F\x03ZnVuYW1ib2w6ZnVuYW1ib2w=\0\x01\x01";
+        let first = b"\x46\x4B\x031\0\x01\x4F\x031201\0\x01\x01\x60\x4B\x032\0\x01\
+            \x54\x67\x57\x03./DevInfo/Ext/other\0\x01\x01\x5A\x00\x01\x47\x03node\0\x01\x01\x00\x00\x4F\xC3\x05test3\x01\x01\
+            \x54\x67\x57\x03./DevInfo/Man\0\x01\x01\x5A\x00\x01\x47\x03chr\0\x01\x53\x03text/plain\0\x01\x01\x00\x00\
+            \x4F\xC3\x11test manufacturer\x01\x01\x01\x12\x01\x01";
+        let told = b"\x69\x4B\x031\0\x01\x5C\x031\0\x01\x4C\x030\0\x01\x4A\x03SyncHdr\0\x01\x4F\x03200\0\x01\x01\
+            \x69\x4B\x032\0\x01\x5C\x031\0\x01\x4C\x034\0\x01\x4A\x03Get\0\x01\x6F\x03./DevDetail/FwV\0\x01\x4F\x03200\0\x01\x01\
+            \x62\x4B\x033\0\x01\x5C\x031\0\x01\x4C\x034\0\x01\x54\x67\x57\x03./DevDetail/FwV\0\x01\x01\
+            \x5A\x00\x01\x47\x03chr\0\x01\x53\x03text/plain\0\x01\x01\x00\x00\x4F\xC3\x04TODO\x01\x01\x01\x12\x01\x01";
+        let phone = Phone::of(server.url());
+        for body in [[&head[..], b"1", sender, cred, limit, first].concat(), [&head[..], b"2", sender, limit, told].concat()] {
+            let heard = phone.post("application/vnd.syncml+wbxml", body).await;
+            assert_eq!((heard.status, heard.content_type.as_str()), (200, WBXML), "{}", heard.body.escape_ascii());
+        }
+        ended(&portal, &job).await;
+        let results = portal.get(&format!("{job}/executions/{id}/results")).await.of(200);
+        assert_eq!(results["results"][0]["value"]["data"], "TODO");
+        assert_eq!(portal.get(&format!("/v1/devices/{id}")).await.of(200)["facts"]["manufacturer"], "test manufacturer");
+        server.stop().await;
+    }
+
     /// AD-4: it shows basic credentials first, is challenged to md5, and comes again with a Status before its alert.
     async fn a_client_on_libdmclient_follows_a_challenge_to_md5(database: Database) {
         let (server, portal) = server(&database).await;

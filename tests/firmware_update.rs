@@ -267,4 +267,42 @@ both! {
         assert_eq!(outcome(&portal, &expired, &handset.id).await, one("EXPIRED", "EXPIRED"));
         server.stop().await;
     }
+
+    /// OES-10, FU-1: what the device still does for a job that was cancelled is noted, harms nobody, and the next update waits for it.
+    async fn the_next_update_waits_until_the_device_is_done_with_a_cancelled_one(database: Database) {
+        let server = Server::on(&database).await;
+        let portal = server.portal("acme", SCOPES).await;
+        let (second, third) = (package("2.0.0").await, package("3.0.0").await);
+        let mut handset = Handset::register(&portal, server.url(), Behaviour::default()).await;
+        let first = job(&portal, &handset.id, &update(&second, "2.0.0")).await;
+        handset.device.check_in().await.unwrap();
+        portal.post(&format!("{first}/cancel"), &json!({})).await.of(202);
+        ended(&portal, &first).await;
+        let then = job(&portal, &handset.id, &update(&third, "3.0.0")).await;
+        let report = handset.device.check_in().await.unwrap();
+        assert!(!report.answers.iter().any(|(name, _)| name == "Exec"), "it is busy: {report:?}");
+        handset.live().await;
+        handset.live().await;
+        assert_eq!(outcome(&portal, &first, &handset.id).await, one("CANCELLED", "CANCELLED"));
+        assert_eq!(outcome(&portal, &then, &handset.id).await, one("SUCCEEDED", "UPDATED"));
+        assert_eq!(handset.firmware(), "3.0.0");
+        let late = database.lines("SELECT data AS line FROM events WHERE type = 'dmwsi.v1.device-alert'");
+        assert_eq!(late.len(), 1, "the report of the first");
+        server.stop().await;
+    }
+
+    /// AD-12: a session that the server asked for (1200) is one like any other.
+    async fn a_device_that_was_called_is_served_like_one_that_calls(database: Database) {
+        let server = Server::on(&database).await;
+        let portal = server.portal("acme", SCOPES).await;
+        let package = package("2.0.0").await;
+        let mut handset = Handset::register(&portal, server.url(), Behaviour::default()).await;
+        let job = job(&portal, &handset.id, &update(&package, "2.0.0")).await;
+        for call in 7..10 {
+            handset.device.answer_call(call).await.unwrap();
+            handset.device.work().await;
+        }
+        assert_eq!(outcome(&portal, &job, &handset.id).await, one("SUCCEEDED", "UPDATED"));
+        server.stop().await;
+    }
 }

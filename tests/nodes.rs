@@ -60,8 +60,9 @@ both! {
             {"command": "ADD", "node": "./Vendor/Test/Old", "value": "old"},
             {"command": "DELETE", "node": "./Vendor/Test/Old"},
             {"command": "REPLACE", "node": "./DevInfo/Man", "value": "Other"},
-            {"command": "EXEC", "node": "./FUMO/Update"},
             {"node": "./Vendor/Test/Set", "value": "made"},
+            {"node": "./Vendor/Test/Text", "value": "set"},
+            {"command": "EXEC", "node": "./FUMO/Update"},
         ]);
         let job = job(&portal, &handset.id, &json!({"type": "NODES_SET", "changes": changes})).await;
         handset.device.check_in().await.unwrap();
@@ -74,9 +75,10 @@ both! {
             ("ADD", "./Vendor/Test/Old", 200),
             ("DELETE", "./Vendor/Test/Old", 200),
             ("REPLACE", "./DevInfo/Man", 405),
-            // There is nothing to install.
-            ("EXEC", "./FUMO/Update", 403),
+            ("REPLACE", "./Vendor/Test/Text", 200),
             ("ADD", "./Vendor/Test/Set", 200),
+            // There is nothing to install. Whatever was set before it, was set before it.
+            ("EXEC", "./FUMO/Update", 403),
         ];
         assert_eq!(told, expected);
         assert_eq!(handset.device.tree().text("./Vendor/Test/New"), Some("second"));

@@ -56,6 +56,7 @@ impl Gateway {
     /// The reply to a message.
     pub(super) async fn reply(&self, incoming: Incoming) -> Result<Bytes, Refusal> {
         let number = incoming.message.header.message;
+        let _turn = self.turnstiles.pass(&incoming.message.header.source.uri).await;
         if let Some(reply) = self.memory.repeated(&incoming.key(), number, &incoming.body, incoming.at) {
             return Ok(reply);
         }
