@@ -39,6 +39,14 @@ struct Known {
     executions: Vec<Execution>,
 }
 
+/// Everything about the device that presents itself so.
+fn known(tx: &mut Tx<'_>, identity: &str) -> Result<Option<Known>> {
+    let Some(contact) = tx.contact(identity)? else { return Ok(None) };
+    let stored = tx.open_session(contact.device)?;
+    let executions = tx.unfinished_executions(contact.device)?;
+    Ok(Some(Known { contact, stored, executions }))
+}
+
 impl Incoming {
     fn key(&self) -> Key {
         (self.message.header.source.uri.clone(), self.message.header.session.clone())
