@@ -112,7 +112,7 @@ impl Gateway {
 
         // The session that goes on, or a new one in the place of any other.
         let held = self.memory.find(&key, now);
-        let prior = self.prior(incoming, stored.as_ref(), held)?;
+        let prior = prior(incoming, stored.as_ref(), held);
         let goes_on = prior.as_ref().is_some_and(|(_, from_row)| *from_row);
         let generation = stored.as_ref().map_or(0, |row| row.generation);
         let mut state = match prior {
@@ -134,7 +134,8 @@ impl Gateway {
         let (session, received) = state.session.receive(&incoming.message, &account, &nonces, &self.limits)?;
         state.session = session;
         let refused = matches!(received.turn, Turn::Refused { .. });
-        let moved = refused || received.accepted_with == Some(AuthType::Digest);
+        let has_nonces = contact.account.client.auth == AuthType::Digest;
+        let moved = has_nonces && (refused || received.accepted_with.is_some());
         let at = if moved { next } else { place };
         if moved && !self.nonces.advance(contact.device, place, next) {
             // Another message of the device came with the same nonce at the same time: one of them is too late.
@@ -154,7 +155,7 @@ impl Gateway {
         let takes_over = stored.is_some() && !goes_on && !refused && incoming.begins();
         let mut work = Work::new(if takes_over || goes_on || stored.is_none() { executions } else { Vec::new() }, now);
         if let Some(row) = stored.as_ref().filter(|_| takes_over) {
-            abandon(row, &mut work, &facts)?;
+            abandon(row, &mut work, &facts);
         }
 
         // What does it say, and what is there to say to it?
@@ -211,19 +212,6 @@ impl Gateway {
         Ok(bytes)
     }
 
-    /// The session that the message belongs to, and whether it has a row. None when the message begins a new one.
-    fn prior(&self, incoming: &Incoming, stored: Option<&StoredSession>, held: Option<Held>) -> Result<Option<(State, bool)>> {
-        let row = stored.filter(|row| row.session == incoming.message.header.session);
-        let prior = match (row, held) {
-            (Some(row), _) => Some((serde_json::from_str::<State>(&row.document).map_err(Error::internal)?, true)),
-            (None, Some(held)) => Some((State::new(held.session), false)),
-            (None, None) => None,
-        };
-        // A package 1 that comes after a challenge repeats the first; after that it begins anew under the same SessionID.
-        let begins_anew = |session: &Session| session.is_authenticated() || !session.continues(&incoming.message);
-        Ok(prior.filter(|(state, _)| !(incoming.begins() && begins_anew(&state.session))))
-    }
-
     /// Where the device's nonces stand. Counter 0 means that it was given none that still counts: a challenge follows.
     async fn place(
         &self,
@@ -235,7 +223,7 @@ impl Gateway {
         if let Some(place) = self.nonces.place(contact.device, contact.nonce_epoch) {
             return Ok(place);
         }
-        let row = stored.filter(|row| row.nonce_epoch == contact.nonce_epoch && row.session == incoming.message.header.session);
+        let row = stored.filter(|row| row.nonce_counter > 0 && row.nonce_epoch == contact.nonce_epoch && row.session == incoming.message.header.session);
         if let Some(row) = row {
             return Ok(Place { epoch: row.nonce_epoch, counter: row.nonce_counter });
         }
@@ -299,11 +287,24 @@ impl Gateway {
     }
 }
 
+/// The session that the message belongs to, and whether it has a row. None when the message begins a new one.
+fn prior(incoming: &Incoming, stored: Option<&StoredSession>, held: Option<Held>) -> Option<(State, bool)> {
+    let row = stored.filter(|row| row.session == incoming.message.header.session);
+    let prior = match row.and_then(|row| State::read(&row.document)) {
+        Some(state) => Some((state, true)),
+        None => held.map(|held| (State::new(held.session), false)),
+    };
+    // A package 1 that comes after a challenge repeats the first; after that it begins anew under the same SessionID.
+    let begins_anew = |session: &Session| session.is_authenticated() || !session.continues(&incoming.message);
+    prior.filter(|(state, _)| !(incoming.begins() && begins_anew(&state.session)))
+}
+
 /// The old session of the device is over: what it had asked for and not heard of has an unknown outcome.
-pub(super) fn abandon(row: &StoredSession, work: &mut Work, facts: &dmwsi_domain::facts::Facts) -> Result<()> {
-    let old: State = serde_json::from_str(&row.document).map_err(Error::internal)?;
-    if let Some(key) = old.current {
-        work.cut(key, &old.session.abandon(), facts);
+pub(super) fn abandon(row: &StoredSession, work: &mut Work, facts: &dmwsi_domain::facts::Facts) {
+    match State::read(&row.document) {
+        Some(State { session, current: Some(key), .. }) => work.cut(key, &session.abandon(), facts),
+        Some(State { current: None, .. }) => {}
+        // What it was at stands in the row itself.
+        None => row.execution.into_iter().for_each(|key| work.cut_unheard(key, facts)),
     }
-    Ok(())
 }
