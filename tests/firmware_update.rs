@@ -259,7 +259,7 @@ both! {
         let end = server.clock.now().plus(Duration::from_secs(1)).to_string();
         let body = json!({"operation": operation, "target": {"type": "DEVICES", "deviceIds": [handset.id]}, "expiresAt": end});
         let expired = portal.post("/v1/jobs", &body).await.of(202);
-        let expired = format!("/v1/jobs/{}", expired["id"].as_str().unwrap());
+        let expired = format!("/v1/jobs/{}", expired["jobId"].as_str().unwrap());
         ended(&portal, &expired).await;
         let report = handset.device.check_in().await.unwrap();
         assert!(!report.answers.iter().any(|(name, _)| name == "Exec" || name == "Replace"), "{report:?}");
