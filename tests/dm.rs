@@ -310,7 +310,7 @@ both! {
         for _ in 0..10 {
             let at = server.store().statements();
             let name = identity.clone();
-            assert!(server.store().read(move |tx| tx.contact(&name)).await.unwrap().is_some());
+            assert!(server.store().glance(move |tx| tx.contact(&name)).await.unwrap().is_some());
             let then = server.store().statements();
             let report = handset.device.check_in().await.unwrap();
             assert!(report.authenticated && report.server_authenticated && report.messages == 1, "{report:?}");
