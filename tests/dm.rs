@@ -96,6 +96,20 @@ both! {
         server.stop().await;
     }
 
+    /// AD-12: some clients begin every session in the same words.
+    async fn a_session_that_begins_in_the_same_words_gets_the_work_that_came_meanwhile(database: Database) {
+        let scene = Scene::set(&database, |_| {}).await;
+        assert!(scene.phone().say(first("1")).await.contains(GET));
+        scene.phone().say(answers("1", "x")).await;
+        let idle = scene.phone().say(first("1")).await;
+        assert!(!idle.contains("<Get>") && scene.phone().say(first("1")).await == idle, "{idle}");
+        let job = job(&scene.portal, &scene.device, &json!({"type": "NODES_GET", "nodes": ["./Vendor/A"]})).await;
+        assert!(scene.phone().say(first("1")).await.contains(GET));
+        scene.phone().say(answers("1", "y")).await;
+        assert_eq!(ended(&scene.portal, &job).await["outcome"], "SUCCEEDED");
+        scene.server.stop().await;
+    }
+
     /// AD-6: the same message many times at once is carried out once, and heard by all.
     async fn a_message_repeated_at_the_same_time_is_answered_alike(database: Database) {
         let scene = Scene::set(&database, |_| {}).await;
@@ -113,7 +127,7 @@ both! {
         scene.server.stop().await;
     }
 
-    /// OES-10, AD-6: a job cancelled, and a device deleted, between two messages of a session.
+    /// OES10, AD-6: a job cancelled, and a device deleted, between two messages of a session.
     async fn a_session_outlives_what_it_was_about(database: Database) {
         let scene = Scene::set(&database, |_| {}).await;
         let phone = scene.phone();
@@ -256,7 +270,7 @@ both! {
         scene.server.stop().await;
     }
 
-    /// AD-6, OES-10: a session in which nothing more is heard is given up at its time; what was asked is free for the next.
+    /// AD-6, OES10: a session in which nothing more is heard is given up at its time; what was asked is free for the next.
     async fn a_session_that_falls_silent_is_given_up(database: Database) {
         let scene = Scene::set(&database, |config| config.gateway.session_idle_seconds = 1).await;
         let phone = scene.phone();
@@ -299,7 +313,7 @@ both! {
         for _ in 0..10 {
             let at = server.store().statements();
             let name = identity.clone();
-            assert!(server.store().read(move |tx| tx.contact(&name)).await.unwrap().is_some());
+            assert!(server.store().glance(move |tx| tx.contact(&name)).await.unwrap().is_some());
             let then = server.store().statements();
             let report = handset.device.check_in().await.unwrap();
             assert!(report.authenticated && report.server_authenticated && report.messages == 1, "{report:?}");

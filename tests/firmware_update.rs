@@ -163,7 +163,7 @@ both! {
         server.stop().await;
     }
 
-    /// FU-1, OES-10: nothing is heard again of a device: the time of the phase ends the update.
+    /// FU-1, OES10: nothing is heard again of a device: the time of the phase ends the update.
     async fn a_device_that_goes_away_ends_with_the_time_of_its_phase(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -247,7 +247,7 @@ both! {
         server.stop().await;
     }
 
-    /// OES-10: a job that nobody wants any more, or whose time is over, is not begun when the device calls late.
+    /// OES10: a job that nobody wants any more, or whose time is over, is not begun when the device calls late.
     async fn a_device_that_calls_too_late_is_told_nothing(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -259,7 +259,7 @@ both! {
         let end = server.clock.now().plus(Duration::from_secs(1)).to_string();
         let body = json!({"operation": operation, "target": {"type": "DEVICES", "deviceIds": [handset.id]}, "expiresAt": end});
         let expired = portal.post("/v1/jobs", &body).await.of(202);
-        let expired = format!("/v1/jobs/{}", expired["id"].as_str().unwrap());
+        let expired = format!("/v1/jobs/{}", expired["jobId"].as_str().unwrap());
         ended(&portal, &expired).await;
         let report = handset.device.check_in().await.unwrap();
         assert!(!report.answers.iter().any(|(name, _)| name == "Exec" || name == "Replace"), "{report:?}");
@@ -268,7 +268,7 @@ both! {
         server.stop().await;
     }
 
-    /// OES-10, FU-1: what the device still does for a job that was cancelled is noted, harms nobody, and the next update waits for it.
+    /// OES10, FU-1: what the device still does for a job that was cancelled is noted, harms nobody, and the next update waits for it.
     async fn the_next_update_waits_until_the_device_is_done_with_a_cancelled_one(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;

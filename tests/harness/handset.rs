@@ -59,7 +59,7 @@ impl Handset {
 pub(crate) async fn job(portal: &Portal, id: &str, operation: &Value) -> String {
     let body = json!({"operation": operation, "target": {"type": "DEVICES", "deviceIds": [id]}});
     let job = portal.post("/v1/jobs", &body).await.of(202);
-    format!("/v1/jobs/{}", job["id"].as_str().unwrap())
+    format!("/v1/jobs/{}", job["jobId"].as_str().unwrap())
 }
 
 /// The job on that device, as it stands.

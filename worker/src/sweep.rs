@@ -38,15 +38,12 @@ pub(crate) async fn sweep(store: &Store, clock: &Clock, session_idle: Duration) 
 
     let given_up = stream::iter(sessions).map(|session| give_up(store, clock, session, silent_since, now));
     let failures = given_up.buffer_unordered(SIDE_BY_SIDE).filter_map(|done| async move { done.err() });
-    if let Some(error) = failures.collect::<Vec<_>>().await.into_iter().next() {
-        return Err(error);
-    }
+    // One that cannot be done must not keep all others from being done: it is told at the end.
+    let mut failed = failures.collect::<Vec<_>>().await;
 
     let timed_out = stream::iter(executions).map(|(job, ordinal)| time_out(store, clock, job, ordinal, now));
     let failures = timed_out.buffer_unordered(SIDE_BY_SIDE).filter_map(|done| async move { done.err() });
-    if let Some(error) = failures.collect::<Vec<_>>().await.into_iter().next() {
-        return Err(error);
-    }
+    failed.extend(failures.collect::<Vec<_>>().await);
     if !jobs.is_empty() {
         let ids = clock.new_ids();
         let ring = move |tx: &mut dmwsi_store::Tx<'_>| {
@@ -57,6 +54,9 @@ pub(crate) async fn sweep(store: &Store, clock: &Clock, session_idle: Duration) 
     }
     if store.read(move |tx| tx.has_old_idempotency_keys(now)).await? {
         more |= full(store.write(move |tx| tx.sweep_idempotency_keys(now, MOST)).await?);
+    }
+    if let Some(error) = failed.into_iter().next() {
+        return Err(error);
     }
     let next = store.read(move |tx| tx.next_due(session_idle)).await?;
     let latest = now.plus(EVERY);
