@@ -76,7 +76,7 @@ fn alert(id: u32, kind: &str, correlator: &str, source: &str, data: &str) -> Str
 }
 
 both! {
-    /// AD-6: the same bytes to the same message: from memory, and from the row of a session with work even after a restart.
+    /// AD-12: the same bytes to the same message: from memory, and from the row of a session with work even after a restart.
     async fn a_repeated_message_gets_the_identical_bytes(database: Database) {
         let scene = Scene::set(&database, |_| {}).await;
         let offered = scene.phone().say(first("1")).await;
@@ -110,7 +110,7 @@ both! {
         scene.server.stop().await;
     }
 
-    /// AD-6: the same message many times at once is carried out once, and heard by all.
+    /// AD-12: the same message many times at once is carried out once, and heard by all.
     async fn a_message_repeated_at_the_same_time_is_answered_alike(database: Database) {
         let scene = Scene::set(&database, |_| {}).await;
         for body in [first("1"), answers("1", "x"), first("2")] {
@@ -127,7 +127,7 @@ both! {
         scene.server.stop().await;
     }
 
-    /// OES10, AD-6: a job cancelled, and a device deleted, between two messages of a session.
+    /// OES10: a job cancelled, and a device deleted, between two messages of a session.
     async fn a_session_outlives_what_it_was_about(database: Database) {
         let scene = Scene::set(&database, |_| {}).await;
         let phone = scene.phone();
@@ -149,7 +149,7 @@ both! {
         scene.server.stop().await;
     }
 
-    /// AD-6: a new package 1 ends the session before, whose late answers count for nothing.
+    /// AD-12: a new package 1 ends the session before, whose late answers count for nothing.
     async fn of_two_sessions_of_a_device_the_younger_has_the_work(database: Database) {
         let scene = Scene::set(&database, |_| {}).await;
         let phone = scene.phone();
@@ -166,7 +166,7 @@ both! {
         scene.server.stop().await;
     }
 
-    /// AD-4, AD-6: who cannot prove to be the device does not take its session away.
+    /// AD-6: who cannot prove to be the device does not take its session away.
     async fn a_stranger_does_not_end_the_session_of_a_device(database: Database) {
         let scene = Scene::set(&database, |_| {}).await;
         let phone = scene.phone();
@@ -213,7 +213,7 @@ both! {
         scene.server.stop().await;
     }
 
-    /// ES11, AD-12: what a device tells of its own accord is noted, with and without a correlator, known or not.
+    /// AD-12: what a device tells of its own accord is noted, with and without a correlator, known or not.
     async fn an_alert_that_nobody_waits_for_becomes_an_event(database: Database) {
         let scene = Scene::set(&database, |_| {}).await;
         let phone = scene.phone();
@@ -239,7 +239,7 @@ both! {
         scene.server.stop().await;
     }
 
-    /// SC-12: too large is 413, garbage is 400, and nothing of either is remembered.
+    /// AD-12: too large is 413, garbage is 400, and nothing of either is remembered.
     async fn a_body_that_is_too_large_is_refused_unread(database: Database) {
         let scene = Scene::set(&database, |config| config.gateway.max_message_bytes = 5_000).await;
         let phone = scene.phone();
@@ -254,7 +254,7 @@ both! {
         scene.server.stop().await;
     }
 
-    /// SC-12, AD-12: cut anywhere, a message is refused, and the server goes on.
+    /// AD-12: cut anywhere, a message is refused, and the server goes on.
     async fn a_message_cut_at_any_byte_is_refused(database: Database) {
         let scene = Scene::set(&database, |_| {}).await;
         let phone = scene.phone();
@@ -270,7 +270,7 @@ both! {
         scene.server.stop().await;
     }
 
-    /// AD-6, OES10: a session in which nothing more is heard is given up at its time; what was asked is free for the next.
+    /// AD-12, OES10: a session in which nothing more is heard is given up at its time; what was asked is free for the next.
     async fn a_session_that_falls_silent_is_given_up(database: Database) {
         let scene = Scene::set(&database, |config| config.gateway.session_idle_seconds = 1).await;
         let phone = scene.phone();
@@ -278,6 +278,9 @@ both! {
         let sessions = || database.lines("SELECT session AS line FROM sessions");
         assert_eq!(sessions(), ["1"]);
         assert_eq!(scene.state().await, "RUNNING");
+        let (idle, now) = (Duration::from_secs(1), scene.server.clock.now());
+        let due = scene.server.store().read(move |tx| tx.next_due(idle)).await.unwrap();
+        assert!(due.is_some_and(|due| due <= now.plus(idle)), "the sweep knows when to look");
         eventually("it is given up", async || sessions().is_empty()).await;
         assert_eq!(scene.state().await, "WAITING");
         let late = phone.say(message(DEVICE, "1", 2, &cred(), &[status(1, 1, 4, "Get", 200), results(2, 1, 4, "./Vendor/A", "old"), FINAL.to_owned()].concat())).await;
@@ -290,7 +293,7 @@ both! {
         scene.server.stop().await;
     }
 
-    /// CC2: a device without work costs one read a message and writes nothing.
+    /// AD-12: a device without work costs one read a message and writes nothing.
     async fn an_idle_check_in_reads_once_and_writes_nothing(database: Database) {
         let server = Server::with(&database, Keys::mint().unwrap(), Clock::System, |config| {
             config.gateway.details_days = 0;

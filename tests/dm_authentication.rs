@@ -74,7 +74,7 @@ fn status(challenge: &str) -> String {
 }
 
 both! {
-    /// AD-4, AD-12: every command gets the code of the refusal, tries are counted, and after the last there is no challenge any more.
+    /// AD-6, AD-12: every command gets the code of the refusal, tries are counted, and after the last there is no challenge any more.
     async fn wrong_credentials_are_refused_and_end_the_session(database: Database) {
         for kind in ["BASIC", "DIGEST"] {
             let database = if database.is_postgres() { Database::postgres().unwrap() } else { Database::sqlite() };
@@ -103,7 +103,7 @@ both! {
         }
     }
 
-    /// AD-4: too many failures close the door for a while, also to the right key.
+    /// AD-6: too many failures close the door for a while, also to the right key.
     async fn a_device_that_fails_too_often_is_locked_out_for_a_while(database: Database) {
         let (server, _) = server(&database, "BASIC", None, |config| {
             config.gateway.max_failed_tries = 2;
@@ -123,7 +123,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-2, AD-4: nobody learns from the answer which devices are known; the operator learns who knocked.
+    /// AD-2, AD-6: nobody learns from the answer which devices are known; the operator learns who knocked.
     async fn an_unknown_device_is_answered_like_one_with_wrong_credentials(database: Database) {
         let (server, _) = server(&database, "DIGEST", None, |_| {}).await;
         let phone = Phone::of(server.url());
@@ -148,7 +148,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-4: a digest that was accepted once is refused ever after, in any session.
+    /// AD-6: a digest that was accepted once is refused ever after, in any session.
     async fn a_nonce_is_accepted_once(database: Database) {
         let (server, _) = server(&database, "DIGEST", None, |_| {}).await;
         let phone = Phone::of(server.url());
@@ -173,7 +173,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-4: a server that was restarted remembers no nonce, accepts none, and gives a new one once.
+    /// AD-6: a server that was restarted remembers no nonce, accepts none, and gives a new one once.
     async fn after_a_restart_a_device_is_challenged_once_more(database: Database) {
         let (first_server, keys) = server(&database, "DIGEST", None, |_| {}).await;
         let phone = Phone::of(first_server.url());
@@ -193,7 +193,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-4: the server proves itself from its first reply; a password goes to nobody who has not proven who it is.
+    /// AD-6: the server proves itself from its first reply; a password goes to nobody who has not proven who it is.
     async fn the_server_shows_its_credentials_from_the_first_reply(database: Database) {
         let (basic, _) = server(&database, "BASIC", Some("BASIC"), |_| {}).await;
         let phone = Phone::of(basic.url());

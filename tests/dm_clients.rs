@@ -75,7 +75,7 @@ const ENGINE_ALERT: &[u8] = b"\x46\x4B\x033\0\x01\x4F\x031226\0\x01\x7C\x03corr-
     \x4F\x03200\0\x01\x01\x01";
 
 both! {
-    /// AD-12, UC-7: XML of libdmclient under its own content type, with basic credentials.
+    /// AD-12, UC-3: XML of libdmclient under its own content type, with basic credentials.
     async fn a_client_on_libdmclient_is_understood_in_xml(database: Database) {
         let (server, portal) = server(&database).await;
         let id = device(&portal, "Lab-Client", "BASIC", "funambol", "funambol").await;
@@ -124,7 +124,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-4: it shows basic credentials first, is challenged to md5, and comes again with a Status before its alert.
+    /// AD-12, AD-6: it shows basic credentials first, is challenged to md5, and comes again with a Status before its alert.
     async fn a_client_on_libdmclient_follows_a_challenge_to_md5(database: Database) {
         let (server, portal) = server(&database).await;
         let id = device(&portal, "Lab-Client", "DIGEST", "funambol", "funambol").await;

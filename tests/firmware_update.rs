@@ -33,7 +33,7 @@ const ONE_STEP: &str = "DOWNLOAD_AND_UPDATE";
 const TWO_STEPS: &str = "DOWNLOAD_THEN_UPDATE";
 
 both! {
-    /// FU-1, UC-3, AD-12: in one step and in two, in XML and WBXML, with basic and digest, from both usual places.
+    /// FU-1, AD-12: in one step and in two, in XML and WBXML, with basic and digest, from both usual places.
     async fn an_update_succeeds_whatever_the_device_is_like(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -56,7 +56,7 @@ both! {
         server.stop().await;
     }
 
-    /// FU-1, AD-6: what a device gets wrong, and what the wire does to it, does not keep an update from its end.
+    /// FU-1, AD-12: what a device gets wrong, and what the wire does to it, does not keep an update from its end.
     async fn an_update_succeeds_in_spite_of_faults_on_the_way(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -79,7 +79,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-6: the same bytes for the same message, in sessions with work and without.
+    /// AD-12: the same bytes for the same message, in sessions with work and without.
     async fn a_device_that_sends_twice_hears_the_same_twice(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -119,7 +119,7 @@ both! {
         server.stop().await;
     }
 
-    /// FU-1, ES11: each code of FUMO that a device reports is shown as itself.
+    /// FU-1, CC2: each code of FUMO that a device reports is shown as itself.
     async fn each_failure_is_reported_as_what_it_is(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -210,7 +210,7 @@ both! {
         server.stop().await;
     }
 
-    /// FU-1: nothing is installed again that is there, and a device without the object says so.
+    /// FU-1, SW-3: nothing is installed again that is there, and a device without the object says so.
     async fn what_cannot_or_need_not_be_done_is_said_at_once(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -227,7 +227,7 @@ both! {
         server.stop().await;
     }
 
-    /// UC-3, AD-2: what a device tells of itself is seen north, with the moment it last spoke.
+    /// AD-2: what a device tells of itself is seen north, with the moment it last spoke.
     async fn what_a_device_tells_is_seen_by_the_portal(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -268,7 +268,7 @@ both! {
         server.stop().await;
     }
 
-    /// OES10, FU-1: what the device still does for a job that was cancelled is noted, harms nobody, and the next update waits for it.
+    /// OES10, FU-1, SW-3: what the device still does for a job that was cancelled is noted, harms nobody, and the next update waits for it.
     async fn the_next_update_waits_until_the_device_is_done_with_a_cancelled_one(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
