@@ -214,7 +214,9 @@ impl Gateway {
         if let Some(place) = self.nonces.place(contact.device, contact.nonce_epoch) {
             return Ok(place);
         }
-        let row = stored.filter(|row| row.nonce_counter > 0 && row.nonce_epoch == contact.nonce_epoch && row.session == incoming.message.header.session);
+        let row = stored.filter(|row| {
+            row.nonce_counter > 0 && row.nonce_epoch == contact.nonce_epoch && row.session == incoming.message.header.session
+        });
         if let Some(row) = row {
             return Ok(Place { epoch: row.nonce_epoch, counter: row.nonce_counter });
         }
