@@ -9,13 +9,21 @@
 mod harness;
 
 mod command;
+mod conformance;
 mod contacts;
 mod devices;
+mod dm;
+mod dm_authentication;
+mod dm_clients;
 mod executions;
+mod firmware_by_hand;
+mod firmware_update;
 mod imports;
 mod jobs;
+mod nodes;
 mod queue;
 mod queue_processes;
 mod queue_workers;
 mod schema;
 mod store;
+mod survival;

@@ -65,18 +65,28 @@ impl Got {
 impl Server {
     /// Starts it on that database.
     pub(crate) async fn on(database: &Database) -> Self {
+        Self::with(database, Keys::mint().unwrap(), Clock::System, |_config| {}).await
+    }
+
+    /// Starts it on that database with these keys and this clock, and settings changed by hand.
+    pub(crate) async fn with(database: &Database, keys: Keys, clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
         database.store().await;
-        let config = Config {
+        let mut config = Config {
             public_url: "http://127.0.0.1:0".to_owned(),
             store: database.settings(),
             listen: Listen { address: SocketAddr::from(([127, 0, 0, 1], 0)), threads: 1, ..Listen::default() },
             ..Config::default()
         };
-        let (keys, clock) = (Keys::mint().unwrap(), Clock::System);
+        change(&mut config);
         let ids = dmwsi_api::Keys::open(&keys.api).unwrap().device_ids;
         let running = start(config, keys, Role::All, clock.clone()).await.unwrap();
         let base = format!("http://{}", running.address());
         Self { running, clock, ids, base }
+    }
+
+    /// Where it is.
+    pub(crate) fn url(&self) -> &str {
+        &self.base
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -76,11 +76,11 @@ impl Memory {
         self.lock().held.get(key).filter(|held| now.since(held.at) < REMEMBERED).cloned()
     }
 
-    /// The reply to that message, if it is the last one of a session held here.
-    pub(super) fn repeated(&self, key: &Key, message: u32, body: &[u8; 32], now: Timestamp) -> Option<Bytes> {
+    /// The reply to that message, if it is the last one of a session held here; and whether the device had proven who it is.
+    pub(super) fn repeated(&self, key: &Key, message: u32, body: &[u8; 32], now: Timestamp) -> Option<(Bytes, bool)> {
         let mut sessions = self.lock();
         let held = sessions.held.get(key).filter(|held| now.since(held.at) < REMEMBERED)?;
-        held.last.reply_to(message, body)
+        Some((held.last.reply_to(message, body)?, held.session.is_authenticated()))
     }
 
     /// Remembers a session.
