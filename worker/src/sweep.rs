@@ -55,11 +55,16 @@ pub(crate) async fn sweep(store: &Store, clock: &Clock, session_idle: Duration) 
     if store.read(move |tx| tx.has_old_idempotency_keys(now)).await? {
         more |= full(store.write(move |tx| tx.sweep_idempotency_keys(now, MOST)).await?);
     }
-    if let Some(error) = failed.into_iter().next() {
-        return Err(error);
+    let latest = now.plus(EVERY);
+    if let Some(at) = failed.iter().position(|error| matches!(error, Error::Unavailable(_))) {
+        return Err(failed.swap_remove(at));
+    }
+    if let Some(error) = failed.first() {
+        // It falls due again and again, so it does not say when to look.
+        tracing::error!(cause = ?error, failed = failed.len(), "{} things that fell due could not be ended", failed.len());
+        return Ok(Outcome::Progress(if more { now } else { latest }));
     }
     let next = store.read(move |tx| tx.next_due(session_idle)).await?;
-    let latest = now.plus(EVERY);
     Ok(Outcome::Progress(if more { now } else { next.unwrap_or(latest).clamp(now.plus(PAUSE), latest) }))
 }
 

@@ -138,8 +138,7 @@ impl Gateway {
         let (session, received) = state.session.receive(&incoming.message, &account, &nonces, &self.limits)?;
         state.session = session;
         let refused = matches!(received.turn, Turn::Refused { .. });
-        let has_nonces = contact.account.client.auth == AuthType::Digest;
-        let moved = has_nonces && (refused || received.accepted_with.is_some());
+        let moved = is_digest && (refused || received.accepted_with.is_some());
         let at = if moved { next } else { place };
         if moved && !self.nonces.advance(contact.device, place, next) {
             // Another message of the device came with the same nonce at the same time: one of them is too late.
