@@ -9,9 +9,14 @@
 #[macro_use]
 mod harness;
 
+mod authorization;
+mod contract;
 mod jobs;
 mod queue;
 mod queue_processes;
 mod queue_workers;
+mod requests;
 mod schema;
 mod store;
+mod tls;
+mod tokens;

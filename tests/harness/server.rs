@@ -8,6 +8,7 @@ use dmwsi::keys::Keys;
 use dmwsi::{Role, Running, start};
 use dmwsi_domain::Clock;
 use dmwsi_domain::account::Sealed;
+use dmwsi_domain::client::Client;
 use dmwsi_domain::device::{NewDevice, Owner};
 use dmwsi_domain::id::{ClientId, DeviceId, OrganisationId};
 use dmwsi_store::Store;
@@ -21,6 +22,9 @@ use super::Database;
 pub(crate) struct Server {
     pub(crate) running: Running,
     pub(crate) clock: Clock,
+    pub(crate) keys: Keys,
+    /// The issuer of its tokens.
+    pub(crate) issuer: String,
     ids: dmwsi_api::device_id::DeviceIds,
     http: reqwest::Client,
     base: String,
@@ -45,6 +49,34 @@ pub(crate) struct Got {
 }
 
 impl Got {
+    async fn of_response(response: reqwest::Response) -> Self {
+        let (status, headers) = (response.status(), response.headers().clone());
+        Self { status, headers, text: response.text().await.unwrap() }
+    }
+
+    /// The body, after it was seen to be problem details of that status and code with everything they must have.
+    #[track_caller]
+    pub(crate) fn problem(&self, status: u16, code: &str) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let problem = self.json();
+        assert_eq!((problem["status"].as_u64(), problem["code"].as_str()), (Some(status.into()), Some(code)), "{problem}");
+        let slug = code.to_lowercase().replace('_', "-");
+        assert!(problem["type"].as_str().unwrap().ends_with(&format!("/problems/{slug}")), "{problem}");
+        assert!(problem["title"].as_str().is_some_and(|title| !title.is_empty()), "{problem}");
+        assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{problem}");
+        assert!(problem["errors"].is_array(), "{problem}");
+        assert_eq!(problem["correlator"], self.header("x-correlator"));
+        assert_ne!(self.header("x-correlator"), "");
+        problem
+    }
+
+    /// The places a problem names.
+    pub(crate) fn pointers(&self) -> Vec<String> {
+        let problem = self.json();
+        problem["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect()
+    }
+
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
@@ -64,18 +96,50 @@ impl Got {
 impl Server {
     /// Starts it on that database.
     pub(crate) async fn on(database: &Database) -> Self {
+        Self::with(database, Keys::mint().unwrap(), |_| {}).await
+    }
+
+    /// Starts it on that database with those keys and with changed settings.
+    pub(crate) async fn with(database: &Database, keys: Keys, change: impl FnOnce(&mut Config)) -> Self {
         database.store().await;
-        let config = Config {
+        let mut config = Config {
             public_url: "http://127.0.0.1:0".to_owned(),
             store: database.settings(),
             listen: Listen { address: SocketAddr::from(([127, 0, 0, 1], 0)), threads: 1, ..Listen::default() },
             ..Config::default()
         };
-        let (keys, clock) = (Keys::mint().unwrap(), Clock::System);
+        change(&mut config);
+        let (clock, public_url) = (Clock::System, config.public_url.clone());
         let ids = dmwsi_api::Keys::open(&keys.api).unwrap().device_ids;
-        let running = start(config, keys, Role::All, clock.clone()).await.unwrap();
+        let running = start(config, keys.clone(), Role::All, clock.clone()).await.unwrap();
         let base = format!("http://{}", running.address());
-        Self { running, clock, ids, http: reqwest::Client::new(), base }
+        let issuer = public_url.replace(":0", &format!(":{}", running.address().port()));
+        Self { running, clock, keys, issuer, ids, http: reqwest::Client::new(), base }
+    }
+
+    /// Anything at all over HTTP: no header is added but those of HTTP itself.
+    pub(crate) async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<reqwest::Body>) -> Got {
+        let mut request = self.http.request(method, format!("{}{path}", self.base)).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Got::of_response(request.send().await.unwrap()).await
+    }
+
+    /// A client that has no token yet, and its secret.
+    pub(crate) async fn client(&self, organisation: &str, scopes: &str) -> (Client, String) {
+        let new = NewClient { organisation: organisation.into(), name: "portal".into(), scopes: scopes.parse().unwrap() };
+        let (client, secret) = add(self.store(), &self.clock, new).await.unwrap();
+        (client, secret.reveal().to_owned())
+    }
+
+    /// Asks for a token by Basic and with that form.
+    pub(crate) async fn ask_token(&self, basic: Option<(&str, &str)>, form: &[(&str, &str)]) -> Got {
+        let mut request = self.http.post(format!("{}/oauth2/token", self.base)).form(form);
+        if let Some((id, secret)) = basic {
+            request = request.basic_auth(id, Some(secret));
+        }
+        Got::of_response(request.send().await.unwrap()).await
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -84,11 +148,9 @@ impl Server {
 
     /// A client of an organisation, with a token of those scopes.
     pub(crate) async fn portal(&self, organisation: &str, scopes: &str) -> Portal {
-        let new = NewClient { organisation: organisation.into(), name: "portal".into(), scopes: scopes.parse().unwrap() };
-        let (client, secret) = add(self.store(), &self.clock, new).await.unwrap();
-        let token = self.http.post(format!("{}/oauth2/token", self.base));
-        let token = token.basic_auth(client.id, Some(secret.reveal())).form(&[("grant_type", "client_credentials")]);
-        let token: Value = token.send().await.unwrap().json().await.unwrap();
+        let (client, secret) = self.client(organisation, scopes).await;
+        let id = client.id.to_string();
+        let token = self.ask_token(Some((&id, &secret)), &[("grant_type", "client_credentials")]).await.of(200);
         Portal {
             client: client.id,
             organisation: client.organisation,
@@ -133,9 +195,12 @@ impl Portal {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request.send().await.unwrap();
-        let (status, headers) = (response.status(), response.headers().clone());
-        Got { status, headers, text: response.text().await.unwrap() }
+        Got::of_response(request.send().await.unwrap()).await
+    }
+
+    /// The value of its header Authorization.
+    pub(crate) fn bearer(&self) -> String {
+        format!("Bearer {}", self.token)
     }
 
     pub(crate) async fn get(&self, path: &str) -> Got {
