@@ -57,7 +57,8 @@ impl Client {
                 let (clients, organisations) = store.read(|tx| Ok((tx.clients()?, tx.organisations()?))).await?;
                 for client in clients {
                     let state = if client.is_active() { "active" } else { "revoked" };
-                    let owner = organisations.iter().find(|one| one.id == client.organisation).map_or("?", |one| one.name.as_str());
+                    let owner =
+                        organisations.iter().find(|one| one.id == client.organisation).map_or("?", |one| one.name.as_str());
                     println!("{}  {state:7}  {owner}  {}  [{}]", client.id, client.name, client.scopes);
                 }
                 Ok(())

@@ -147,17 +147,15 @@ impl Config {
         if let Some(named) = file.filter(|named| !named.is_file()) {
             return Err(ConfigError::NoFile(named.to_owned()));
         }
-        Self::from(Toml::file_exact(file.unwrap_or(Path::new(FILE))), environment())
+        let file = file.unwrap_or(Path::new(FILE));
+        let defaults = Figment::from(Serialized::defaults(Self::default()));
+        let figment = if file.is_file() { defaults.merge(Toml::file_exact(file)) } else { defaults };
+        figment.merge(environment()).extract().map_err(|error| ConfigError::Malformed(Box::new(error)))
     }
 
     /// The settings of a file's text and of nothing else; for tests.
     pub fn from_text(text: &str) -> Result<Self, ConfigError> {
         let figment = Figment::from(Serialized::defaults(Self::default())).merge(Toml::string(text));
-        figment.extract().map_err(|error| ConfigError::Malformed(Box::new(error)))
-    }
-
-    fn from(file: impl figment::Provider, environment: impl figment::Provider) -> Result<Self, ConfigError> {
-        let figment = Figment::from(Serialized::defaults(Self::default())).merge(file).merge(environment);
         figment.extract().map_err(|error| ConfigError::Malformed(Box::new(error)))
     }
 

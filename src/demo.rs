@@ -62,7 +62,7 @@ struct Stage {
 
 impl Demo {
     pub(crate) async fn run(self) -> Result<ExitCode, Failure> {
-        let began = Instant::now();
+        let (began, stop) = (Instant::now(), stop_signal()?);
         let temporary = if self.folder.is_none() { Some(temporary_folder()?) } else { None };
         let folder = self.folder.clone().or_else(|| temporary.clone()).unwrap_or_default();
         let stage = self.start(&folder).await?;
@@ -76,7 +76,7 @@ impl Demo {
         }
         if !self.once {
             invite(&stage);
-            stop_signal().await?;
+            stop.await;
             println!("\nStopping.");
         }
         stage.fleet.stop().await;

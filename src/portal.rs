@@ -74,19 +74,23 @@ impl Portal {
 
     /// Registers many devices in one call; brings how many were made and how many refused.
     pub async fn import(&self, profiles: impl Iterator<Item = DeviceProfile>) -> Result<(usize, usize), PortalError> {
-        let lines: String = profiles.map(|profile| format!("{}\n", device(&profile))).collect();
-        let request = self.http.post(format!("{}/v1/devices/imports", self.base)).bearer_auth(&self.token);
-        let request = request.timeout(PATIENCE * 10).header("Content-Type", "application/x-ndjson").body(lines);
-        let verdicts = accepted(request.send().await?).await?.text().await?;
+        let verdicts = self.import_lines(profiles.map(|profile| format!("{}\n", device(&profile))).collect()).await?;
         let made = verdicts.lines().filter(|line| line.contains(r#""status":"CREATED""#)).count();
         Ok((made, verdicts.lines().count().saturating_sub(made)))
+    }
+
+    /// Registers many devices in one call, each a line of JSON; brings the verdicts, each a line, too.
+    pub async fn import_lines(&self, lines: String) -> Result<String, PortalError> {
+        let request = self.http.post(format!("{}/v1/devices/imports", self.base)).bearer_auth(&self.token);
+        let request = request.timeout(PATIENCE * 10).header("Content-Type", "application/x-ndjson").body(lines);
+        Ok(accepted(request.send().await?).await?.text().await?)
     }
 
     /// Starts a job and brings its id.
     pub async fn start(&self, operation: &Value, devices: &[String]) -> Result<String, PortalError> {
         let body = json!({"operation": operation, "target": {"type": "DEVICES", "deviceIds": devices}});
         let job = self.call(Method::POST, "/v1/jobs", Some(&body)).await?;
-        text(&job, "id")
+        text(&job, "jobId")
     }
 
     /// A job, as soon as it has changed or after so many seconds.

@@ -150,7 +150,7 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
     let tasks = if role.has_worker() {
         dmwsi_worker::jobs::install(&store, &clock).await?;
         let queues = Queues::new(store.clone(), clock.clone(), config.tasks.clone());
-        Some(dmwsi_worker::jobs::handle(queues, &store, &clock).start())
+        Some(dmwsi_worker::jobs::handle(queues, &store, &clock, config.gateway.session_idle()).start())
     } else {
         None
     };

@@ -1,4 +1,6 @@
 //! `dmwsi serve`: the server.
+use std::io::IsTerminal as _;
+
 use clap::Args;
 use dmwsi::Role;
 use dmwsi::config::{Config, LogFormat};
@@ -24,9 +26,11 @@ impl Serve {
         config.check()?;
         start_log(&config)?;
         let keys = dmwsi::keys::Keys::load(&config.key_file, config.make_keys)?;
+        // Before it serves: whoever sees it serving may stop it at once.
+        let stop = stop_signal()?;
         let running = dmwsi::start(config, keys, self.role, Clock::System).await?;
         tracing::info!(address = %running.address(), role = %self.role, "serving");
-        stop_signal().await?;
+        stop.await;
         tracing::info!("stopping: what runs is finished first");
         running.stop().await?;
         tracing::info!("stopped");
@@ -34,20 +38,21 @@ impl Serve {
     }
 }
 
-/// Completes when the process is told to stop: SIGTERM or SIGINT.
-pub(crate) async fn stop_signal() -> Result<(), Failure> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+/// Hears from now on whether the process is told to stop, by SIGTERM or SIGINT; what it brings completes then.
+pub(crate) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 pub(crate) fn start_log(config: &Config) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&config.log.filter)?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     match config.log.format {
         LogFormat::Json => lines.json().try_init(),
         LogFormat::Text => lines.with_target(false).try_init(),

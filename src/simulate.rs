@@ -91,22 +91,17 @@ impl Simulate {
         };
         let devices: Vec<_> = self.profiles().map(|profile| Device::new(profile, behaviour.clone(), server, &wire)).collect();
         let fleet = Fleet::start(devices, Pace { concurrency: self.concurrency, spread: every });
+        let told = stop_signal()?;
         let stop = async {
             match self.seconds {
-                Some(seconds) => {
-                    tokio::time::sleep(Duration::from_secs(seconds)).await;
-                    Ok(())
-                }
-                None => stop_signal().await,
+                Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+                None => told.await,
             }
         };
         tokio::pin!(stop);
         loop {
             tokio::select! {
-                stopped = &mut stop => {
-                    stopped?;
-                    break;
-                }
+                () = &mut stop => break,
                 () = tokio::time::sleep(Duration::from_secs(1)) => self.print(&fleet)?,
             }
         }

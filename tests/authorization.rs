@@ -24,7 +24,7 @@ async fn job_and_device(server: &Server, portal: &Portal) -> (String, String) {
     let operation = json!({"type": "NODES_GET", "nodes": ["./DevInfo/Man"]});
     let body = json!({"operation": operation, "target": {"type": "DEVICES", "deviceIds": [device]}});
     let job = portal.post("/v1/jobs", &body).await.of(202);
-    (job["id"].as_str().unwrap().to_owned(), device)
+    (job["jobId"].as_str().unwrap().to_owned(), device)
 }
 
 /// The same request of two callers, as far as it may differ.
@@ -65,7 +65,7 @@ both! {
             ("no algorithm but a signature", real.clone().headed("alg", "none").signed(&key)),
             ("a public key as the secret of HS256", real.clone().headed("alg", "HS256").mac(jwks.as_bytes())),
             ("the PEM as the secret of HS256", real.clone().headed("alg", "HS256").mac(pem.as_bytes())),
-            ("an empty secret of HS256", real.clone().headed("alg", "HS256").mac(b"")),
+            ("a zero as the secret of HS256", real.clone().headed("alg", "HS256").mac(b"\0")),
             ("another kind of JWT", real.clone().headed("typ", "JWT").signed(&key)),
             ("an unknown key", real.clone().headed("kid", "unknown").signed(&key)),
             ("a key of its own in the header", real.clone().headed("jwk", json!({"kty": "EC"})).signed(&stranger())),
@@ -182,8 +182,9 @@ both! {
         let made = acme.post("/v1/devices", &new).await;
         let device = made.json()["deviceId"].as_str().unwrap().to_owned();
         assert_eq!(made.header("location"), format!("/v1/devices/{device}"));
-        let inside: dmwsi_domain::id::DeviceId = server.store().read(|tx| Ok(tx.devices(
-            tx.organisation_named("acme")?.unwrap().id, &dmwsi_store::DeviceFilter::default(), None, 10)?[0].id)).await.unwrap();
+        let organisation = acme.organisation;
+        let stored = server.store().read(move |tx| tx.devices(organisation, &dmwsi_store::DeviceFilter::default(), None, 10));
+        let inside = stored.await.unwrap()[0].id;
         let ids = dmwsi_api::Keys::open(&server.keys.api).unwrap().device_ids;
         assert_eq!(ids.public(acme.organisation, inside).unwrap(), device);
         let theirs = ids.public(other.organisation, inside).unwrap();
@@ -243,7 +244,8 @@ async fn a_method_that_is_not_declared_is_refused_with_those_that_are() {
     let document = Document::generated();
     let device = format!("dev_{}", "0".repeat(32));
     for operation in document.operations() {
-        let declared: Vec<_> = document.operations().iter().filter(|it| it.path == operation.path).map(|it| it.method.clone()).collect();
+        let declared: Vec<_> =
+            document.operations().iter().filter(|it| it.path == operation.path).map(|it| it.method.clone()).collect();
         let mut allowed: Vec<_> = declared.iter().map(Method::as_str).collect();
         if allowed.contains(&"GET") {
             allowed.push("HEAD");
@@ -254,6 +256,15 @@ async fn a_method_that_is_not_declared_is_refused_with_those_that_are() {
                 continue;
             }
             let address = operation.address(NOBODY, &device);
+            // `GET /v1/devices/search` asks for a device of that name.
+            let fits = |other: &Operation<'_>| {
+                let (pattern, segments) = (other.path.split('/'), address.split('/'));
+                pattern.clone().count() == segments.clone().count()
+                    && pattern.zip(segments).all(|(a, b)| a == b || a.starts_with('{'))
+            };
+            if document.operations().iter().any(|other| other.path != operation.path && other.method == method && fits(other)) {
+                continue;
+            }
             let send = async |headers: &[(&str, &str)]| server.send(method.parse().unwrap(), &address, headers, "").await;
             let got = send(&[("authorization", bearer.as_str())]).await;
             got.problem(405, "METHOD_NOT_ALLOWED");
@@ -272,11 +283,24 @@ async fn a_method_that_is_not_declared_is_refused_with_those_that_are() {
 async fn an_address_that_is_not_there_is_told_only_to_who_has_a_token() {
     let server = Server::on(&Database::sqlite()).await;
     let bearer = server.portal("acme", ALL).await.bearer();
-    for path in ["/v1", "/v1/", "/v1/nothing", "/v2/devices", "/nothing", "/v1/devices/", "/v1/jobs/x/y/z", "/oauth2", "/.well-known/nothing", "/docsx"] {
+    for path in [
+        "/v1",
+        "/v1/",
+        "/v1/nothing",
+        "/v2/devices",
+        "/nothing",
+        "/v1/devices/",
+        "/v1/jobs/x/y/z",
+        "/oauth2",
+        "/.well-known/nothing",
+        "/docsx",
+    ] {
         server.send(Method::GET, path, &[], "").await.problem(401, "UNAUTHENTICATED");
         server.send(Method::GET, path, &[("authorization", &bearer)], "").await.problem(404, "NOT_FOUND");
     }
-    for path in ["/v1/devices/x", "/v1/devices/dev_x", "/v1/jobs/x", "/v1/jobs/dev_1/executions", "/v1/jobs/%00", "/v1/devices/%ff%fe"] {
+    for path in
+        ["/v1/devices/x", "/v1/devices/dev_x", "/v1/jobs/x", "/v1/jobs/dev_1/executions", "/v1/jobs/%00", "/v1/devices/%ff%fe"]
+    {
         server.send(Method::GET, path, &[("authorization", &bearer)], "").await.problem(404, "NOT_FOUND");
     }
     server.stop().await;

@@ -58,7 +58,8 @@ fn every_operation_has_a_name_of_its_own_a_summary_and_a_description() {
     assert_eq!(names.iter().collect::<std::collections::HashSet<_>>().len(), names.len(), "{names:?}");
     of_each("names and words", |_, operation| {
         let id = operation.value["operationId"].as_str().unwrap_or_default();
-        let camel = id.starts_with(|first: char| first.is_ascii_lowercase()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let camel =
+            id.starts_with(|first: char| first.is_ascii_lowercase()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let summary = operation.value["summary"].as_str().unwrap_or_default();
         [
             unless(camel, "operationId is not camelCase"),
@@ -101,7 +102,8 @@ fn every_answer_is_described_has_the_correlator_and_fails_with_a_problem() {
             let good = status.starts_with(['2', '3']);
             let problem = &answer["content"]["application/problem+json"];
             let refusal = &answer["content"]["application/json"]["schema"]["$ref"];
-            let told = problem["schema"]["$ref"] == "#/components/schemas/Problem" || refusal == "#/components/schemas/TokenRefusal";
+            let told =
+                problem["schema"]["$ref"] == "#/components/schemas/Problem" || refusal == "#/components/schemas/TokenRefusal";
             [
                 unless(is_text(&answer["description"]), &format!("{status} is not described")),
                 unless(answer["headers"].get("x-correlator").is_some(), &format!("{status} has no x-correlator")),
@@ -156,7 +158,8 @@ fn unbounded<'d>(document: &'d Document, schema: &'d Value, at: &str, within: &m
     }
     within.extend(name);
     let schema = document.resolved(schema);
-    let is = |kind: &str| schema["type"] == kind || schema["type"].as_array().is_some_and(|kinds| kinds.iter().any(|it| it == kind));
+    let is =
+        |kind: &str| schema["type"] == kind || schema["type"].as_array().is_some_and(|kinds| kinds.iter().any(|it| it == kind));
     let has = |bounds: &[&str]| bounds.iter().any(|bound| schema.get(bound).is_some());
     if is("string") && !has(&["maxLength", "enum"]) && schema["format"] != "date-time" {
         faults.push(format!("the text {at} has no bound"));
@@ -225,9 +228,19 @@ async fn what_is_served_is_what_is_written() {
         let address = operation.address("job_00000000000070008000000000000000", &device);
         let got = server.send(operation.method.clone(), &address, &headers, body).await;
         assert_ne!(got.status.as_u16(), 405, "{}", operation.name());
-        assert!(operation.answers().iter().any(|(status, _)| *status == got.status.as_str()), "{} answers {}", operation.name(), got.status);
+        assert!(
+            operation.answers().iter().any(|(status, _)| *status == got.status.as_str()),
+            "{} answers {}",
+            operation.name(),
+            got.status
+        );
         if got.status.as_u16() == 404 {
-            assert!(got.problem(404, "NOT_FOUND")["detail"].as_str().unwrap().contains("job"), "{}: {}", operation.name(), got.text);
+            assert!(
+                got.problem(404, "NOT_FOUND")["detail"].as_str().unwrap().contains("job"),
+                "{}: {}",
+                operation.name(),
+                got.text
+            );
         }
     }
     server.stop().await;
@@ -243,7 +256,11 @@ fn the_document_is_valid_by_a_validator_of_others() {
             assert!(done.status.success(), "{}", String::from_utf8_lossy(&words));
         }
         Err(absent) => {
-            assert_ne!(std::env::var("DMWSI_TEST_TOOLS").as_deref(), Ok("required"), "openapi-spec-validator is required: {absent}");
+            assert_ne!(
+                std::env::var("DMWSI_TEST_TOOLS").as_deref(),
+                Ok("required"),
+                "openapi-spec-validator is required: {absent}"
+            );
             // Not by the macro: what a passing test prints is swallowed.
             writeln!(std::io::stderr(), "\n*** openapi-spec-validator is not installed: its test is SKIPPED ***\n").unwrap();
         }

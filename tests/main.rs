@@ -3,14 +3,18 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::unwrap_used,
-    clippy::wildcard_imports,
     reason = "a test that cannot go on should say so and stop"
 )]
 #[macro_use]
 mod harness;
 
 mod authorization;
+mod command;
+mod contacts;
 mod contract;
+mod devices;
+mod executions;
+mod imports;
 mod jobs;
 mod queue;
 mod queue_processes;

@@ -48,10 +48,15 @@ both! {
             }
         }
         assert_eq!(tasks(&store).await, 30);
-        for _ in 0..30 {
-            assert_eq!(heard.recv().await.unwrap(), Notice::Ring("test.store.v1".into()));
+        let mut rings = 0;
+        while let Ok(notice) = heard.try_recv() {
+            // Said when the connection that listens opens.
+            if notice != Notice::Lost {
+                assert_eq!(notice, Notice::Ring("test.store.v1".into()));
+                rings += 1;
+            }
         }
-        assert!(heard.try_recv().is_err(), "what was undone rings no bell");
+        assert_eq!(rings, 30, "what was undone rings no bell");
     }
 
     async fn a_write_whose_caller_leaves_is_written_all_the_same(database: Database) {
@@ -129,9 +134,12 @@ async fn a_notice_reaches_other_processes_after_commit() {
         .await
         .unwrap();
         let began = std::time::Instant::now();
-        if let Ok(notice) = tokio::time::timeout(Duration::from_millis(500), heard.recv()).await {
-            assert_eq!(notice.unwrap(), Notice::Announce(job));
-            fastest = fastest.min(began.elapsed());
+        match tokio::time::timeout(Duration::from_millis(500), heard.recv()).await {
+            Ok(Ok(Notice::Lost)) | Err(_) => {}
+            Ok(notice) => {
+                assert_eq!(notice.unwrap(), Notice::Announce(job));
+                fastest = fastest.min(began.elapsed());
+            }
         }
     }
     assert!(fastest < Duration::from_millis(50), "{fastest:?}");

@@ -97,7 +97,12 @@ struct Between {
 impl Between {
     fn before(server: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let between = Self { address: listener.local_addr().unwrap(), seen: Arc::default(), flip_up: Arc::default(), flip_down: Arc::default() };
+        let between = Self {
+            address: listener.local_addr().unwrap(),
+            seen: Arc::default(),
+            flip_up: Arc::default(),
+            flip_down: Arc::default(),
+        };
         let (seen, up, down) = (Arc::clone(&between.seen), Arc::clone(&between.flip_up), Arc::clone(&between.flip_down));
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {

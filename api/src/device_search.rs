@@ -4,7 +4,7 @@ use dmwsi_domain::Error;
 use dmwsi_domain::device::Subscriber;
 use dmwsi_domain::identity::{DmIdentity, Identity};
 use dmwsi_store::DeviceFilter;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::allowed::{Allowed, DevicesRead};
@@ -16,7 +16,7 @@ use crate::page::{Page, PerPage};
 use crate::problem::Problem;
 
 /// What is searched for: one of `identity`, `dmIdentity` and `subscriber`.
-#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"identity": {"type": "IMEI", "value": "49-015420-323751-8"}}))]
 pub struct DeviceSearch {
@@ -27,11 +27,10 @@ pub struct DeviceSearch {
     /// The devices that this subscriber uses.
     pub subscriber: Option<Subscriber>,
     /// Where to go on: the `nextCursor` of the page before.
-    #[serde(skip_serializing)]
     #[schema(max_length = 1024)]
     pub cursor: Option<String>,
     /// How many devices a page has.
-    #[serde(default, skip_serializing)]
+    #[serde(default)]
     #[schema(inline)]
     pub per_page: PerPage,
 }
@@ -52,7 +51,7 @@ pub async fn search_devices(
 ) -> Result<web::Json<Page<DeviceView>>, Problem> {
     let Allowed { app, caller, .. } = allowed;
     let search = body.value;
-    let list = List::new(caller.client, "device-search", &search)?;
+    let list = List::new(caller.client, "device-search", &search.subscriber)?;
     let organisation = caller.organisation;
     let found = match (search.identity, search.dm_identity, search.subscriber) {
         (None, None, Some(subscriber)) => {

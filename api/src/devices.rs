@@ -9,7 +9,7 @@ use dmwsi_domain::event::Event;
 use dmwsi_domain::id::DeviceId;
 use dmwsi_domain::tag::Tag;
 use dmwsi_store::DeviceFilter;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::allowed::{Allowed, DevicesRead, DevicesWrite};
@@ -68,16 +68,15 @@ pub async fn create_device(
 }
 
 /// Which devices a list holds; all conditions must hold.
-#[derive(Debug, Deserialize, IntoParams, Serialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct DevicesQuery {
     /// Where to go on: the `nextCursor` of the page before.
-    #[serde(skip_serializing)]
     #[param(max_length = 1024)]
     cursor: Option<String>,
     /// How many devices a page has.
-    #[serde(default, skip_serializing)]
+    #[serde(default)]
     #[param(inline)]
     per_page: PerPage,
     /// Only devices of this manufacturer, exactly as they tell it.
@@ -109,8 +108,8 @@ pub async fn list_devices(
     query: Query<DevicesQuery>,
 ) -> Result<web::Json<Page<DeviceView>>, Problem> {
     let Allowed { app, caller, .. } = allowed;
-    let list = List::new(caller.client, "devices", &query.0)?;
     let DevicesQuery { cursor, per_page, manufacturer, model, firmware_version, tag } = query.0;
+    let list = List::new(caller.client, "devices", &(&manufacturer, &model, &firmware_version, &tag))?;
     let filter = DeviceFilter { manufacturer, model, firmware_version, tag, subscriber: None };
     page(&app, &caller, &list, filter, cursor.as_deref(), per_page).await.map(web::Json)
 }
@@ -137,6 +136,8 @@ pub(crate) async fn page(
 }
 
 /// Read a device
+///
+/// What your organisation registered and what the device told of itself since; secrets are never shown.
 #[utoipa::path(
     tag = "Devices",
     params(

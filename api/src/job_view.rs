@@ -14,7 +14,7 @@ use crate::etag::etag;
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Job, example = json!({
-    "id": "job_019a8e5d3c7b7f10a1b2c3d4e5f60718",
+    "jobId": "job_019a8e5d3c7b7f10a1b2c3d4e5f60718",
     "clientCorrelator": "rel-2026-11",
     "operation": {"type": "NODES_GET", "nodes": ["./DevInfo/Man"]},
     "target": {"type": "DEVICES", "count": 2},
@@ -26,7 +26,7 @@ use crate::etag::etag;
 }))]
 pub struct JobView {
     /// Its id.
-    pub id: JobId,
+    pub job_id: JobId,
     /// The client's own name for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 128, examples("rel-2026-11"))]
@@ -73,7 +73,7 @@ impl JobView {
     #[must_use]
     pub fn new(job: Job, executions: Counts) -> Self {
         Self {
-            id: job.id,
+            job_id: job.id,
             client_correlator: job.client_correlator,
             operation: job.operation,
             target: TargetView { kind: job.target_type, count: job.target_count },
@@ -103,6 +103,6 @@ impl JobView {
     /// Where it is read.
     #[must_use]
     pub fn path(&self) -> String {
-        format!("/v1/jobs/{}", self.id)
+        format!("/v1/jobs/{}", self.job_id)
     }
 }

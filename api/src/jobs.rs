@@ -12,7 +12,7 @@ use dmwsi_domain::operation::Request;
 use dmwsi_domain::{Error, Result};
 use dmwsi_store::Tx;
 use dmwsi_store::jobs::{CANCEL, EXPAND, JobPage};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::allowed::{Allowed, JobsRead, JobsWrite};
@@ -116,7 +116,7 @@ pub async fn create_job(
         error => error.into(),
     })?;
     if let Some(longest) = prefer.wait {
-        let Started { id } = serde_json::from_slice(&answer.body).map_err(Error::internal)?;
+        let Started { job_id: id } = serde_json::from_slice(&answer.body).map_err(Error::internal)?;
         let view = wait(&app, caller.client, id, longest, |view| view.state.is_finished()).await?;
         answer = Answer { replayed: answer.replayed, ..self::answer(&view)? };
     }
@@ -131,8 +131,9 @@ pub async fn create_job(
 
 /// What is read back of an answer that may be an earlier one.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Started {
-    id: JobId,
+    job_id: JobId,
 }
 
 /// The job that the client calls so already; another request under that name is refused.
@@ -181,7 +182,7 @@ fn view(tx: &mut Tx<'_>, client: ClientId, id: JobId) -> Result<JobView> {
 }
 
 /// Which jobs a list holds.
-#[derive(Debug, Deserialize, IntoParams, Serialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct JobsQuery {
@@ -204,6 +205,8 @@ pub struct JobsQuery {
 }
 
 /// List your jobs, the newest first
+///
+/// The jobs of the client that calls, not those of other clients of its organisation.
 #[utoipa::path(
     tag = "Jobs",
     params(JobsQuery),
@@ -213,7 +216,7 @@ pub struct JobsQuery {
 #[get("/v1/jobs")]
 pub async fn list_jobs(caller: Allowed<JobsRead>, query: Query<JobsQuery>) -> Result<web::Json<Page<JobView>>, Problem> {
     let Allowed { app, caller, .. } = caller;
-    let list = List::new(caller.client, "jobs", &query.0)?;
+    let list = List::new(caller.client, "jobs", &(query.state, &query.operation_type, &query.client_correlator))?;
     let operation_type = query.operation_type.as_deref().map(|name| {
         let known = Request::TYPES.iter().copied().find(|known| *known == name);
         known.ok_or_else(|| Problem::invalid(format!("operationType is one of {}.", Request::TYPES.join(", "))))
@@ -228,12 +231,13 @@ pub async fn list_jobs(caller: Allowed<JobsRead>, query: Query<JobsQuery>) -> Re
     };
     let jobs = app.store.read(move |tx| {
         let jobs = tx.jobs(&page)?.into_iter().map(|job| {
-            let counts = tx.counts(&job)?;
+            // Nothing is added to a job that has ended.
+            let counts = if job.state.is_finished() { job.counts } else { tx.counts(&job)? };
             Ok(JobView::new(job, counts))
         });
         jobs.collect::<Result<Vec<_>>>()
     });
-    let page = Page::cut(jobs.await?, query.per_page, |last| list.cursor(&app.keys.sealer, &last.id), Ok)?;
+    let page = Page::cut(jobs.await?, query.per_page, |last| list.cursor(&app.keys.sealer, &last.job_id), Ok)?;
     Ok(web::Json(page))
 }
 
@@ -248,6 +252,8 @@ pub struct ReadJobQuery {
 }
 
 /// Read a job, or wait for it
+///
+/// With `wait` the answer is held until the job has ended or, with `If-None-Match`, until anything of it has changed.
 #[utoipa::path(
     tag = "Jobs",
     params(

@@ -52,9 +52,10 @@ pub struct NewJob {
 
 /// Which devices.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
-#[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase", deny_unknown_fields)]
+#[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", deny_unknown_fields)]
 pub enum NewTarget {
     /// These devices, each once.
+    #[serde(rename_all = "camelCase")]
     Devices {
         /// Their ids, 1 to 100,000.
         #[schema(min_items = 1, max_items = 100_000, max_length = 36, pattern = "^dev_[0-9a-f]{32}$", example = json!(["dev_8f14e45fceea167a5a36dedd4bea2543"]))]

@@ -108,7 +108,7 @@ pub async fn list_results(
 ) -> Result<HttpResponse, Problem> {
     let Allowed { app, caller, .. } = caller;
     let (job, client) = (id.into_inner(), caller.client);
-    let list = List::new(client, "results", &(job, &query.0))?;
+    let list = List::new(client, "results", &(job, query.state))?;
     let after = list.position(&app.keys.sealer, query.cursor.as_deref())?;
     let page = ExecutionPage { job, after, state: query.state, limit: query.per_page.and_one() };
     if wants_ndjson(request.headers())? {
@@ -163,6 +163,8 @@ fn wants_ndjson(headers: &HeaderMap) -> Result<bool, Problem> {
 }
 
 /// Read what a job brought, of one device
+///
+/// Node by node, with the status the device gave; while the execution runs more may come.
 #[utoipa::path(
     tag = "Jobs",
     params(

@@ -2,7 +2,8 @@
 use std::fmt;
 
 use dmwsi_objects::dmacc::AuthType;
-use serde::{Deserialize, Deserializer, de};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 /// The longest server id, in bytes.
@@ -74,10 +75,45 @@ impl fmt::Debug for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // What serde says of a value of another type quotes it, and this one must not be quoted.
-        let text = String::deserialize(deserializer).ok();
-        let secret = text.as_deref().and_then(Self::parse);
-        secret.ok_or_else(|| de::Error::custom("a secret is text of 1 to 255 bytes without control characters"))
+        // Not `deserialize_str`: there serde_json itself refuses what is no text, and quotes it.
+        deserializer.deserialize_any(SecretText)
+    }
+}
+
+/// Reads a secret. What serde says of a value of another type quotes it, and this one must not be quoted.
+struct SecretText;
+
+impl SecretText {
+    fn refuse<E: de::Error>() -> E {
+        E::custom("a secret is text of 1 to 255 bytes without control characters")
+    }
+}
+
+impl Visitor<'_> for SecretText {
+    type Value = Secret;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a secret")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Secret, E> {
+        Secret::parse(text).ok_or_else(Self::refuse)
+    }
+
+    fn visit_bool<E: de::Error>(self, _value: bool) -> Result<Secret, E> {
+        Err(Self::refuse())
+    }
+
+    fn visit_i64<E: de::Error>(self, _value: i64) -> Result<Secret, E> {
+        Err(Self::refuse())
+    }
+
+    fn visit_u64<E: de::Error>(self, _value: u64) -> Result<Secret, E> {
+        Err(Self::refuse())
+    }
+
+    fn visit_f64<E: de::Error>(self, _value: f64) -> Result<Secret, E> {
+        Err(Self::refuse())
     }
 }
 
@@ -191,10 +227,10 @@ mod tests {
         let sealed = account.seal(|_, secret| Ok::<_, ()>(Sealed(secret.as_bytes().to_vec()))).unwrap();
         assert!(!format!("{sealed:?}").contains("115"), "the bytes are not shown either");
         assert_eq!(sealed.client.secret.0, b"swordfish");
-        for wrong in ["13579", "[13579]", r#"{"13579":1}"#, "\"13579\\u0000\""] {
+        for wrong in ["13579", "-13579", "1.3579", "[13579]", r#"{"13579":1}"#, "\"13579\\u0000\""] {
             let text = WRITTEN.replace("\"swordfish\"", wrong);
             let error = serde_json::from_str::<Account>(&text).unwrap_err().to_string();
-            assert!(!error.contains("13579"), "{error}");
+            assert!(!error.contains("3579"), "{error}");
         }
     }
 

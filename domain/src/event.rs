@@ -7,13 +7,14 @@ use crate::execution::ExecutionState;
 use crate::id::{ClientId, DeviceId, EventId, JobId, OrganisationId};
 use crate::job::{Counts, JobOutcome, JobState};
 
+// The types are taken as `tt`: a `literal` reaches derives within a group, which utoipa does not look into.
 macro_rules! events {
-    ($($(#[$doc:meta])* $name:ident = $type:literal $body:tt)*) => {
+    ($($(#[$doc:meta])* $name:ident = $type:tt $body:tt)*) => {
         /// What happened, tagged by `type`. Whose it is and what it is about stand beside it, in [`Recorded`].
         #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
-        #[serde(tag = "type", content = "data", rename_all_fields = "camelCase")]
+        #[serde(tag = "type", content = "data")]
         pub enum Event {
-            $($(#[$doc])* #[serde(rename = $type)] $name $body,)*
+            $($(#[$doc])* #[serde(rename = $type, rename_all = "camelCase")] $name $body,)*
         }
 
         impl Event {

@@ -17,9 +17,10 @@ pub struct Evidence {
 
 /// What was learned from the device.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
-#[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
+#[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Fact {
     /// The device told something by a Generic Alert.
+    #[serde(rename_all = "camelCase")]
     Alert {
         /// The type of the alert.
         #[schema(example = "org.openmobilealliance.dm.firmwareupdate.downloadandupdate")]
@@ -34,6 +35,7 @@ pub enum Fact {
         source: Option<String>,
     },
     /// The device answered a command.
+    #[serde(rename_all = "camelCase")]
     Answered {
         /// The command.
         #[schema(example = "Exec")]
@@ -45,6 +47,7 @@ pub enum Fact {
         status: u16,
     },
     /// The answer to a command was lost: nobody knows whether the device carried it out.
+    #[serde(rename_all = "camelCase")]
     AnswerLost {
         /// The command.
         command: String,
@@ -52,6 +55,7 @@ pub enum Fact {
         node: String,
     },
     /// A node was read.
+    #[serde(rename_all = "camelCase")]
     Read {
         /// The node.
         #[schema(example = "./DevDetail/FwV")]

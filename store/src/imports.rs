@@ -1,6 +1,7 @@
 //! Bulk imports: how far each is, and the verdicts on its lines.
 use std::collections::BTreeSet;
 
+use diesel::connection::SimpleConnection as _;
 use diesel::prelude::*;
 use dmwsi_domain::device::{Device, Owner};
 use dmwsi_domain::event::Event;
@@ -10,6 +11,7 @@ use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
 use crate::column::{counted, damaged, document, parsed, text, uuid};
 use crate::schema::{import_verdicts, imports};
+use crate::tx::Conn;
 use crate::{Tx, failed, on, unique};
 
 #[derive(Queryable, Selectable, Insertable)]
@@ -184,6 +186,7 @@ impl Tx<'_> {
 
     /// Which devices can be made, and what becomes of each line.
     fn judge(&mut self, lines: &[Line]) -> Result<(Vec<Device>, Vec<Verdict>)> {
+        self.plan_anew()?;
         let asked = || {
             lines.iter().filter_map(|line| match line {
                 Line::Device { device, .. } => Some(device),
@@ -217,6 +220,15 @@ impl Tx<'_> {
             }
         }
         Ok((devices, verdicts))
+    }
+
+    /// Has PostgreSQL plan the statements of this transaction for the tables as they are. A plan kept from the first chunks, when the tables
+    /// were empty, reads them whole for every later chunk.
+    fn plan_anew(&mut self) -> Result<()> {
+        match &mut self.conn {
+            Conn::Pg(conn) => conn.batch_execute("SET LOCAL plan_cache_mode = force_custom_plan").map_err(failed),
+            Conn::Sqlite(_) => Ok(()),
+        }
     }
 
     /// The verdicts on the lines after `line`, as they were stored: those of one transaction, or none when there are no more.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 pub enum Notice {
     /// A job has changed.
     Announce(Uuid),
-    /// Notices may have been lost (the connection to the database broke): look at everything.
+    /// Notices may have been lost (the connection that listens was just opened, perhaps again): look at everything.
     Lost,
     /// A queue has a task.
     Ring(Cow<'static, str>),

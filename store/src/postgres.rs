@@ -154,20 +154,19 @@ impl Postgres {
 
     /// Passes on what other processes notify, until `bell` has no owner left.
     pub(crate) fn listen(self, bell: &Weak<broadcast::Sender<Notice>>) {
-        let mut missed = false;
         while bell.strong_count() > 0 {
-            if let Err(error) = self.hear(bell, missed) {
+            if let Err(error) = self.hear(bell) {
                 tracing::warn!(cause = ?error, "the connection for notifications broke");
             }
-            missed = true;
             thread::sleep(LISTEN_AGAIN);
         }
     }
 
-    fn hear(&self, bell: &Weak<broadcast::Sender<Notice>>, missed: bool) -> Result<()> {
+    fn hear(&self, bell: &Weak<broadcast::Sender<Notice>>) -> Result<()> {
         let mut conn = self.connect()?;
         conn.batch_execute(&format!("LISTEN {CHANNEL}")).map_err(failed)?;
-        if let (true, Some(bell)) = (missed, bell.upgrade()) {
+        // What was notified before now went by unheard, also the first time: the listeners are older than this connection.
+        if let Some(bell) = bell.upgrade() {
             drop(bell.send(Notice::Lost));
         }
         loop {

@@ -148,10 +148,10 @@ impl Tx<'_> {
         one(gone)
     }
 
-    /// Sessions without a message since `before`, the eldest first.
+    /// Sessions whose last message came at `before` or earlier, the eldest first.
     pub fn idle_sessions(&mut self, before: Timestamp, most: u32) -> Result<Vec<StoredSession>> {
         let found =
-            sessions::table.filter(sessions::updated_at.lt(before.micros())).order(sessions::updated_at).limit(i64::from(most));
+            sessions::table.filter(sessions::updated_at.le(before.micros())).order(sessions::updated_at).limit(i64::from(most));
         let rows: Vec<Row> = on!(self, conn => found.select(Row::as_select()).load(conn)).map_err(failed)?;
         rows.into_iter().map(StoredSession::try_from).collect()
     }

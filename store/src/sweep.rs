@@ -8,7 +8,7 @@ use dmwsi_domain::{Ids, Result, Timestamp};
 
 use crate::column::moment;
 use crate::queue::NewTask;
-use crate::schema::{executions, idempotency_keys, jobs};
+use crate::schema::{executions, idempotency_keys, jobs, sessions};
 use crate::{Tx, failed, on};
 
 /// The queue of the one standing task that looks for what falls due.
@@ -32,8 +32,9 @@ impl Tx<'_> {
         }
     }
 
-    /// When the next phase of an execution or the next job is over, in the past when one is late already.
-    pub fn next_due(&mut self) -> Result<Option<Timestamp>> {
+    /// When the next phase of an execution, the next job or a session without a message for `session_idle` is over, in the past when one is
+    /// late already.
+    pub fn next_due(&mut self, session_idle: Duration) -> Result<Option<Timestamp>> {
         let phase = executions::table
             .filter(executions::due_at.is_not_null())
             .order(executions::due_at)
@@ -47,7 +48,10 @@ impl Tx<'_> {
             .select(jobs::expires_at)
             .limit(1);
         let job: Option<Option<i64>> = on!(self, conn => job.first(conn)).optional().map_err(failed)?;
-        Ok(phase.flatten().into_iter().chain(job.flatten()).min().and_then(|micros| moment(Some(micros))))
+        let session = sessions::table.order(sessions::updated_at).select(sessions::updated_at).limit(1);
+        let session: Option<i64> = on!(self, conn => session.first(conn)).optional().map_err(failed)?;
+        let silent = moment(session).map(|last| last.plus(session_idle));
+        Ok([moment(phase.flatten()), moment(job.flatten()), silent].into_iter().flatten().min())
     }
 
     /// Whether there are answers whose time is over.

@@ -9,7 +9,7 @@ pub(crate) struct Document(pub(crate) Value);
 
 /// An operation of it.
 pub(crate) struct Operation<'d> {
-    document: &'d Document,
+    pub(crate) document: &'d Document,
     pub(crate) method: Method,
     pub(crate) path: &'d str,
     pub(crate) value: &'d Value,
@@ -57,7 +57,8 @@ impl Document {
     /// The example of a content: its own, or that of its schema.
     pub(crate) fn example(&self, content: &Value) -> Option<Value> {
         let of = |value: &Value| {
-            let first = value["examples"].as_array().and_then(|all| all.first()).or_else(|| value["examples"]["default"].get("value"));
+            let first =
+                value["examples"].as_array().and_then(|all| all.first()).or_else(|| value["examples"]["default"].get("value"));
             value.get("example").or(first).cloned()
         };
         of(content).or_else(|| of(self.resolved(&content["schema"])))

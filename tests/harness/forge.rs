@@ -78,7 +78,10 @@ pub(crate) fn private(pem: &str) -> EcKey<Private> {
 
 /// The public key of a JWK.
 pub(crate) fn public(jwk: &Value) -> EcKey<Public> {
-    assert_eq!((&jwk["kty"], &jwk["crv"], &jwk["alg"], &jwk["use"]), (&json!("EC"), &json!("P-256"), &json!("ES256"), &json!("sig")));
+    assert_eq!(
+        (&jwk["kty"], &jwk["crv"], &jwk["alg"], &jwk["use"]),
+        (&json!("EC"), &json!("P-256"), &json!("ES256"), &json!("sig"))
+    );
     assert!(jwk.get("d").is_none(), "the private half is not shown");
     let number = |name: &str| BigNum::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap()).unwrap()).unwrap();
     EcKey::from_public_key_affine_coordinates(&p256(), &number("x"), &number("y")).unwrap()

@@ -3,6 +3,7 @@ pub(crate) mod database;
 pub(crate) mod document;
 pub(crate) mod forge;
 pub(crate) mod postgres;
+pub(crate) mod process;
 pub(crate) mod server;
 
 use std::time::{Duration, Instant};
@@ -13,20 +14,18 @@ pub(crate) use database::Database;
 macro_rules! both {
     ($($(#[$meta:meta])* async fn $name:ident($database:ident: Database) $body:block)*) => {$(
         $(#[$meta])*
+        async fn $name($database: crate::harness::Database) $body
+
         mod $name {
-            use super::*;
-
-            async fn run($database: crate::harness::Database) $body
-
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
-                run(crate::harness::Database::sqlite()).await;
+                super::$name(crate::harness::Database::sqlite()).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
                 if let Some(database) = crate::harness::Database::postgres() {
-                    run(database).await;
+                    super::$name(database).await;
                 }
             }
         }

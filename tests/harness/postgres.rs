@@ -22,6 +22,12 @@ start() {
     "$1/postgres" -D "$dir/data" -k "$dir" -h '' -c max_connections=300 -c fsync=on -c shared_buffers=32MB -c dynamic_shared_memory_type=mmap \
         < /dev/null > "$dir/server.log" 2>&1 3>&- &
     pid=$!
+    # A signal that comes before the server listens to signals is lost: what the shell starts in the background ignores this one.
+    tries=0
+    until grep -q ready "$dir/data/postmaster.pid" 2> /dev/null || [ $tries -ge 300 ]; do
+        tries=$((tries + 1))
+        sleep 0.1
+    done
 }
 start "$1"
 echo "$dir"
@@ -55,7 +61,7 @@ impl Server {
                 "PostgreSQL is required, but initdb and postgres are not installed"
             );
             // Not by the macro: what a passing test prints is swallowed.
-            writeln!(stderr(), "\n*** PostgreSQL is not installed: its tests are SKIPPED ***\n").unwrap();
+            stderr().write_all(b"\n*** PostgreSQL is not installed: its tests are SKIPPED ***\n\n").unwrap();
             return None;
         };
         let mut keeper = unprivileged()

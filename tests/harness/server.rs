@@ -6,6 +6,7 @@ use dmwsi::clients::{NewClient, add};
 use dmwsi::config::{Config, Listen};
 use dmwsi::keys::Keys;
 use dmwsi::{Role, Running, start};
+use dmwsi_api::ClientSecret;
 use dmwsi_domain::Clock;
 use dmwsi_domain::account::Sealed;
 use dmwsi_domain::client::Client;
@@ -128,9 +129,13 @@ impl Server {
 
     /// A client that has no token yet, and its secret.
     pub(crate) async fn client(&self, organisation: &str, scopes: &str) -> (Client, String) {
-        let new = NewClient { organisation: organisation.into(), name: "portal".into(), scopes: scopes.parse().unwrap() };
-        let (client, secret) = add(self.store(), &self.clock, new).await.unwrap();
+        let (client, secret) = self.add_client(organisation, scopes).await;
         (client, secret.reveal().to_owned())
+    }
+
+    async fn add_client(&self, organisation: &str, scopes: &str) -> (Client, ClientSecret) {
+        let new = NewClient { organisation: organisation.into(), name: "portal".into(), scopes: scopes.parse().unwrap() };
+        add(self.store(), &self.clock, new).await.unwrap()
     }
 
     /// Asks for a token by Basic and with that form.
@@ -148,16 +153,8 @@ impl Server {
 
     /// A client of an organisation, with a token of those scopes.
     pub(crate) async fn portal(&self, organisation: &str, scopes: &str) -> Portal {
-        let (client, secret) = self.client(organisation, scopes).await;
-        let id = client.id.to_string();
-        let token = self.ask_token(Some((&id, &secret)), &[("grant_type", "client_credentials")]).await.of(200);
-        Portal {
-            client: client.id,
-            organisation: client.organisation,
-            http: self.http.clone(),
-            base: self.base.clone(),
-            token: token["access_token"].as_str().unwrap().to_owned(),
-        }
+        let (client, secret) = self.add_client(organisation, scopes).await;
+        Portal::log_in(&self.base, &client, &secret).await
     }
 
     /// Devices of the portal's organisation, and how the portal calls them.
@@ -187,6 +184,30 @@ impl Server {
 }
 
 impl Portal {
+    /// The client at the server of that address, with a new token.
+    pub(crate) async fn log_in(base: &str, client: &Client, secret: &ClientSecret) -> Self {
+        let http = reqwest::Client::new();
+        let token = http.post(format!("{base}/oauth2/token"));
+        let token = token.basic_auth(client.id, Some(secret.reveal())).form(&[("grant_type", "client_credentials")]);
+        let token: Value = token.send().await.unwrap().json().await.unwrap();
+        Self {
+            client: client.id,
+            organisation: client.organisation,
+            http,
+            base: base.to_owned(),
+            token: token["access_token"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    /// Sends any body, and hands over the answer as it comes.
+    pub(crate) async fn send(&self, path: &str, headers: &[(&str, &str)], body: impl Into<reqwest::Body>) -> reqwest::Response {
+        let mut request = self.http.post(format!("{}{path}", self.base)).bearer_auth(&self.token);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(body).send().await.unwrap()
+    }
+
     pub(crate) async fn call(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Got {
         let mut request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
         for (name, value) in headers {

@@ -1,4 +1,6 @@
 //! The tasks that are about jobs, with their queues.
+use std::time::Duration;
+
 use dmwsi_domain::id::JobId;
 use dmwsi_domain::{Clock, Result};
 use dmwsi_store::Store;
@@ -12,9 +14,10 @@ use crate::fold::fold;
 use crate::queue::{Lane, Queues};
 use crate::sweep::sweep;
 
-/// Has the queues of jobs run: `job.expand.v1`, `job.fold.v1`, `job.cancel.v1`, `job.expire.v1` and the standing `sweep.v1`.
+/// Has the queues of jobs run: `job.expand.v1`, `job.fold.v1`, `job.cancel.v1`, `job.expire.v1` and the standing `sweep.v1`, which
+/// gives up sessions of devices that said nothing for `session_idle`.
 #[must_use]
-pub fn handle(queues: Queues, store: &Store, clock: &Clock) -> Queues {
+pub fn handle(queues: Queues, store: &Store, clock: &Clock, session_idle: Duration) -> Queues {
     let few = Lane { room: 4, batch: 2, standing: false };
     let standing = Lane { room: 1, batch: 1, standing: true };
     macro_rules! about_job {
@@ -34,7 +37,7 @@ pub fn handle(queues: Queues, store: &Store, clock: &Clock) -> Queues {
         .handle(EXPIRE, few, about_job!(expire))
         .handle(SWEEP, standing, move |(), _context| {
             let (store, clock) = (sweeper.clone(), time.clone());
-            async move { sweep(&store, &clock).await }
+            async move { sweep(&store, &clock, session_idle).await }
         })
 }
 

@@ -1,4 +1,4 @@
-//! What time alone brings about: phases and jobs whose time is over, answers that need not be kept any longer.
+//! What time alone brings about: phases and jobs whose time is over, sessions that fell silent, answers that need not be kept any longer.
 use std::time::Duration;
 
 use dmwsi_domain::facts::Facts;
@@ -9,10 +9,14 @@ use dmwsi_store::jobs::EXPIRE;
 use dmwsi_store::sweep::EVERY;
 use futures_util::stream::{self, StreamExt as _};
 
+use crate::gateway::give_up;
 use crate::queue::Outcome;
 
 /// The most rows of a kind that are looked at in one run; when there are as many, the next run follows at once.
 const MOST: i64 = 1_000;
+
+/// The most sessions given up in one run; each brings its state along.
+const MOST_SESSIONS: u32 = 100;
 
 /// How many executions are timed out side by side.
 const SIDE_BY_SIDE: usize = 32;
@@ -20,13 +24,23 @@ const SIDE_BY_SIDE: usize = 32;
 /// The shortest pause between two runs that found nothing more to do.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// One run: ends phases that took too long, has late jobs expired, forgets old answers. Says when the next thing falls due, at the latest
+/// One run: ends phases that took too long, has late jobs expired, gives up sessions without a message for `session_idle`, forgets old answers. Says when the next thing falls due, at the latest
 /// [`EVERY`] later.
-pub(crate) async fn sweep(store: &Store, clock: &Clock) -> Result<Outcome> {
+pub(crate) async fn sweep(store: &Store, clock: &Clock, session_idle: Duration) -> Result<Outcome> {
     let now = clock.now();
-    let (executions, jobs) = store.read(move |tx| Ok((tx.due_executions(now, MOST)?, tx.due_jobs(now, MOST)?))).await?;
+    let silent_since = now.minus(session_idle);
+    let due = move |tx: &mut dmwsi_store::Tx<'_>| {
+        Ok((tx.due_executions(now, MOST)?, tx.due_jobs(now, MOST)?, tx.idle_sessions(silent_since, MOST_SESSIONS)?))
+    };
+    let (executions, jobs, sessions) = store.read(due).await?;
     let full = |rows: usize| i64::try_from(rows).is_ok_and(|rows| rows >= MOST);
-    let mut more = full(executions.len());
+    let mut more = full(executions.len()) || u32::try_from(sessions.len()).is_ok_and(|rows| rows >= MOST_SESSIONS);
+
+    let given_up = stream::iter(sessions).map(|session| give_up(store, clock, session, silent_since, now));
+    let failures = given_up.buffer_unordered(SIDE_BY_SIDE).filter_map(|done| async move { done.err() });
+    if let Some(error) = failures.collect::<Vec<_>>().await.into_iter().next() {
+        return Err(error);
+    }
 
     let timed_out = stream::iter(executions).map(|(job, ordinal)| time_out(store, clock, job, ordinal, now));
     let failures = timed_out.buffer_unordered(SIDE_BY_SIDE).filter_map(|done| async move { done.err() });
@@ -44,7 +58,7 @@ pub(crate) async fn sweep(store: &Store, clock: &Clock) -> Result<Outcome> {
     if store.read(move |tx| tx.has_old_idempotency_keys(now)).await? {
         more |= full(store.write(move |tx| tx.sweep_idempotency_keys(now, MOST)).await?);
     }
-    let next = store.read(|tx| tx.next_due()).await?;
+    let next = store.read(move |tx| tx.next_due(session_idle)).await?;
     let latest = now.plus(EVERY);
     Ok(Outcome::Progress(if more { now } else { next.unwrap_or(latest).clamp(now.plus(PAUSE), latest) }))
 }

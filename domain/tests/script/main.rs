@@ -3,4 +3,5 @@
 mod device;
 mod execution;
 mod firmware_update;
+mod job;
 mod nodes;

@@ -50,6 +50,7 @@ CREATE TABLE devices (
 ) STRICT;
 CREATE INDEX devices_kind ON devices (organisation_id, manufacturer, model, firmware_version, id);
 CREATE INDEX devices_page ON devices (organisation_id, id);
+CREATE INDEX devices_subscriber ON devices (organisation_id, subscriber, id) WHERE subscriber IS NOT NULL;
 
 CREATE TABLE device_identities (
     kind TEXT NOT NULL CHECK (kind IN ('IMEI', 'MEID', 'ESN', 'MAC', 'SERIAL_NUMBER')),

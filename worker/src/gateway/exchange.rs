@@ -1,21 +1,20 @@
 //! One message of a device and the reply to it: load, step the pure values, write in one transaction, answer.
 use bytes::Bytes;
-use dmwsi_domain::contact::Contact;
-use dmwsi_domain::event::{Event, Recorded};
+use dmwsi_domain::contact::{Contact, StrangerReason};
 use dmwsi_domain::execution::Execution;
-use dmwsi_domain::id::EventId;
-use dmwsi_domain::{Error, Ids, Result, Timestamp};
+use dmwsi_domain::{Error, Result, Timestamp};
 use dmwsi_objects::dmacc::AuthType;
-use dmwsi_objects::{Command, GenericAlert, NodeUri, Reading, devdetail};
+use dmwsi_objects::{Command, NodeUri, Reading, devdetail};
 use dmwsi_protocol::encoding::Encoding;
 use dmwsi_protocol::message::{Element, Message, alert};
 use dmwsi_protocol::server::{Nonces, Received, Session, Turn};
 use dmwsi_store::StoredSession;
 
+use super::effects::{Effects, SessionEffect};
 use super::memory::{Held, Key};
 use super::nonce::Place;
 use super::state::{Answered, State};
-use super::work::{Change, Work};
+use super::work::Work;
 use super::{Gateway, Refusal};
 
 /// How often a message is taken up anew when another process changed the session or an execution meanwhile.
@@ -38,37 +37,6 @@ struct Known {
     contact: Contact,
     stored: Option<StoredSession>,
     executions: Vec<Execution>,
-}
-
-/// What a message leads to, written in one transaction.
-#[derive(Default)]
-struct Effects {
-    changes: Vec<Change>,
-    alerts: Vec<GenericAlert>,
-    facts: Option<dmwsi_domain::facts::Facts>,
-    server_nonce: Option<Vec<u8>>,
-    clear_tries: bool,
-    session: SessionEffect,
-}
-
-#[derive(Default)]
-enum SessionEffect {
-    #[default]
-    None,
-    Delete(u64),
-    Insert(Box<StoredSession>, Option<u64>),
-    Update(Box<StoredSession>),
-}
-
-impl Effects {
-    fn is_nothing(&self) -> bool {
-        self.changes.is_empty()
-            && self.alerts.is_empty()
-            && self.facts.is_none()
-            && self.server_nonce.is_none()
-            && !self.clear_tries
-            && matches!(self.session, SessionEffect::None)
-    }
 }
 
 impl Incoming {
@@ -117,7 +85,8 @@ impl Gateway {
             .await?;
         match known {
             Some(known) if !self.is_locked_out(&known.contact, incoming.at) => self.known(incoming, known).await,
-            _ => self.stranger(incoming).await,
+            Some(_) => self.stranger(incoming, StrangerReason::Credentials).await,
+            None => self.stranger(incoming, StrangerReason::Unknown).await,
         }
     }
 
@@ -133,16 +102,12 @@ impl Gateway {
         }
 
         let mut facts = contact.facts.clone();
-        let mut work = Work::new(executions, now);
         let mut effects = Effects::default();
 
         // The session that goes on, or a new one in the place of any other.
         let held = self.memory.find(&key, now);
         let prior = self.prior(incoming, stored.as_ref(), held)?;
         let goes_on = prior.as_ref().is_some_and(|(_, from_row)| *from_row);
-        if let Some(row) = stored.as_ref().filter(|_| !goes_on && incoming.begins()) {
-            abandon(row, &mut work, &facts)?;
-        }
         let generation = stored.as_ref().map_or(0, |row| row.generation);
         let mut state = match prior {
             Some((state, _)) => state,
@@ -151,7 +116,7 @@ impl Gateway {
 
         // Who is it?
         let place = self.place(incoming, &contact, stored.as_ref(), state.session.is_authenticated()).await?;
-        let next = Place { counter: place.counter.saturating_add(1), ..place };
+        let next = self.nonces.after(contact.device, place);
         let expected = place.counter.gt(&0).then(|| self.nonces.derive(contact.device, place)).transpose()?;
         let secrets = self.secrets(&contact)?;
         let account = secrets.account(&contact);
@@ -162,15 +127,25 @@ impl Gateway {
         let refused = matches!(received.turn, Turn::Refused { .. });
         let moved = refused || received.accepted_with == Some(AuthType::Digest);
         let at = if moved { next } else { place };
-        if moved {
-            self.nonces.note(contact.device, at);
+        if moved && !self.nonces.advance(contact.device, place, next) {
+            // Another message of the device came with the same nonce at the same time: one of them is too late.
+            return Err(Error::Stale { what: "nonce" }.into());
         }
+        effects.nonce_epoch = (moved && at.epoch > place.epoch).then_some(at.epoch);
         self.count(&received.turn);
         // A digest over a nonce that this process does not know proves nothing against the device.
         let was_wrong = contact.account.client.auth != AuthType::Digest || expected.is_some();
         if matches!(received.turn, Turn::Refused { missing: false, .. }) && was_wrong {
             let device = contact.device;
             self.store.write(move |tx| tx.count_failed_try(device, now)).await?;
+            self.note(incoming, StrangerReason::Credentials).await?;
+        }
+
+        // Only one session has the device's work: a new one takes it from any other, whatever else comes from outside of it gets none.
+        let takes_over = stored.is_some() && !goes_on && !refused && incoming.begins();
+        let mut work = Work::new(if takes_over || goes_on || stored.is_none() { executions } else { Vec::new() }, now);
+        if let Some(row) = stored.as_ref().filter(|_| takes_over) {
+            abandon(row, &mut work, &facts)?;
         }
 
         // What does it say, and what is there to say to it?
@@ -210,10 +185,15 @@ impl Gateway {
                 Some(_) if goes_on => SessionEffect::Update(Box::new(row)),
                 other => SessionEffect::Insert(Box::new(row), other.as_ref().map(|old| old.revision)),
             };
-        } else if let Some(row) = stored.as_ref().filter(|_| incoming.begins() && !refused) {
+        } else if let Some(row) = stored.as_ref().filter(|_| takes_over) {
             effects.session = SessionEffect::Delete(row.revision);
         }
-        self.commit(&contact, effects, now).await?;
+        if let Err(error) = self.commit(&contact, effects, now).await {
+            if moved {
+                self.nonces.go_back(contact.device, next, place);
+            }
+            return Err(error.into());
+        }
         if has_work {
             self.memory.forget(&key);
         } else {
@@ -251,7 +231,8 @@ impl Gateway {
             return Ok(Place { epoch: row.nonce_epoch, counter: row.nonce_counter });
         }
         let stays = Place { epoch: contact.nonce_epoch, counter: 0 };
-        if contact.account.client.auth != AuthType::Digest || authenticated {
+        let shows_none = incoming.message.header.credentials.is_none();
+        if contact.account.client.auth != AuthType::Digest || (authenticated && shows_none) {
             return Ok(stays);
         }
         let (device, epoch) = (contact.device, contact.nonce_epoch);
@@ -307,69 +288,13 @@ impl Gateway {
         }
         Vec::new()
     }
-
-    async fn commit(&self, contact: &Contact, effects: Effects, now: Timestamp) -> Result<()> {
-        if effects.is_nothing() {
-            return Ok(());
-        }
-        let (device, organisation, ids) = (contact.device, contact.organisation, self.clock.new_ids());
-        self.store
-            .write(move |tx| {
-                let mut ids: Ids = ids;
-                match &effects.session {
-                    SessionEffect::None => {}
-                    SessionEffect::Delete(revision) => tx.delete_session(device, *revision)?,
-                    SessionEffect::Insert(row, instead_of) => tx.insert_session(row, *instead_of)?,
-                    SessionEffect::Update(row) => tx.update_session(row)?,
-                }
-                for change in &effects.changes {
-                    tx.save_execution(change.was, &change.execution, &change.moved, None, now, &mut ids)?;
-                }
-                if let Some(facts) = &effects.facts {
-                    tx.save_facts(device, facts, now, &mut ids)?;
-                }
-                if let Some(nonce) = &effects.server_nonce {
-                    tx.save_server_nonce(device, nonce)?;
-                }
-                if effects.clear_tries {
-                    tx.clear_failed_tries(device)?;
-                }
-                for alert in &effects.alerts {
-                    tx.record(&Recorded {
-                        id: EventId::new(ids.new_id()),
-                        organisation,
-                        client: None,
-                        job: None,
-                        ordinal: None,
-                        device: Some(device),
-                        revision: 0,
-                        correlator: None,
-                        at: now,
-                        event: told(alert),
-                    })?;
-                }
-                Ok(())
-            })
-            .await
-    }
 }
 
 /// The old session of the device is over: what it had asked for and not heard of has an unknown outcome.
-fn abandon(row: &StoredSession, work: &mut Work, facts: &dmwsi_domain::facts::Facts) -> Result<()> {
+pub(super) fn abandon(row: &StoredSession, work: &mut Work, facts: &dmwsi_domain::facts::Facts) -> Result<()> {
     let old: State = serde_json::from_str(&row.document).map_err(Error::internal)?;
     if let Some(key) = old.current {
         work.cut(key, &old.session.abandon(), facts);
     }
     Ok(())
-}
-
-fn told(alert: &GenericAlert) -> Event {
-    Event::DeviceAlert {
-        alert_type: alert.alert_type.to_string(),
-        mark: alert.mark.as_str().to_uppercase(),
-        correlator: alert.correlator.clone(),
-        source: alert.source.as_ref().map(ToString::to_string),
-        format: alert.value.format.as_str().to_owned(),
-        data: alert.value.data.clone(),
-    }
 }

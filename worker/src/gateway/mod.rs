@@ -1,5 +1,7 @@
 //! The device side: `POST /dm`, OMA DM 1.2 in XML and WBXML.
+mod effects;
 mod exchange;
+mod idle;
 mod memory;
 mod nonce;
 mod secrets;
@@ -30,6 +32,7 @@ use self::nonce::Nonces;
 use self::seen::Seen;
 use self::stranger::Strangers;
 
+pub(crate) use self::idle::give_up;
 pub use self::settings::Settings;
 
 /// Where devices send their messages, below the public address.

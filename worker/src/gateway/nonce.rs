@@ -45,9 +45,38 @@ impl Nonces {
         self.lock().get(&device).copied().filter(|place| place.epoch == epoch)
     }
 
-    /// Notes where the device stands now.
-    pub(super) fn note(&self, device: DeviceId, place: Place) {
-        self.lock().put(device, place);
+    /// The place after this one. Where another process gave the last nonce, that process must not take it once more, so an epoch begins.
+    pub(super) fn after(&self, device: DeviceId, place: Place) -> Place {
+        let is_own = place.counter == 0 || self.lock().peek(&device) == Some(&place);
+        let Place { epoch, counter } = place;
+        if is_own {
+            Place { epoch, counter: counter.saturating_add(1) }
+        } else {
+            Place { epoch: epoch.saturating_add(1), counter: 1 }
+        }
+    }
+
+    /// Moves the device on. False when another message has moved it meanwhile: then this one's nonce no longer counts.
+    pub(super) fn advance(&self, device: DeviceId, from: Place, to: Place) -> bool {
+        let mut places = self.lock();
+        if places.get(&device).is_some_and(|place| place.epoch >= to.epoch && *place != from) {
+            return false;
+        }
+        places.put(device, to);
+        true
+    }
+
+    /// Takes back a move that could not be written.
+    pub(super) fn go_back(&self, device: DeviceId, from: Place, to: Place) {
+        let mut places = self.lock();
+        if places.peek(&device) != Some(&from) {
+            return;
+        }
+        if to.epoch == from.epoch && to.counter > 0 {
+            places.put(device, to);
+        } else {
+            places.pop(&device);
+        }
     }
 
     /// The nonce of a device at a place.
@@ -120,10 +149,39 @@ mod tests {
     #[test]
     fn a_device_that_was_forgotten_or_started_anew_elsewhere_has_no_place() {
         let nonces = nonces(1);
-        nonces.note(device(1), Place { epoch: 3, counter: 9 });
+        let moved = |number, place: Place| nonces.advance(device(number), Place { counter: 0, ..place }, place);
+        assert!(moved(1, Place { epoch: 3, counter: 9 }));
         assert_eq!(nonces.place(device(1), 3), Some(Place { epoch: 3, counter: 9 }));
         assert_eq!(nonces.place(device(1), 4), None);
-        nonces.note(device(2), Place { epoch: 0, counter: 0 });
+        assert!(moved(2, Place { epoch: 0, counter: 1 }));
         assert_eq!(nonces.place(device(1), 3), None);
+    }
+
+    /// AD-4
+    #[test]
+    fn of_two_messages_with_one_nonce_only_one_moves_the_device() {
+        let nonces = nonces(4);
+        let [first, second, third] = [1, 2, 3].map(|counter| Place { epoch: 3, counter });
+        assert!(nonces.advance(device(1), Place { epoch: 3, counter: 0 }, first));
+        assert_eq!(nonces.after(device(1), first), second);
+        assert!(nonces.advance(device(1), first, second));
+        assert!(!nonces.advance(device(1), first, second));
+        assert!(nonces.advance(device(1), second, third));
+        nonces.go_back(device(1), third, second);
+        assert_eq!(nonces.place(device(1), 3), Some(second));
+    }
+
+    /// AD-4
+    #[test]
+    fn a_nonce_that_another_process_gave_is_followed_by_a_new_epoch() {
+        let (here, elsewhere) = (nonces(4), nonces(4));
+        let given = Place { epoch: 5, counter: 2 };
+        assert!(here.advance(device(1), Place { epoch: 5, counter: 0 }, given));
+        let next = elsewhere.after(device(1), given);
+        assert_eq!(next, Place { epoch: 6, counter: 1 });
+        assert!(elsewhere.advance(device(1), given, next));
+        assert_eq!(here.place(device(1), next.epoch), None);
+        elsewhere.go_back(device(1), next, given);
+        assert_eq!(elsewhere.place(device(1), given.epoch), None);
     }
 }

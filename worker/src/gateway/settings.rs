@@ -1,4 +1,6 @@
 //! What an operator may set about the device side.
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// The section `gateway` of the settings.
@@ -34,6 +36,14 @@ pub struct Settings {
     pub max_strangers: u32,
     /// The server identifier told to devices that are not known; known ones have theirs in their account.
     pub server_id: String,
+}
+
+impl Settings {
+    /// After how long without a message a session is given up.
+    #[must_use]
+    pub const fn session_idle(&self) -> Duration {
+        Duration::from_secs(self.session_idle_seconds)
+    }
 }
 
 impl Default for Settings {

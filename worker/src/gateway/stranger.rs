@@ -70,7 +70,7 @@ impl std::fmt::Debug for Strangers {
 
 impl Gateway {
     /// The reply to somebody who is not known, or was wrong too often.
-    pub(super) async fn stranger(&self, incoming: &Incoming) -> Result<Bytes, Refusal> {
+    pub(super) async fn stranger(&self, incoming: &Incoming, reason: StrangerReason) -> Result<Bytes, Refusal> {
         let header = &incoming.message.header;
         let (identity, key) = (header.source.uri.clone(), (header.source.uri.clone(), header.session.clone()));
         let session = match self.memory.find(&key, incoming.at) {
@@ -95,18 +95,19 @@ impl Gateway {
         let bytes = Bytes::from(reply.bytes);
         let last = Answered { message: header.message, body: incoming.body, reply: bytes.clone() };
         self.memory.keep(key, Held { session, last, at: incoming.at });
-        self.note(incoming).await?;
+        self.note(incoming, reason).await?;
         Ok(bytes)
     }
 
-    async fn note(&self, incoming: &Incoming) -> Result<()> {
+    /// Writes the caller down for the operator, unless that was done lately.
+    pub(super) async fn note(&self, incoming: &Incoming, reason: StrangerReason) -> Result<()> {
         let identity = incoming.message.header.source.uri.clone();
         if identity.len() > 256 || !self.strangers.is_due(&identity, incoming.at) {
             return Ok(());
         }
         let description = serde_json::to_string(&told(&incoming.message)).map_err(Error::internal)?;
         let (now, most) = (incoming.at, self.strangers.most);
-        self.store.write(move |tx| tx.note_stranger(&identity, StrangerReason::Unknown, &description, now, most)).await
+        self.store.write(move |tx| tx.note_stranger(&identity, reason, &description, now, most)).await
     }
 }
 

@@ -1,0 +1,188 @@
+//! The command `dmwsi`, as somebody at a terminal uses it.
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::harness::{Database, eventually};
+
+/// The command in a folder, with the settings of the environment taken away.
+fn dmwsi(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dmwsi"));
+    command.args(arguments).current_dir(folder);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DMWSI")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    dmwsi(folder, arguments).output().unwrap()
+}
+
+#[track_caller]
+fn said(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn complaint(output: &Output) -> String {
+    assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A server of the command's, ended with the test.
+struct Serving {
+    child: Child,
+    base: String,
+}
+
+impl Serving {
+    fn start(folder: &Path, more: &[&str]) -> Self {
+        let mut child = dmwsi(folder, &["serve"])
+            .args(more)
+            .env("DMWSI__MAKE_KEYS", "true")
+            .env("DMWSI__LISTEN__ADDRESS", "127.0.0.1:0")
+            .env("DMWSI__PUBLIC_URL", "http://127.0.0.1:0")
+            .env("DMWSI__LOG__FORMAT", "json")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        let address = loop {
+            line.clear();
+            assert!(log.read_line(&mut line).unwrap() > 0, "it does not serve");
+            let entry: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+            if entry["fields"]["message"] == "serving" {
+                break entry["fields"]["address"].as_str().unwrap().to_owned();
+            }
+        };
+        // What it says later must not fill the pipe.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Self { child, base: format!("http://{address}") }
+    }
+
+    fn terminate(mut self) -> i32 {
+        assert!(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success());
+        self.child.wait().unwrap().code().unwrap()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// UC-7, FU-1
+#[test]
+fn the_demo_updates_a_device_through_the_public_interface_and_ends_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &["demo", "--once", "--port", "0", "--folder", "state"]);
+    let text = said(&output);
+    for part in
+        ["registered 5 devices", "DOWNLOADING", "The job is COMPLETED: UPDATED", r#""node":"./DevDetail/FwV","value":"2.0.0""#]
+    {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    assert!(folder.path().join("state/dmwsi.db").is_file());
+}
+
+/// OES1
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_made_by_the_command_gets_tokens_until_it_is_revoked() {
+    let folder = tempfile::tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &[]);
+    let text = said(&run(folder.path(), &["client", "add", "--name", "care desk", "--scope", "devices:read jobs:read"]));
+    let after = |what: &str| text.lines().find_map(|line| line.strip_prefix(what)).unwrap().trim().to_owned();
+    let (id, secret) = (after("client id:"), after("client secret:"));
+    assert_eq!(after("scopes:"), "devices:read jobs:read");
+    let http = reqwest::Client::new();
+    let token = async || {
+        let request = http.post(format!("{}/oauth2/token", serving.base)).basic_auth(&id, Some(&secret));
+        request.form(&[("grant_type", "client_credentials")]).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(token().await, 200);
+    let listed = said(&run(folder.path(), &["client", "list"]));
+    assert!(listed.contains(&id) && listed.contains("active") && !listed.contains(&secret), "{listed}");
+    said(&run(folder.path(), &["client", "revoke", &id]));
+    eventually("the client is revoked", async || token().await == 401).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_tells_its_health_and_ends_well_when_it_is_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &[]);
+    for (path, part) in [("/healthz", "alive"), ("/readyz", "ready"), ("/metrics", "dmwsi_")] {
+        let answer = reqwest::get(format!("{}{path}", serving.base)).await.unwrap();
+        assert_eq!(answer.status().as_u16(), 200, "{path}");
+        assert!(answer.text().await.unwrap().contains(part), "{path}");
+    }
+    assert_eq!(serving.terminate(), 0);
+}
+
+#[test]
+fn a_second_server_on_the_same_file_and_a_role_apart_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let _serving = Serving::start(folder.path(), &[]);
+    let second = dmwsi(folder.path(), &["serve"]).env("DMWSI__LISTEN__ADDRESS", "127.0.0.1:0").output().unwrap();
+    assert!(complaint(&second).contains("another process"), "{}", complaint(&second));
+    let apart = run(folder.path(), &["serve", "--role", "gateway", "--database", "sqlite:other.db"]);
+    assert!(complaint(&apart).contains("needs PostgreSQL"), "{}", complaint(&apart));
+}
+
+#[test]
+fn a_database_that_is_none_and_a_setting_that_is_none_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let typo = run(folder.path(), &["migrate", "--database", "postgre://localhost/x"]);
+    assert!(complaint(&typo).contains("sqlite:PATH or postgres://"), "{}", complaint(&typo));
+    std::fs::write(folder.path().join("dmwsi.toml"), "[gateway]\nmaxTrys = 1\n").unwrap();
+    let unknown = run(folder.path(), &["config"]);
+    assert!(complaint(&unknown).contains("maxTrys"), "{}", complaint(&unknown));
+    std::fs::write(folder.path().join("dmwsi.toml"), "[gateway]\nmaxTries = 4\n").unwrap();
+    let shown = said(&run(folder.path(), &["config", "--show"]));
+    assert!(shown.contains("maxTries = 4"), "{shown}");
+    let shown = dmwsi(folder.path(), &["config", "--show"]).env("DMWSI__GATEWAY__MAX_TRIES", "5").output().unwrap();
+    assert!(said(&shown).contains("maxTries = 5"));
+}
+
+#[test]
+fn postgresql_is_served_only_after_it_was_migrated() {
+    let Some(database) = Database::postgres() else { return };
+    let (folder, url) = (tempfile::tempdir().unwrap(), database.address());
+    let serve = |name: &str| {
+        dmwsi(folder.path(), &["serve", "--database", &url, "--role", name]).env("DMWSI__MAKE_KEYS", "true").output()
+    };
+    assert!(complaint(&serve("worker").unwrap()).contains("run `dmwsi migrate` first"));
+    let planned = said(&run(folder.path(), &["migrate", "--dry-run", "--database", &url]));
+    assert!(planned.contains("would apply"), "{planned}");
+    said(&run(folder.path(), &["migrate", "--database", &url]));
+    assert!(said(&run(folder.path(), &["migrate", "--database", &url])).contains("up to date"));
+    assert_eq!(Serving::start(folder.path(), &["--database", &url, "--role", "worker"]).terminate(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn simulated_devices_register_themselves_and_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &[]);
+    let text = said(&run(folder.path(), &["client", "add", "--name", "factory"]));
+    let after = |what: &str| text.lines().find_map(|line| line.strip_prefix(what)).unwrap().trim().to_owned();
+    let server = format!("{}/dm", serving.base);
+    let mut fleet =
+        dmwsi(folder.path(), &["simulate", "--devices", "20", "--register", "--json", "--every", "0.5", "--server", &server]);
+    let fleet = fleet.args(["--client-id", &after("client id:"), "--client-secret", &after("client secret:"), "--seconds", "3"]);
+    let mut fleet = fleet.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let status = tokio::time::timeout(Duration::from_secs(30), tokio::task::spawn_blocking(move || (fleet.wait(), fleet)));
+    let (status, fleet) = status.await.unwrap().unwrap();
+    let (mut counted, mut told) = (String::new(), String::new());
+    fleet.stdout.unwrap().read_to_string(&mut counted).unwrap();
+    fleet.stderr.unwrap().read_to_string(&mut told).unwrap();
+    assert!(status.unwrap().success() && told.contains("registered 20 devices; 0 were refused"), "{told}");
+    let last: Value = serde_json::from_str(counted.lines().last().unwrap()).unwrap();
+    assert_eq!((last["devices"].as_u64(), last["sessionsFailed"].as_u64()), (Some(20), Some(0)), "{last}");
+    assert!(last["sessionsOk"].as_u64().unwrap() >= 20, "{last}");
+}

@@ -1,0 +1,62 @@
+//! The built command as a process of its own, so that it can be killed.
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use super::Database;
+
+/// `dmwsi serve` on a port of its own; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    _folder: tempfile::TempDir,
+    pub(crate) base: String,
+}
+
+impl Process {
+    /// Starts it on a database that has its schema, with the keys of that text, and waits until it serves.
+    pub(crate) fn serve(database: &Database, keys: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("dmwsi.toml");
+        std::fs::write(&config, "").unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_dmwsi"))
+            .args(["serve", "--database", &database.address(), "--config"])
+            .arg(&config)
+            .env("DMWSI_KEYS", keys)
+            .env("DMWSI__PUBLIC_URL", "http://127.0.0.1:0")
+            .env("DMWSI__LISTEN__ADDRESS", "127.0.0.1:0")
+            .env("DMWSI__LISTEN__THREADS", "1")
+            .env("DMWSI__LOG__FORMAT", "json")
+            .env("DMWSI__STORE__POOL_SIZE", "8")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        let address = loop {
+            let start = said.len();
+            assert!(log.read_line(&mut said).unwrap() > 0, "it did not start: {said}");
+            let line: Value = serde_json::from_str(&said[start..]).unwrap_or_default();
+            if line["fields"]["message"] == "serving" {
+                break line["fields"]["address"].as_str().unwrap().to_owned();
+            }
+        };
+        // Somebody must read on, or the process stops when the pipe is full.
+        std::thread::spawn(move || log.read_to_end(&mut Vec::new()));
+        Self { child, _folder: folder, base: format!("http://{address}") }
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Where it is dead already there is nothing to do.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}

@@ -1,0 +1,115 @@
+//! What a message leads to, written in one transaction.
+use dmwsi_domain::contact::Contact;
+use dmwsi_domain::event::{Event, Recorded};
+use dmwsi_domain::facts::Facts;
+use dmwsi_domain::id::EventId;
+use dmwsi_domain::{Ids, Result, Timestamp};
+use dmwsi_objects::GenericAlert;
+use dmwsi_store::StoredSession;
+use dmwsi_store::sweep::EVERY;
+
+use super::Gateway;
+use super::work::Change;
+
+/// What is to be written.
+#[derive(Default)]
+pub(super) struct Effects {
+    pub(super) changes: Vec<Change>,
+    pub(super) alerts: Vec<GenericAlert>,
+    pub(super) facts: Option<Facts>,
+    pub(super) server_nonce: Option<Vec<u8>>,
+    pub(super) nonce_epoch: Option<u64>,
+    pub(super) clear_tries: bool,
+    pub(super) session: SessionEffect,
+}
+
+/// What becomes of the row of the session.
+#[derive(Default)]
+pub(super) enum SessionEffect {
+    #[default]
+    None,
+    Delete(u64),
+    Insert(Box<StoredSession>, Option<u64>),
+    Update(Box<StoredSession>),
+}
+
+impl Effects {
+    fn is_nothing(&self) -> bool {
+        self.changes.is_empty()
+            && self.alerts.is_empty()
+            && self.facts.is_none()
+            && self.server_nonce.is_none()
+            && self.nonce_epoch.is_none()
+            && !self.clear_tries
+            && matches!(self.session, SessionEffect::None)
+    }
+}
+
+impl Gateway {
+    /// Writes it all or nothing; `Stale` when another process was faster.
+    pub(super) async fn commit(&self, contact: &Contact, effects: Effects, now: Timestamp) -> Result<()> {
+        if effects.is_nothing() {
+            return Ok(());
+        }
+        let (device, organisation, ids) = (contact.device, contact.organisation, self.clock.new_ids());
+        let idle = self.settings.session_idle();
+        self.store
+            .write(move |tx| {
+                let mut ids: Ids = ids;
+                match &effects.session {
+                    SessionEffect::None => {}
+                    SessionEffect::Delete(revision) => tx.delete_session(device, *revision)?,
+                    SessionEffect::Insert(row, instead_of) => {
+                        tx.insert_session(row, *instead_of)?;
+                        // Where sessions rest longer than the sweep does, it finds them by itself.
+                        if idle < EVERY {
+                            tx.ring_sweep(now.plus(idle), now, &mut ids)?;
+                        }
+                    }
+                    SessionEffect::Update(row) => tx.update_session(row)?,
+                }
+                for change in &effects.changes {
+                    tx.save_execution(change.was, &change.execution, &change.moved, None, now, &mut ids)?;
+                }
+                if let Some(facts) = &effects.facts {
+                    tx.save_facts(device, facts, now, &mut ids)?;
+                }
+                if let Some(nonce) = &effects.server_nonce {
+                    tx.save_server_nonce(device, nonce)?;
+                }
+                if let Some(epoch) = effects.nonce_epoch {
+                    tx.save_nonce_epoch(device, epoch)?;
+                }
+                if effects.clear_tries {
+                    tx.clear_failed_tries(device)?;
+                }
+                for alert in &effects.alerts {
+                    tx.record(&Recorded {
+                        id: EventId::new(ids.new_id()),
+                        organisation,
+                        client: None,
+                        job: None,
+                        ordinal: None,
+                        device: Some(device),
+                        revision: 0,
+                        correlator: None,
+                        at: now,
+                        event: told(alert),
+                    })?;
+                }
+                Ok(())
+            })
+            .await
+    }
+}
+
+fn told(alert: &GenericAlert) -> Event {
+    Event::DeviceAlert {
+        alert_type: alert.alert_type.to_string(),
+        mark: alert.mark.as_str().to_uppercase(),
+        correlator: alert.correlator.clone(),
+        source: alert.source.as_ref().map(ToString::to_string),
+        format: alert.value.format.as_str().to_owned(),
+        data: alert.value.data.clone(),
+    }
+}

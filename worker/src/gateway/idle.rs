@@ -1,0 +1,41 @@
+//! Sessions of devices that fell silent: given up, so that what was asked in them has an unknown outcome and is asked anew.
+use dmwsi_domain::facts::Facts;
+use dmwsi_domain::{Clock, Error, Result, Timestamp};
+use dmwsi_store::{Store, StoredSession};
+
+use super::exchange::abandon;
+use super::work::Work;
+
+/// Gives a session up that had no message since `before`, if that is still so.
+pub(crate) async fn give_up(
+    store: &Store,
+    clock: &Clock,
+    session: StoredSession,
+    before: Timestamp,
+    now: Timestamp,
+) -> Result<()> {
+    let ids = clock.new_ids();
+    let device = session.device;
+    let done = store.write(move |tx| {
+        let mut ids = ids;
+        let Some(row) = tx.open_session(device)?.filter(|row| row.updated_at <= before) else { return Ok(()) };
+        let executions = tx.unfinished_executions(device)?;
+        let organisation = executions.first().map(|execution| execution.organisation);
+        let facts = match organisation.map(|organisation| tx.device(organisation, device)) {
+            Some(Ok(found)) => found.facts,
+            None | Some(Err(Error::NotFound { .. })) => Facts::default(),
+            Some(Err(error)) => return Err(error),
+        };
+        let mut work = Work::new(executions, now);
+        abandon(&row, &mut work, &facts)?;
+        for change in work.into_changes() {
+            tx.save_execution(change.was, &change.execution, &change.moved, None, now, &mut ids)?;
+        }
+        tx.delete_session(device, row.revision)
+    });
+    match done.await {
+        // The device has just spoken after all; if it falls silent again, the next run finds it.
+        Err(Error::Stale { .. }) => Ok(()),
+        done => done,
+    }
+}
