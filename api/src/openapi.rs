@@ -181,7 +181,7 @@ fn components() -> Components {
             .required(if *required { Required::True } else { Required::False })
             .description(Some(*description))
             .schema(Some(schema))
-            .example(Some((*example).into()));
+            .example(required.then(|| (*example).into()));
         components.parameters.insert((*component).to_owned(), parameter.build().into());
     }
     components.headers.insert("XCorrelator".to_owned(), described_correlator().into());
@@ -230,6 +230,9 @@ fn complete(path: &str, method: &Method, operation: &mut Operation) {
         let RefOr::T(declared) = &*parameter else { continue };
         if let Some((_, component, ..)) = HEADERS.iter().find(|(name, ..)| declared.name.eq_ignore_ascii_case(name)) {
             *parameter = RefOr::Ref(Ref::new(format!("#/components/parameters/{component}")));
+        } else if !matches!(declared.required, Required::True) {
+            // Swagger UI fills an example in, and who only wants to try a list would filter it to nothing.
+            *parameter = ParameterBuilder::from(declared.clone()).example(None).build().into();
         }
     }
     parameters.push(RefOr::Ref(Ref::new("#/components/parameters/XCorrelator")));
