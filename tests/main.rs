@@ -8,9 +8,11 @@
 #[macro_use]
 mod harness;
 
+mod authorization;
 mod command;
 mod conformance;
 mod contacts;
+mod contract;
 mod devices;
 mod dm;
 mod dm_authentication;
@@ -24,6 +26,9 @@ mod nodes;
 mod queue;
 mod queue_processes;
 mod queue_workers;
+mod requests;
 mod schema;
 mod store;
 mod survival;
+mod tls;
+mod tokens;

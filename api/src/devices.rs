@@ -136,6 +136,8 @@ pub(crate) async fn page(
 }
 
 /// Read a device
+///
+/// What your organisation registered and what the device told of itself since; secrets are never shown.
 #[utoipa::path(
     tag = "Devices",
     params(

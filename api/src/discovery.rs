@@ -19,6 +19,13 @@ const LINKS: [&str; 3] = [
 /// Where things are.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(example = json!({
+    "name": "dmwsi",
+    "version": "0.1.0",
+    "documentation": "https://dm.example.com/docs/",
+    "openapi": "https://dm.example.com/openapi.json",
+    "catalog": "https://dm.example.com/.well-known/api-catalog"
+}))]
 pub struct Start {
     /// What this is.
     #[schema(max_length = 128, examples("dmwsi"))]
@@ -38,6 +45,8 @@ pub struct Start {
 }
 
 /// Find the way
+///
+/// From the host name alone: what this is and where its descriptions are, in the body and as links in the header.
 #[utoipa::path(tag = "Discovery", responses((status = 200, description = "Where things are.", body = Start)))]
 #[get("/")]
 pub async fn read_start(app: web::Data<App>) -> HttpResponse {
@@ -87,6 +96,12 @@ pub struct CatalogEntry {
 
 /// The catalogue of interfaces (RFC 9727) as a link set.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({"linkset": [{
+    "anchor": "https://dm.example.com/v1",
+    "service-desc": [{"href": "https://dm.example.com/openapi.json", "type": "application/json"}],
+    "service-doc": [{"href": "https://dm.example.com/docs/", "type": "text/html"}],
+    "service-meta": [{"href": "https://dm.example.com/.well-known/oauth-authorization-server", "type": "application/json"}]
+}]}))]
 pub struct Catalog {
     /// The interfaces.
     #[schema(max_items = 8)]
@@ -94,6 +109,8 @@ pub struct Catalog {
 }
 
 /// Read the catalogue of interfaces
+///
+/// Each interface this server has, with its descriptions for programs and for people (RFC 9727).
 #[utoipa::path(
     tag = "Discovery",
     responses((status = 200, description = "The catalogue.", body = Catalog, content_type = "application/linkset+json"))
@@ -121,6 +138,16 @@ pub async fn read_catalog(app: web::Data<App>) -> HttpResponse {
 
 /// The metadata of the token server (RFC 8414).
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "issuer": "https://dm.example.com",
+    "token_endpoint": "https://dm.example.com/oauth2/token",
+    "jwks_uri": "https://dm.example.com/oauth2/jwks",
+    "scopes_supported": ["devices:read", "devices:write", "jobs:read", "jobs:write"],
+    "response_types_supported": [],
+    "grant_types_supported": ["client_credentials"],
+    "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+    "service_documentation": "https://dm.example.com/docs/"
+}))]
 pub struct AuthorizationServer {
     /// Who issues the tokens.
     #[schema(format = "uri", max_length = 2048)]
@@ -149,6 +176,8 @@ pub struct AuthorizationServer {
 }
 
 /// Read the metadata of the token server
+///
+/// What a client needs to know to get a token: addresses, scopes and ways to authenticate (RFC 8414).
 #[utoipa::path(tag = "OAuth2", responses((status = 200, description = "The metadata.", body = AuthorizationServer)))]
 #[get("/.well-known/oauth-authorization-server")]
 pub async fn read_authorization_server(app: web::Data<App>) -> HttpResponse {
@@ -166,6 +195,11 @@ pub async fn read_authorization_server(app: web::Data<App>) -> HttpResponse {
 
 /// The public keys tokens are verified with (RFC 7517).
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({"keys": [{
+    "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": "k1",
+    "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+    "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"
+}]}))]
 pub struct Jwks {
     /// The keys; the first signs at present.
     #[schema(max_items = 16)]
@@ -173,6 +207,8 @@ pub struct Jwks {
 }
 
 /// Read the keys that verify access tokens
+///
+/// The first signs at present; the others still verify what they signed (RFC 7517).
 #[utoipa::path(
     tag = "OAuth2",
     responses((status = 200, description = "The keys.", body = Jwks, content_type = "application/jwk-set+json"))
@@ -188,6 +224,13 @@ pub async fn read_jwks(app: web::Data<App>) -> HttpResponse {
 
 /// What a kind of problem means.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "type": "https://dm.example.com/problems/not-found",
+    "title": "There is no such thing",
+    "status": 404,
+    "code": "NOT_FOUND",
+    "explanation": "The address or id names nothing, or nothing that belongs to your organisation."
+}))]
 pub struct ProblemType {
     /// Its identifier, which is this address.
     #[serde(rename = "type")]
@@ -208,10 +251,18 @@ pub struct ProblemType {
 }
 
 /// Read what a kind of problem means
+///
+/// The `type` of every problem leads here. Answers in HTML where that is asked for, as a browser does.
 #[utoipa::path(
     tag = "Discovery",
-    params(("problemType" = String, Path, description = "The last segment of the problem's `type`.", example = "invalid-argument")),
-    responses((status = 200, description = "What it means.", content((ProblemType = "application/json"), (String = "text/html"))))
+    params((
+        "problemType" = String, Path, description = "The last segment of the problem's `type`.",
+        max_length = 96, pattern = "^[a-z0-9-]{1,96}$", example = "invalid-argument"
+    )),
+    responses((status = 200, description = "What it means.", content(
+        (ProblemType = "application/json"),
+        (String = "text/html", example = json!("<!doctype html><html lang=\"en\"><title>There is no such thing</title></html>"))
+    )))
 )]
 #[get("/problems/{problemType}")]
 pub async fn read_problem_type(

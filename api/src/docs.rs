@@ -46,9 +46,14 @@ impl Document {
 }
 
 /// Read this document as JSON
+///
+/// What this server does now. `If-None-Match` with the ETag of an earlier read gets 304 while nothing has changed.
 #[utoipa::path(
     tag = "Discovery",
-    responses((status = 200, description = "The OpenAPI document.", body = Object, content_type = "application/json"))
+    responses((
+        status = 200, description = "The OpenAPI document.", body = Object, content_type = "application/json",
+        example = json!({"openapi": "3.1.0", "info": {"title": "dmwsi", "version": "0.1.0"}, "paths": {}})
+    ))
 )]
 #[get("/openapi.json")]
 pub async fn read_openapi_json(app: web::Data<App>, request: HttpRequest) -> HttpResponse {
@@ -56,9 +61,14 @@ pub async fn read_openapi_json(app: web::Data<App>, request: HttpRequest) -> Htt
 }
 
 /// Read this document as YAML
+///
+/// The same document as `/openapi.json`, for people.
 #[utoipa::path(
     tag = "Discovery",
-    responses((status = 200, description = "The OpenAPI document.", body = String, content_type = "application/yaml"))
+    responses((
+        status = 200, description = "The OpenAPI document.", body = String, content_type = "application/yaml",
+        example = json!("openapi: 3.1.0\ninfo:\n  title: dmwsi\n")
+    ))
 )]
 #[get("/openapi.yaml")]
 pub async fn read_openapi_yaml(app: web::Data<App>, request: HttpRequest) -> HttpResponse {

@@ -94,7 +94,20 @@ impl ExecutionView {
 
 /// A job on one device, with why it says what it says and what happened when.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = ExecutionDetail)]
+#[schema(as = ExecutionDetail, example = json!({
+    "jobId": "job_019a8e5d3c7b7f10a1b2c3d4e5f60718",
+    "deviceId": "dev_8f14e45fceea167a5a36dedd4bea2543",
+    "state": "SUCCEEDED",
+    "phase": "READING",
+    "progress": 100,
+    "attempt": 1,
+    "outcome": "READ",
+    "createdAt": "2026-11-21T10:15:30Z",
+    "updatedAt": "2026-11-21T10:16:02Z",
+    "finishedAt": "2026-11-21T10:16:02Z",
+    "evidence": [{"at": "2026-11-21T10:16:02Z", "type": "ANSWERED", "command": "Get", "node": "./DevInfo/Man", "status": 200}],
+    "timeline": [{"at": "2026-11-21T10:16:01Z", "type": "dmwsi.v1.execution-started", "data": {"attempt": 1}}]
+}))]
 pub struct ExecutionDetailView {
     /// Where it stands.
     #[serde(flatten)]
@@ -146,6 +159,8 @@ pub struct ExecutionsQuery {
 }
 
 /// List the executions of a job, in the order of its devices
+///
+/// One execution for each device, without evidence and timeline: those are read one by one.
 #[utoipa::path(
     tag = "Jobs",
     params(("id" = JobId, Path, description = "The job."), ExecutionsQuery),
@@ -173,6 +188,8 @@ pub async fn list_executions(
 }
 
 /// Read what a job does on one device, and why it says so
+///
+/// State, phase and progress, with what the device answered and reported as evidence, and what happened when.
 #[utoipa::path(
     tag = "Jobs",
     params(

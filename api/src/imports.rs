@@ -34,10 +34,11 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// What became of one line: `CREATED` with `deviceId`, or `REFUSED` with `problem`.
 #[derive(Debug, Serialize, ToSchema)]
-#[serde(tag = "status", rename_all = "UPPERCASE", rename_all_fields = "camelCase")]
+#[serde(tag = "status", rename_all = "UPPERCASE")]
 #[schema(as = ImportVerdict)]
 pub enum VerdictView {
     /// It made a device.
+    #[serde(rename_all = "camelCase")]
     Created {
         /// Which line, from 1; blank lines count and have no verdict.
         #[schema(minimum = 1, maximum = 100_000)]

@@ -205,6 +205,8 @@ pub struct JobsQuery {
 }
 
 /// List your jobs, the newest first
+///
+/// The jobs of the client that calls, not those of other clients of its organisation.
 #[utoipa::path(
     tag = "Jobs",
     params(JobsQuery),
@@ -250,6 +252,8 @@ pub struct ReadJobQuery {
 }
 
 /// Read a job, or wait for it
+///
+/// With `wait` the answer is held until the job has ended or, with `If-None-Match`, until anything of it has changed.
 #[utoipa::path(
     tag = "Jobs",
     params(

@@ -1,4 +1,6 @@
 //! The OpenAPI document: what the routes say of themselves, completed by what holds for all of them.
+use std::collections::BTreeSet;
+
 use actix_web::http::Method;
 use dmwsi_domain::scope::Scope;
 use utoipa::openapi::header::{Header, HeaderBuilder};
@@ -78,7 +80,35 @@ pub fn openapi() -> OpenApi {
             complete(path, &method, operation);
         }
     }
+    let used: BTreeSet<_> = document.paths.paths.values_mut().flat_map(operations).flat_map(|(_, it)| referred(it)).collect();
+    if let Some(components) = &mut document.components {
+        components.responses.retain(|name, _| used.contains(name));
+        show_pages(components);
+    }
     document
+}
+
+/// The names of the reusable responses that an operation refers to.
+fn referred(operation: &Operation) -> Vec<String> {
+    let names = operation.responses.responses.values().filter_map(|response| match response {
+        RefOr::Ref(to) => to.ref_location.rsplit('/').next().map(str::to_owned),
+        RefOr::T(_) => None,
+    });
+    names.collect()
+}
+
+/// Gives every page an example: that of the things on it, once.
+fn show_pages(components: &mut Components) {
+    let example = |name: &str| match components.schemas.get(name) {
+        Some(RefOr::T(Schema::Object(thing))) => thing.example.clone(),
+        _ => None,
+    };
+    let pages = components.schemas.keys().filter_map(|page| Some((page.clone(), example(page.strip_prefix("Page_")?)?)));
+    for (page, item) in pages.collect::<Vec<_>>() {
+        if let Some(RefOr::T(Schema::Object(page))) = components.schemas.get_mut(&page) {
+            page.example = Some(serde_json::json!({"items": [item], "nextCursor": "eyJhZnRlciI6MTd9"}));
+        }
+    }
 }
 
 /// The document as YAML.
@@ -151,7 +181,7 @@ fn components() -> Components {
             .required(if *required { Required::True } else { Required::False })
             .description(Some(*description))
             .schema(Some(schema))
-            .example(Some((*example).into()));
+            .example(required.then(|| (*example).into()));
         components.parameters.insert((*component).to_owned(), parameter.build().into());
     }
     components.headers.insert("XCorrelator".to_owned(), described_correlator().into());
@@ -200,6 +230,9 @@ fn complete(path: &str, method: &Method, operation: &mut Operation) {
         let RefOr::T(declared) = &*parameter else { continue };
         if let Some((_, component, ..)) = HEADERS.iter().find(|(name, ..)| declared.name.eq_ignore_ascii_case(name)) {
             *parameter = RefOr::Ref(Ref::new(format!("#/components/parameters/{component}")));
+        } else if !matches!(declared.required, Required::True) {
+            // Swagger UI fills an example in, and who only wants to try a list would filter it to nothing.
+            *parameter = ParameterBuilder::from(declared.clone()).example(None).build().into();
         }
     }
     parameters.push(RefOr::Ref(Ref::new("#/components/parameters/XCorrelator")));
@@ -230,7 +263,9 @@ fn complete(path: &str, method: &Method, operation: &mut Operation) {
 fn complete_response(status: &str, response: &mut Response) {
     response.headers.insert("x-correlator".to_owned(), correlator_header());
     let code = status.parse().ok().and_then(|status| actix_web::http::StatusCode::from_u16(status).ok()).map(Code::of_status);
-    if let Some(code) = code.filter(|code| status == code.status().as_str() && response.content.is_empty()) {
+    // The gate refuses a malformed correlator, whatever the operation itself answers.
+    let bare = response.content.is_empty() || status == "400";
+    if let Some(code) = code.filter(|code| bare && status == code.status().as_str()) {
         response.content.insert("application/problem+json".to_owned(), problem(code).into());
     }
 }

@@ -163,6 +163,8 @@ fn wants_ndjson(headers: &HeaderMap) -> Result<bool, Problem> {
 }
 
 /// Read what a job brought, of one device
+///
+/// Node by node, with the status the device gave; while the execution runs more may come.
 #[utoipa::path(
     tag = "Jobs",
     params(

@@ -21,6 +21,7 @@ use crate::problem::Problem;
 /// What is asked of the token endpoint. Client id and secret come in the header Authorization (Basic) or here, not both.
 #[derive(Deserialize, ToSchema)]
 #[expect(dead_code, reason = "only described: the form is read by hand, as a parameter must not stand twice")]
+#[schema(example = json!({"grant_type": "client_credentials", "scope": "devices:read jobs:write"}))]
 pub struct TokenRequest {
     /// Always `client_credentials`.
     #[schema(max_length = 64, examples("client_credentials"))]
@@ -41,6 +42,12 @@ pub struct TokenRequest {
 
 /// An access token.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "access_token": "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiJ9.eyJzY29wZSI6ImRldmljZXM6cmVhZCJ9.c2lnbmF0dXJl",
+    "token_type": "Bearer",
+    "expires_in": 600,
+    "scope": "devices:read jobs:write"
+}))]
 pub struct TokenAnswer {
     /// The token: goes into the header `Authorization: Bearer …`.
     #[schema(max_length = 4096)]

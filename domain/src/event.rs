@@ -7,8 +7,9 @@ use crate::execution::ExecutionState;
 use crate::id::{ClientId, DeviceId, EventId, JobId, OrganisationId};
 use crate::job::{Counts, JobOutcome, JobState};
 
+// The types are taken as `tt`: a `literal` reaches derives within a group, which utoipa does not look into.
 macro_rules! events {
-    ($($(#[$doc:meta])* $name:ident = $type:literal $body:tt)*) => {
+    ($($(#[$doc:meta])* $name:ident = $type:tt $body:tt)*) => {
         /// What happened, tagged by `type`. Whose it is and what it is about stand beside it, in [`Recorded`].
         #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
         #[serde(tag = "type", content = "data")]

@@ -1,5 +1,7 @@
 //! What every test needs: a database of its own, on either side, and patience with a limit.
 pub(crate) mod database;
+pub(crate) mod document;
+pub(crate) mod forge;
 pub(crate) mod handset;
 pub(crate) mod phone;
 pub(crate) mod postgres;

@@ -23,7 +23,11 @@ use super::Database;
 pub(crate) struct Server {
     pub(crate) running: Running,
     pub(crate) clock: Clock,
+    pub(crate) keys: Keys,
+    /// The issuer of its tokens.
+    pub(crate) issuer: String,
     ids: dmwsi_api::device_id::DeviceIds,
+    http: reqwest::Client,
     base: String,
 }
 
@@ -46,6 +50,34 @@ pub(crate) struct Got {
 }
 
 impl Got {
+    async fn of_response(response: reqwest::Response) -> Self {
+        let (status, headers) = (response.status(), response.headers().clone());
+        Self { status, headers, text: response.text().await.unwrap() }
+    }
+
+    /// The body, after it was seen to be problem details of that status and code with everything they must have.
+    #[track_caller]
+    pub(crate) fn problem(&self, status: u16, code: &str) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let problem = self.json();
+        assert_eq!((problem["status"].as_u64(), problem["code"].as_str()), (Some(status.into()), Some(code)), "{problem}");
+        let slug = code.to_lowercase().replace('_', "-");
+        assert!(problem["type"].as_str().unwrap().ends_with(&format!("/problems/{slug}")), "{problem}");
+        assert!(problem["title"].as_str().is_some_and(|title| !title.is_empty()), "{problem}");
+        assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{problem}");
+        assert!(problem["errors"].is_array(), "{problem}");
+        assert_eq!(problem["correlator"], self.header("x-correlator"));
+        assert_ne!(self.header("x-correlator"), "");
+        problem
+    }
+
+    /// The places a problem names.
+    pub(crate) fn pointers(&self) -> Vec<String> {
+        let problem = self.json();
+        problem["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect()
+    }
+
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
@@ -78,10 +110,41 @@ impl Server {
             ..Config::default()
         };
         change(&mut config);
+        let public_url = config.public_url.clone();
         let ids = dmwsi_api::Keys::open(&keys.api).unwrap().device_ids;
-        let running = start(config, keys, Role::All, clock.clone()).await.unwrap();
+        let running = start(config, keys.clone(), Role::All, clock.clone()).await.unwrap();
         let base = format!("http://{}", running.address());
-        Self { running, clock, ids, base }
+        let issuer = public_url.replace(":0", &format!(":{}", running.address().port()));
+        Self { running, clock, keys, issuer, ids, http: reqwest::Client::new(), base }
+    }
+
+    /// Anything at all over HTTP: no header is added but those of HTTP itself.
+    pub(crate) async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<reqwest::Body>) -> Got {
+        let mut request = self.http.request(method, format!("{}{path}", self.base)).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Got::of_response(request.send().await.unwrap()).await
+    }
+
+    /// A client that has no token yet, and its secret.
+    pub(crate) async fn client(&self, organisation: &str, scopes: &str) -> (Client, String) {
+        let (client, secret) = self.add_client(organisation, scopes).await;
+        (client, secret.reveal().to_owned())
+    }
+
+    async fn add_client(&self, organisation: &str, scopes: &str) -> (Client, ClientSecret) {
+        let new = NewClient { organisation: organisation.into(), name: "portal".into(), scopes: scopes.parse().unwrap() };
+        add(self.store(), &self.clock, new).await.unwrap()
+    }
+
+    /// Asks for a token by Basic and with that form.
+    pub(crate) async fn ask_token(&self, basic: Option<(&str, &str)>, form: &[(&str, &str)]) -> Got {
+        let mut request = self.http.post(format!("{}/oauth2/token", self.base)).form(form);
+        if let Some((id, secret)) = basic {
+            request = request.basic_auth(id, Some(secret));
+        }
+        Got::of_response(request.send().await.unwrap()).await
     }
 
     /// Where it is.
@@ -95,8 +158,7 @@ impl Server {
 
     /// A client of an organisation, with a token of those scopes.
     pub(crate) async fn portal(&self, organisation: &str, scopes: &str) -> Portal {
-        let new = NewClient { organisation: organisation.into(), name: "portal".into(), scopes: scopes.parse().unwrap() };
-        let (client, secret) = add(self.store(), &self.clock, new).await.unwrap();
+        let (client, secret) = self.add_client(organisation, scopes).await;
         Portal::log_in(&self.base, &client, &secret).await
     }
 
@@ -159,9 +221,12 @@ impl Portal {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request.send().await.unwrap();
-        let (status, headers) = (response.status(), response.headers().clone());
-        Got { status, headers, text: response.text().await.unwrap() }
+        Got::of_response(request.send().await.unwrap()).await
+    }
+
+    /// The value of its header Authorization.
+    pub(crate) fn bearer(&self) -> String {
+        format!("Bearer {}", self.token)
     }
 
     pub(crate) async fn get(&self, path: &str) -> Got {

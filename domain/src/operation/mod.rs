@@ -23,8 +23,9 @@ pub use firmware_update::FirmwareUpdate;
 pub use nodes_get::{NodesGet, NodesGetRequest};
 pub use nodes_set::{Change, ChangeCommand, NodesSet, NodesSetRequest};
 
+// The names are taken as `tt`: a `literal` reaches derives within a group, which utoipa does not look into.
 macro_rules! operations {
-    ($($(#[$doc:meta])* $kind:ident($request:ident) = $name:literal;)*) => {
+    ($($(#[$doc:meta])* $kind:ident($request:ident) = $name:tt;)*) => {
         /// What a job asks for, tagged by `type`.
         #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
         #[serde(tag = "type")]

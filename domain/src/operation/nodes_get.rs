@@ -19,7 +19,7 @@ const READING: Phase = Phase { name: "READING", progress: 50 };
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NodesGetRequest {
     /// The addresses, 1 to 100, each once; an interior node gives the names of its children, `?prop=Type` and the like ask for a property.
-    #[schema(value_type = Vec<String>, min_items = 1, max_items = 100, example = json!(["./DevInfo/Man", "./DevDetail/FwV"]))]
+    #[schema(value_type = Vec<String>, min_items = 1, max_items = 100, max_length = 1024, example = json!(["./DevInfo/Man", "./DevDetail/FwV"]))]
     pub nodes: Vec<NodeUri>,
 }
 
