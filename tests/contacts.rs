@@ -1,11 +1,11 @@
 //! What the gateway reads and writes of devices, and who knocks without being let in.
-use dmwsi_domain::Timestamp;
 use dmwsi_domain::account::Side;
 use dmwsi_domain::contact::StrangerReason;
 use dmwsi_domain::device::{NewDevice, Owner};
 use dmwsi_domain::facts::Facts;
 use dmwsi_domain::id::DeviceId;
-use dmwsi_store::Keys;
+use dmwsi_domain::{Error, Timestamp};
+use dmwsi_store::{Keys, StoredSession};
 use serde_json::json;
 
 use crate::harness::server::Server;
@@ -57,6 +57,32 @@ both! {
         assert_eq!((contact().await.failed_tries, contact().await.failed_at), (0, None));
         assert_eq!(portal.get("/v1/devices?model=X1&firmwareVersion=2").await.of(200)["items"].as_array().unwrap().len(), 1);
         assert_eq!(database.lines("SELECT type || ' ' || revision AS line FROM events"), ["dmwsi.v1.device-updated 2"]);
+        server.stop().await;
+    }
+
+    /// A message is read anew then, and its sender is a stranger.
+    async fn nothing_is_written_of_a_device_that_was_deleted_meanwhile(database: Database) {
+        let server = Server::on(&database).await;
+        let (device, now, ids) = (DeviceId::new(server.clock.new_id()), server.clock.now(), server.clock.new_ids());
+        let session = StoredSession {
+            device,
+            session: "1".to_owned(),
+            generation: 1,
+            execution: None,
+            document: "{}".to_owned(),
+            nonce_epoch: 0,
+            nonce_counter: 0,
+            last_message: 1,
+            last_body: Vec::new(),
+            last_reply: Vec::new(),
+            created_at: now,
+            updated_at: now,
+            revision: 1,
+        };
+        let inserted = server.store().write(move |tx| tx.insert_session(&session, None)).await;
+        assert!(matches!(inserted, Err(Error::Stale { .. })), "{inserted:?}");
+        let learned = server.store().write(move |tx| tx.save_facts(device, &Facts::default(), now, &mut ids.clone())).await;
+        assert!(matches!(learned, Err(Error::Stale { .. })), "{learned:?}");
         server.stop().await;
     }
 

@@ -15,6 +15,14 @@ pub(crate) fn unique<T>(result: diesel::QueryResult<T>, exists: impl FnOnce() ->
     }
 }
 
+/// A violated foreign key, where what the row belongs to was removed meanwhile; everything else as [`failed`].
+pub(crate) fn belongs<T>(result: diesel::QueryResult<T>, gone: impl FnOnce() -> Error) -> Result<T> {
+    match result {
+        Err(Diesel::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _message)) => Err(gone()),
+        other => other.map_err(failed),
+    }
+}
+
 /// Whether the same transaction may well succeed a little later.
 fn passes(error: &Diesel) -> bool {
     match error {

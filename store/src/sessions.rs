@@ -4,6 +4,7 @@ use dmwsi_domain::id::{DeviceId, JobId};
 use dmwsi_domain::{Error, Result, Timestamp};
 
 use crate::column::{counted, number, text, uuid};
+use crate::failed::belongs;
 use crate::schema::sessions;
 use crate::tx::Tx;
 use crate::{failed, on};
@@ -115,14 +116,14 @@ impl Tx<'_> {
         row.map(StoredSession::try_from).transpose()
     }
 
-    /// Writes a session that has no row yet, in the place of any other of the device. `Stale` when another process was faster.
+    /// Writes a session that has no row yet, in the place of any other of the device. `Stale` when another process was faster, or the device
+    /// was deleted.
     pub fn insert_session(&mut self, session: &StoredSession, instead_of: Option<u64>) -> Result<()> {
         if let Some(revision) = instead_of {
             self.delete_session(session.device, revision)?;
         }
         let insert = diesel::insert_into(sessions::table).values(Row::from(session)).on_conflict_do_nothing();
-        let written = on!(self, conn => insert.execute(conn)).map_err(failed)?;
-        one(written)
+        one(belongs(on!(self, conn => insert.execute(conn)), || Error::Stale { what: "device" })?)
     }
 
     /// Writes a session that has a row; `session.revision` is the one that was read, the row gets the next. `Stale` when it was changed
