@@ -19,6 +19,7 @@ mod jobs;
 mod queue;
 mod queue_processes;
 mod queue_workers;
+mod repeats;
 mod requests;
 mod schema;
 mod store;

@@ -5,6 +5,7 @@ pub(crate) mod forge;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod server;
+pub(crate) mod stage;
 
 use std::time::{Duration, Instant};
 
