@@ -69,7 +69,8 @@ pub struct Listen {
     pub certificate: Option<PathBuf>,
     /// The private key of the certificate in PEM.
     pub private_key: Option<PathBuf>,
-    /// The address of a proxy before the server that ends TLS; allows plain HTTP on an address other than loopback.
+    /// The address of a proxy before the server that ends TLS; allows plain HTTP on an address other than loopback, to that proxy
+    /// and to no other machine.
     pub trusted_proxy: Option<std::net::IpAddr>,
     /// Threads that serve requests of external systems.
     pub threads: usize,

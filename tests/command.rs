@@ -2,9 +2,12 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde_json::Value;
+use dmwsi::portal::{self, Portal};
+use dmwsi_simulator::DeviceProfile;
+use serde_json::{Value, json};
 
 use crate::harness::{Database, eventually};
 
@@ -37,6 +40,8 @@ fn complaint(output: &Output) -> String {
 struct Serving {
     child: Child,
     base: String,
+    /// What it logs.
+    log: Arc<Mutex<String>>,
 }
 
 impl Serving {
@@ -47,6 +52,7 @@ impl Serving {
             .env("DMWSI__LISTEN__ADDRESS", "127.0.0.1:0")
             .env("DMWSI__PUBLIC_URL", "http://127.0.0.1:0")
             .env("DMWSI__LOG__FORMAT", "json")
+            .env("DMWSI__LOG__FILTER", "debug,h2=info,hyper=info")
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -60,9 +66,14 @@ impl Serving {
                 break entry["fields"]["address"].as_str().unwrap().to_owned();
             }
         };
-        // What it says later must not fill the pipe.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Self { child, base: format!("http://{address}") }
+        let kept = Arc::new(Mutex::new(String::new()));
+        let keeping = Arc::clone(&kept);
+        std::thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                keeping.lock().unwrap().push_str(&line);
+            }
+        });
+        Self { child, base: format!("http://{address}"), log: kept }
     }
 
     fn terminate(mut self) -> i32 {
@@ -185,4 +196,32 @@ async fn simulated_devices_register_themselves_and_are_counted() {
     let last: Value = serde_json::from_str(counted.lines().last().unwrap()).unwrap();
     assert_eq!((last["devices"].as_u64(), last["sessionsFailed"].as_u64()), (Some(20), Some(0)), "{last}");
     assert!(last["sessionsOk"].as_u64().unwrap() >= 20, "{last}");
+}
+
+/// OES3, OES6
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_holds_no_secret_no_number_and_no_node_value_even_when_it_says_most() {
+    let folder = tempfile::tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &[]);
+    let text = said(&run(folder.path(), &["client", "add", "--name", "portal"]));
+    let after = |what: &str| text.lines().find_map(|line| line.strip_prefix(what)).unwrap().trim().to_owned();
+    let (client, secret) = (after("client id:"), after("client secret:"));
+    let portal = Portal::log_in(&serving.base, &client, &secret).await.unwrap();
+    let profile = DeviceProfile::nth(1, 0);
+    let mut device = portal::device(&profile);
+    device["pushAddress"] = json!({"type": "SMS", "msisdn": "+491700000017"});
+    let device = portal.call(reqwest::Method::POST, "/v1/devices", Some(&device)).await.unwrap();
+    let device = device["deviceId"].as_str().unwrap().to_owned();
+    let changes = json!([{"node": "./Vendor/Test/Name", "value": "canary-of-a-value"}]);
+    let job = portal.start(&json!({"type": "NODES_SET", "changes": changes}), &[device]).await.unwrap();
+    let server = format!("{}/dm", serving.base);
+    said(&run(folder.path(), &["simulate", "--every", "0.3", "--seconds", "2", "--server", &server]));
+    let ended = portal.job(&job, 20).await.unwrap();
+    assert_eq!(ended["outcome"], "SUCCEEDED", "{ended}");
+    let log = serving.log.lock().unwrap().clone();
+    assert!(log.contains("/v1/jobs"), "it logs nothing: {log}");
+    let imei = profile.client_name.as_str();
+    for canary in [secret.as_str(), &profile.client_secret, &profile.server_secret, "491700000017", "canary-of-a-value", imei] {
+        assert!(!log.contains(canary), "{canary} stands in the log");
+    }
 }

@@ -6,8 +6,10 @@ use dmwsi_domain::job::{Counts, Job};
 use dmwsi_domain::{Clock, Error};
 use dmwsi_objects::{Answer, Command, NodeUri, Reading, StatusCode, Value};
 use dmwsi_store::{ExecutionPage, Store};
+use reqwest::Method;
 use serde_json::json;
 
+use crate::harness::eventually;
 use crate::harness::server::{Portal, Server};
 
 /// A job that reads a node of each of these devices, made as a portal makes it.
@@ -32,6 +34,58 @@ fn answer() -> Answer {
 }
 
 both! {
+    async fn what_a_deleted_device_had_still_to_do_ends(database: Database) {
+        let server = Server::on(&database).await;
+        let portal = server.portal("acme", "devices:read devices:write jobs:read jobs:write").await;
+        let job = job(&server, &portal, 2).await;
+        let (now, ids) = (Clock::System.now(), Clock::System.new_ids());
+        let begun = execution(server.store(), &job, 1).await;
+        let began = server.store().write(move |tx| {
+            let (mut ids, mut execution) = (ids, begun.clone());
+            let moved = execution.turn(&Facts::default(), now);
+            tx.save_execution(begun.state, &execution, &moved, None, now, &mut ids)
+        });
+        began.await.unwrap();
+        let listed = portal.get(&format!("/v1/jobs/{}/executions", job.id)).await.of(200);
+        for ordinal in [0, 1] {
+            let path = format!("/v1/devices/{}", listed["items"][usize::try_from(ordinal).unwrap()]["deviceId"].as_str().unwrap());
+            assert_eq!(portal.call(Method::DELETE, &path, &[("if-match", "*")], None).await.status.as_u16(), 204);
+            let gone = execution(server.store(), &job, ordinal).await;
+            let state = if ordinal == 0 { ExecutionState::Refused } else { ExecutionState::Failed };
+            assert_eq!((gone.state, gone.outcome.as_deref()), (state, Some("DEVICE_GONE")));
+        }
+        let ended = portal.get(&format!("/v1/jobs/{}?wait=20", job.id)).await.of(200);
+        assert_eq!((ended["state"].as_str(), ended["outcome"].as_str()), (Some("COMPLETED"), Some("FAILED")));
+        server.stop().await;
+    }
+
+    async fn a_session_that_cannot_be_read_is_given_up_and_keeps_nothing_else_from_its_end(database: Database) {
+        let server = Server::on(&database).await;
+        let portal = server.portal("acme", "jobs:read jobs:write").await;
+        let job = job(&server, &portal, 2).await;
+        let (damaged, late) = (execution(server.store(), &job, 0).await, execution(server.store(), &job, 1).await);
+        server.stop().await;
+        let (id, device) = (job.id.uuid().simple(), damaged.device.uuid().simple());
+        database.execute(&format!("UPDATE executions SET state = 'RUNNING' WHERE job_id = '{id}' AND ordinal = 0"));
+        database.execute(&format!("UPDATE executions SET due_at = 2 WHERE job_id = '{id}' AND ordinal = 1"));
+        let no = if database.is_postgres() { "''::bytea" } else { "X''" };
+        let yes = if database.is_postgres() { "TRUE" } else { "1" };
+        database.execute(&format!(
+            "INSERT INTO sessions (device_id, session, generation, is_open, job_id, ordinal, document, nonce_epoch, nonce_counter,
+                last_message, last_body, last_reply, created_at, updated_at, revision)
+            VALUES ('{device}', '1', 1, {yes}, '{id}', 0, '{{\"of\": \"another time\"}}', 0, 0, 1, {no}, {no}, 1, 1, 1)"
+        ));
+        let server = Server::on(&database).await;
+        let store = server.store();
+        eventually("the session is given up", async || execution(store, &job, 0).await.state == ExecutionState::Waiting).await;
+        // What may have been asked counts as asked and not heard of.
+        assert_eq!(execution(store, &job, 0).await.evidence.len(), 1);
+        assert_eq!(store.read(move |tx| tx.open_session(damaged.device)).await.unwrap(), None);
+        eventually("the late one ends", async || execution(store, &job, 1).await.state == ExecutionState::Failed).await;
+        assert_eq!(late.state, ExecutionState::Queued);
+        server.stop().await;
+    }
+
     async fn a_change_decided_on_an_old_revision_leaves_no_trace(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", "jobs:read jobs:write").await;

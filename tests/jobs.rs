@@ -70,7 +70,7 @@ fn path(job: &Value) -> String {
 }
 
 both! {
-    /// UC-3, AD-1, OES-10: accepted, watched, ended, with results, evidence and timeline.
+    /// UC-3, AD-1, OES10: accepted, watched, ended, with results, evidence and timeline.
     async fn a_job_is_taken_runs_and_shows_what_came_of_it(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -118,7 +118,7 @@ both! {
         server.stop().await;
     }
 
-    /// OES-10: several wait for one job and all are woken by its end, well before their time is over.
+    /// OES10: several wait for one job and all are woken by its end, well before their time is over.
     async fn who_waits_is_answered_when_the_job_ends(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -141,7 +141,7 @@ both! {
         server.stop().await;
     }
 
-    /// OES-10
+    /// OES10
     async fn a_caller_may_have_the_outcome_in_the_answer_to_the_request_itself(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -164,7 +164,7 @@ both! {
         server.stop().await;
     }
 
-    /// OES-10
+    /// OES10
     async fn a_reader_who_knows_the_job_waits_for_its_next_change(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -302,7 +302,7 @@ both! {
         server.stop().await;
     }
 
-    /// OES-10: every job ends, also when the device never calls.
+    /// OES10: every job ends, also when the device never calls.
     async fn a_job_whose_device_never_calls_expires(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -343,7 +343,7 @@ both! {
         server.stop().await;
     }
 
-    /// UC-1, EI-10: a target too big for one transaction is expanded by a task; a device that went meanwhile is refused.
+    /// UC-1, EI10: a target too big for one transaction is expanded by a task; a device that went meanwhile is refused.
     async fn a_big_target_is_expanded_by_a_task(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;

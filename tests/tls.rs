@@ -60,7 +60,7 @@ impl Certificate {
             config.listen.private_key = Some(self.folder.path().join("key.pem"));
             config.public_url = "https://127.0.0.1:0".into();
         };
-        Server::with(database, Keys::mint().unwrap(), set).await
+        Server::with(database, Keys::mint().unwrap(), Clock::System, set).await
     }
 
     /// Shakes hands in that version only, trusting this certificate only.

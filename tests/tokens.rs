@@ -2,6 +2,7 @@
 use std::collections::BTreeSet;
 
 use dmwsi::keys::Keys;
+use dmwsi_domain::Clock;
 use openssl::x509::X509;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -103,7 +104,7 @@ both! {
             keys
         };
         let named = |keys: &Keys| json!(keys.api.signing[0].id);
-        let start = async |keys: Keys| Server::with(&database, keys, |config| config.public_url = "https://dm.example.com".into()).await;
+        let start = async |keys: Keys| Server::with(&database, keys, Clock::System, |config| config.public_url = "https://dm.example.com".into()).await;
         let list = async |server: &Server, bearer: &str| {
             server.send(Method::GET, "/v1/devices", &[("authorization", bearer)], "").await.status.as_u16()
         };
@@ -131,7 +132,8 @@ both! {
 /// OES1: guessing is slowed down and seen, and never locks out the client itself.
 #[tokio::test]
 async fn too_many_wrong_secrets_are_answered_429_and_the_right_one_still_works() {
-    let server = Server::with(&Database::sqlite(), Keys::mint().unwrap(), |config| config.api.max_failed_logins = 3).await;
+    let server =
+        Server::with(&Database::sqlite(), Keys::mint().unwrap(), Clock::System, |config| config.api.max_failed_logins = 3).await;
     let (client, secret) = server.client("acme", "devices:read").await;
     let id = client.id.to_string();
     for _ in 0..3 {

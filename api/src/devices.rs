@@ -236,6 +236,7 @@ pub async fn delete_device(
         let mut device = tx.device(organisation, id)?;
         condition.check("device", device.revision)?;
         tx.delete_device(&device)?;
+        tx.end_executions_of(id, Some(correlator.as_str()), now, &mut ids)?;
         device.revision = device.revision.saturating_add(1);
         tx.record(&device.tells(Event::DeviceDeleted {}, now, Some(correlator.as_str().to_owned()), &mut ids))
     });

@@ -25,7 +25,7 @@ pub const FIRST_EVIDENCE: usize = 16;
 /// |---|---|
 /// | `QUEUED` | `RUNNING` (its turn in a session), `REFUSED`, `CANCELLED`, `EXPIRED` |
 /// | `RUNNING` | `WAITING` (nothing to say in this session), or an end |
-/// | `WAITING` | `RUNNING` (the device called or told), `CANCELLED`, `EXPIRED`, `FAILED` (time is over) |
+/// | `WAITING` | `RUNNING` (the device called or told), `CANCELLED`, `EXPIRED`, `FAILED` (time is over, or the device was deleted) |
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ExecutionState {
@@ -234,6 +234,15 @@ impl Execution {
     /// It is not begun at all, for the reason of that code.
     pub fn refuse(&mut self, code: &str, detail: &str, now: Timestamp) -> Move {
         self.finish(ExecutionState::Refused, code, Some(detail.to_owned()), now)
+    }
+
+    /// Its device was deleted.
+    pub fn device_gone(&mut self, now: Timestamp) -> Move {
+        let (state, detail) = match self.state {
+            ExecutionState::Queued => (ExecutionState::Refused, "the device was deleted before the job began on it"),
+            _ => (ExecutionState::Failed, "the device was deleted while the job was at it"),
+        };
+        self.finish(state, "DEVICE_GONE", Some(detail.to_owned()), now)
     }
 
     fn step(&mut self, input: Input<'_>, facts: &Facts, now: Timestamp) -> Move {

@@ -123,7 +123,7 @@ impl Tx<'_> {
         on!(self, conn => update.execute(conn)).map(drop).map_err(failed)
     }
 
-    /// Keeps what a device told of itself, as a change of the device; the revision it now has.
+    /// Keeps what a device told of itself, as a change of the device; the revision it now has. `Stale` when the device was deleted meanwhile.
     pub fn save_facts(&mut self, device: DeviceId, facts: &Facts, now: Timestamp, ids: &mut Ids) -> Result<i64> {
         let update = diesel::update(devices::table.find(text(device.uuid()))).set((
             devices::manufacturer.eq(&facts.manufacturer),
@@ -135,7 +135,7 @@ impl Tx<'_> {
         ));
         let told =
             on!(self, conn => update.returning((devices::organisation_id, devices::revision)).get_result::<(String, i64)>(conn));
-        let (organisation, revision) = told.optional().map_err(failed)?.ok_or(Error::NotFound { what: "device" })?;
+        let (organisation, revision) = told.optional().map_err(failed)?.ok_or(Error::Stale { what: "device" })?;
         self.record(&Recorded {
             id: EventId::new(ids.new_id()),
             organisation: OrganisationId::new(uuid(&organisation)?),

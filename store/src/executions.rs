@@ -242,6 +242,21 @@ impl Tx<'_> {
         self.record_all(&events)
     }
 
+    /// Ends what is not over on a device that is being deleted: nobody else will speak for it.
+    pub fn end_executions_of(&mut self, device: DeviceId, correlator: Option<&str>, now: Timestamp, ids: &mut Ids) -> Result<()> {
+        loop {
+            let unfinished = self.unfinished_executions(device)?;
+            if unfinished.is_empty() {
+                return Ok(());
+            }
+            for mut execution in unfinished {
+                let was = execution.state;
+                let moved = execution.device_gone(now);
+                self.save_execution(was, &execution, &moved, correlator, now, ids)?;
+            }
+        }
+    }
+
     fn write_execution(&mut self, execution: &Execution) -> Result<()> {
         let update = diesel::update(executions::table.find((text(execution.job.uuid()), i64::from(execution.ordinal))))
             .filter(executions::revision.eq(number(execution.revision)))

@@ -97,15 +97,32 @@ impl Store {
 
     /// Runs `run` on a snapshot of the database, away from the threads that serve requests. It cannot write.
     pub async fn read<T: Send + 'static>(&self, run: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static) -> Result<T> {
+        self.read_as(run, true).await
+    }
+
+    /// As [`Store::read`] for a closure of one statement, which is a snapshot by itself: on SQLite nothing is put around it.
+    pub async fn glance<T: Send + 'static>(&self, run: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static) -> Result<T> {
+        self.read_as(run, false).await
+    }
+
+    async fn read_as<T, F>(&self, run: F, is_many: bool) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    {
         let permit = self.permit(&self.0.reads).await?;
         let store = self.clone();
         blocking(permit, move || match &store.0.place {
             Place::Postgres { postgres, .. } => postgres.read(run),
             Place::Sqlite { readers, .. } => {
                 let mut conn = readers.get().map_err(|cause| Error::Unavailable(Box::new(cause)))?;
-                conn.batch_execute("BEGIN").map_err(failed)?;
+                if is_many {
+                    conn.batch_execute("BEGIN").map_err(failed)?;
+                }
                 let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&mut Tx::new(Conn::Sqlite(&mut conn)))));
-                conn.batch_execute("ROLLBACK").map_err(failed)?;
+                if is_many {
+                    conn.batch_execute("ROLLBACK").map_err(failed)?;
+                }
                 ran.unwrap_or_else(|panic| Err(panicked(&*panic)))
             }
         })

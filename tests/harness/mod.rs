@@ -2,6 +2,8 @@
 pub(crate) mod database;
 pub(crate) mod document;
 pub(crate) mod forge;
+pub(crate) mod handset;
+pub(crate) mod phone;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod server;

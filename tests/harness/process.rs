@@ -16,18 +16,22 @@ pub(crate) struct Process {
 impl Process {
     /// Starts it on a database that has its schema, with the keys of that text, and waits until it serves.
     pub(crate) fn serve(database: &Database, keys: &str) -> Self {
+        Self::serve_as(database, keys, "all", &[])
+    }
+
+    /// The same in a role, with more settings in its environment.
+    pub(crate) fn serve_as(database: &Database, keys: &str, role: &str, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let config = folder.path().join("dmwsi.toml");
-        std::fs::write(&config, "").unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_dmwsi"))
-            .args(["serve", "--database", &database.address(), "--config"])
-            .arg(&config)
+            .current_dir(folder.path())
+            .args(["serve", "--role", role, "--database", &database.address()])
             .env("DMWSI_KEYS", keys)
             .env("DMWSI__PUBLIC_URL", "http://127.0.0.1:0")
             .env("DMWSI__LISTEN__ADDRESS", "127.0.0.1:0")
             .env("DMWSI__LISTEN__THREADS", "1")
             .env("DMWSI__LOG__FORMAT", "json")
             .env("DMWSI__STORE__POOL_SIZE", "8")
+            .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

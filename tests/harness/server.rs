@@ -97,11 +97,11 @@ impl Got {
 impl Server {
     /// Starts it on that database.
     pub(crate) async fn on(database: &Database) -> Self {
-        Self::with(database, Keys::mint().unwrap(), |_| {}).await
+        Self::with(database, Keys::mint().unwrap(), Clock::System, |_config| {}).await
     }
 
-    /// Starts it on that database with those keys and with changed settings.
-    pub(crate) async fn with(database: &Database, keys: Keys, change: impl FnOnce(&mut Config)) -> Self {
+    /// Starts it on that database with these keys and this clock, and settings changed by hand.
+    pub(crate) async fn with(database: &Database, keys: Keys, clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
         database.store().await;
         let mut config = Config {
             public_url: "http://127.0.0.1:0".to_owned(),
@@ -110,7 +110,7 @@ impl Server {
             ..Config::default()
         };
         change(&mut config);
-        let (clock, public_url) = (Clock::System, config.public_url.clone());
+        let public_url = config.public_url.clone();
         let ids = dmwsi_api::Keys::open(&keys.api).unwrap().device_ids;
         let running = start(config, keys.clone(), Role::All, clock.clone()).await.unwrap();
         let base = format!("http://{}", running.address());
@@ -145,6 +145,11 @@ impl Server {
             request = request.basic_auth(id, Some(secret));
         }
         Got::of_response(request.send().await.unwrap()).await
+    }
+
+    /// Where it is.
+    pub(crate) fn url(&self) -> &str {
+        &self.base
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -1,5 +1,6 @@
 //! What the tests of requests play on: a server with small limits, a client of it, and a device and a job of that client.
 use dmwsi::keys::Keys;
+use dmwsi_domain::Clock;
 use serde_json::json;
 
 use super::Database;
@@ -22,7 +23,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn on(database: &Database) -> Self {
-        let server = Server::with(database, Keys::mint().unwrap(), |config| {
+        let server = Server::with(database, Keys::mint().unwrap(), Clock::System, |config| {
             config.api.max_body_bytes = LIMIT;
             config.api.max_job_bytes = LIMIT;
             config.api.max_import_bytes = u64::try_from(LIMIT).unwrap();

@@ -38,15 +38,12 @@ pub(crate) async fn sweep(store: &Store, clock: &Clock, session_idle: Duration) 
 
     let given_up = stream::iter(sessions).map(|session| give_up(store, clock, session, silent_since, now));
     let failures = given_up.buffer_unordered(SIDE_BY_SIDE).filter_map(|done| async move { done.err() });
-    if let Some(error) = failures.collect::<Vec<_>>().await.into_iter().next() {
-        return Err(error);
-    }
+    // One that cannot be done must not keep all others from being done: it is told at the end.
+    let mut failed = failures.collect::<Vec<_>>().await;
 
     let timed_out = stream::iter(executions).map(|(job, ordinal)| time_out(store, clock, job, ordinal, now));
     let failures = timed_out.buffer_unordered(SIDE_BY_SIDE).filter_map(|done| async move { done.err() });
-    if let Some(error) = failures.collect::<Vec<_>>().await.into_iter().next() {
-        return Err(error);
-    }
+    failed.extend(failures.collect::<Vec<_>>().await);
     if !jobs.is_empty() {
         let ids = clock.new_ids();
         let ring = move |tx: &mut dmwsi_store::Tx<'_>| {
@@ -58,8 +55,16 @@ pub(crate) async fn sweep(store: &Store, clock: &Clock, session_idle: Duration) 
     if store.read(move |tx| tx.has_old_idempotency_keys(now)).await? {
         more |= full(store.write(move |tx| tx.sweep_idempotency_keys(now, MOST)).await?);
     }
-    let next = store.read(move |tx| tx.next_due(session_idle)).await?;
     let latest = now.plus(EVERY);
+    if let Some(at) = failed.iter().position(|error| matches!(error, Error::Unavailable(_))) {
+        return Err(failed.swap_remove(at));
+    }
+    if let Some(error) = failed.first() {
+        // It falls due again and again, so it does not say when to look.
+        tracing::error!(cause = ?error, failed = failed.len(), "{} things that fell due could not be ended", failed.len());
+        return Ok(Outcome::Progress(if more { now } else { latest }));
+    }
+    let next = store.read(move |tx| tx.next_due(session_idle)).await?;
     Ok(Outcome::Progress(if more { now } else { next.unwrap_or(latest).clamp(now.plus(PAUSE), latest) }))
 }
 

@@ -151,8 +151,16 @@ impl NodesSet {
         }
     }
 
+    /// What to send now. A SET may turn out to be an Add in the next message; no other change that comes after it may overtake it.
     fn commands(&self) -> Vec<Command> {
-        self.waiting.iter().map(Waiting::command).collect()
+        let mut undecided = false;
+        let in_order = self.waiting.iter().take_while(|waiting| {
+            let may_be_absent = waiting.change.command == ChangeCommand::Set && !waiting.absent;
+            let goes = may_be_absent || !undecided;
+            undecided |= may_be_absent;
+            goes
+        });
+        in_order.map(Waiting::command).collect()
     }
 
     fn answered(&mut self, answers: &[Answer]) -> Step {

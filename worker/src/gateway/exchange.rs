@@ -8,7 +8,7 @@ use dmwsi_objects::{Command, NodeUri, Reading, devdetail};
 use dmwsi_protocol::encoding::Encoding;
 use dmwsi_protocol::message::{Element, Message, alert};
 use dmwsi_protocol::server::{Nonces, Received, Session, Turn};
-use dmwsi_store::StoredSession;
+use dmwsi_store::{StoredSession, Tx};
 
 use super::effects::{Effects, SessionEffect};
 use super::memory::{Held, Key};
@@ -39,6 +39,14 @@ struct Known {
     executions: Vec<Execution>,
 }
 
+/// Everything about the device that presents itself so.
+fn known(tx: &mut Tx<'_>, identity: &str) -> Result<Option<Known>> {
+    let Some(contact) = tx.contact(identity)? else { return Ok(None) };
+    let stored = tx.open_session(contact.device)?;
+    let executions = tx.unfinished_executions(contact.device)?;
+    Ok(Some(Known { contact, stored, executions }))
+}
+
 impl Incoming {
     fn key(&self) -> Key {
         (self.message.header.source.uri.clone(), self.message.header.session.clone())
@@ -55,10 +63,7 @@ impl Incoming {
 impl Gateway {
     /// The reply to a message.
     pub(super) async fn reply(&self, incoming: Incoming) -> Result<Bytes, Refusal> {
-        let number = incoming.message.header.message;
-        if let Some(reply) = self.memory.repeated(&incoming.key(), number, &incoming.body, incoming.at) {
-            return Ok(reply);
-        }
+        let _turn = self.turnstiles.pass(&incoming.message.header.source.uri).await;
         for _ in 0..MAX_RACES {
             match self.exchange(&incoming).await {
                 Err(Refusal::Failed(Error::Stale { .. })) => {}
@@ -70,19 +75,24 @@ impl Gateway {
 
     async fn exchange(&self, incoming: &Incoming) -> Result<Bytes, Refusal> {
         let identity = incoming.message.header.source.uri.clone();
-        let known = self
-            .store
-            .read(move |tx| {
-                let Some(contact) = tx.contact(&identity)? else { return Ok(None) };
-                // An idle device is known by this one read to be idle.
-                if !contact.has_work {
-                    return Ok(Some(Known { contact, stored: None, executions: Vec::new() }));
-                }
-                let stored = tx.open_session(contact.device)?;
-                let executions = tx.unfinished_executions(contact.device)?;
-                Ok(Some(Known { contact, stored, executions }))
-            })
-            .await?;
+        // An idle device is known by one read to be idle. For another, everything is read once more, in one snapshot.
+        let glanced = self.store.glance(move |tx| tx.contact(&identity)).await?;
+        let number = incoming.message.header.message;
+        if let Some((reply, authenticated)) = self.memory.repeated(&incoming.key(), number, &incoming.body, incoming.at) {
+            // Some clients begin every session in the same words. When there is work by now, these are a new session.
+            let is_new = authenticated && glanced.as_ref().is_some_and(|contact| contact.has_work);
+            if !is_new {
+                return Ok(reply);
+            }
+        }
+        let known = match glanced {
+            Some(contact) if contact.has_work => {
+                let identity = incoming.message.header.source.uri.clone();
+                self.store.read(move |tx| known(tx, &identity)).await?
+            }
+            Some(contact) => Some(Known { contact, stored: None, executions: Vec::new() }),
+            None => None,
+        };
         match known {
             Some(known) if !self.is_locked_out(&known.contact, incoming.at) => self.known(incoming, known).await,
             Some(_) => self.stranger(incoming, StrangerReason::Credentials).await,
@@ -106,7 +116,7 @@ impl Gateway {
 
         // The session that goes on, or a new one in the place of any other.
         let held = self.memory.find(&key, now);
-        let prior = self.prior(incoming, stored.as_ref(), held)?;
+        let prior = prior(incoming, stored.as_ref(), held);
         let goes_on = prior.as_ref().is_some_and(|(_, from_row)| *from_row);
         let generation = stored.as_ref().map_or(0, |row| row.generation);
         let mut state = match prior {
@@ -117,15 +127,18 @@ impl Gateway {
         // Who is it?
         let place = self.place(incoming, &contact, stored.as_ref(), state.session.is_authenticated()).await?;
         let next = self.nonces.after(contact.device, place);
-        let expected = place.counter.gt(&0).then(|| self.nonces.derive(contact.device, place)).transpose()?;
+        // Nonces matter to digests only, and are not made for nothing.
+        let is_digest = contact.account.client.auth == AuthType::Digest;
+        let derive = |place| if is_digest { self.nonces.derive(contact.device, place) } else { Ok(Vec::new()) };
+        let expected = place.counter.gt(&0).then(|| derive(place)).transpose()?;
         let secrets = self.secrets(&contact)?;
         let account = secrets.account(&contact);
-        let next_nonce = self.nonces.derive(contact.device, next)?;
+        let next_nonce = derive(next)?;
         let nonces = Nonces { expected: expected.as_deref(), next: &next_nonce, server: &contact.server_nonce };
         let (session, received) = state.session.receive(&incoming.message, &account, &nonces, &self.limits)?;
         state.session = session;
         let refused = matches!(received.turn, Turn::Refused { .. });
-        let moved = refused || received.accepted_with == Some(AuthType::Digest);
+        let moved = is_digest && (refused || received.accepted_with.is_some());
         let at = if moved { next } else { place };
         if moved && !self.nonces.advance(contact.device, place, next) {
             // Another message of the device came with the same nonce at the same time: one of them is too late.
@@ -145,7 +158,7 @@ impl Gateway {
         let takes_over = stored.is_some() && !goes_on && !refused && incoming.begins();
         let mut work = Work::new(if takes_over || goes_on || stored.is_none() { executions } else { Vec::new() }, now);
         if let Some(row) = stored.as_ref().filter(|_| takes_over) {
-            abandon(row, &mut work, &facts)?;
+            abandon(row, &mut work, &facts);
         }
 
         // What does it say, and what is there to say to it?
@@ -202,19 +215,6 @@ impl Gateway {
         Ok(bytes)
     }
 
-    /// The session that the message belongs to, and whether it has a row. None when the message begins a new one.
-    fn prior(&self, incoming: &Incoming, stored: Option<&StoredSession>, held: Option<Held>) -> Result<Option<(State, bool)>> {
-        let row = stored.filter(|row| row.session == incoming.message.header.session);
-        let prior = match (row, held) {
-            (Some(row), _) => Some((serde_json::from_str::<State>(&row.document).map_err(Error::internal)?, true)),
-            (None, Some(held)) => Some((State::new(held.session), false)),
-            (None, None) => None,
-        };
-        // A package 1 that comes after a challenge repeats the first; after that it begins anew under the same SessionID.
-        let begins_anew = |session: &Session| session.is_authenticated() || !session.continues(&incoming.message);
-        Ok(prior.filter(|(state, _)| !(incoming.begins() && begins_anew(&state.session))))
-    }
-
     /// Where the device's nonces stand. Counter 0 means that it was given none that still counts: a challenge follows.
     async fn place(
         &self,
@@ -226,7 +226,9 @@ impl Gateway {
         if let Some(place) = self.nonces.place(contact.device, contact.nonce_epoch) {
             return Ok(place);
         }
-        let row = stored.filter(|row| row.nonce_epoch == contact.nonce_epoch && row.session == incoming.message.header.session);
+        let row = stored.filter(|row| {
+            row.nonce_counter > 0 && row.nonce_epoch == contact.nonce_epoch && row.session == incoming.message.header.session
+        });
         if let Some(row) = row {
             return Ok(Place { epoch: row.nonce_epoch, counter: row.nonce_counter });
         }
@@ -290,11 +292,24 @@ impl Gateway {
     }
 }
 
+/// The session that the message belongs to, and whether it has a row. None when the message begins a new one.
+fn prior(incoming: &Incoming, stored: Option<&StoredSession>, held: Option<Held>) -> Option<(State, bool)> {
+    let row = stored.filter(|row| row.session == incoming.message.header.session);
+    let prior = match row.and_then(|row| State::read(&row.document)) {
+        Some(state) => Some((state, true)),
+        None => held.map(|held| (State::new(held.session), false)),
+    };
+    // A package 1 that comes after a challenge repeats the first; after that it begins anew under the same SessionID.
+    let begins_anew = |session: &Session| session.is_authenticated() || !session.continues(&incoming.message);
+    prior.filter(|(state, _)| !(incoming.begins() && begins_anew(&state.session)))
+}
+
 /// The old session of the device is over: what it had asked for and not heard of has an unknown outcome.
-pub(super) fn abandon(row: &StoredSession, work: &mut Work, facts: &dmwsi_domain::facts::Facts) -> Result<()> {
-    let old: State = serde_json::from_str(&row.document).map_err(Error::internal)?;
-    if let Some(key) = old.current {
-        work.cut(key, &old.session.abandon(), facts);
+pub(super) fn abandon(row: &StoredSession, work: &mut Work, facts: &dmwsi_domain::facts::Facts) {
+    match State::read(&row.document) {
+        Some(State { session, current: Some(key), .. }) => work.cut(key, &session.abandon(), facts),
+        Some(State { current: None, .. }) => {}
+        // What it was at stands in the row itself.
+        None => row.execution.into_iter().for_each(|key| work.cut_unheard(key, facts)),
     }
-    Ok(())
 }

@@ -27,7 +27,7 @@ pub(crate) async fn give_up(
             Some(Err(error)) => return Err(error),
         };
         let mut work = Work::new(executions, now);
-        abandon(&row, &mut work, &facts)?;
+        abandon(&row, &mut work, &facts);
         for change in work.into_changes() {
             tx.save_execution(change.was, &change.execution, &change.moved, None, now, &mut ids)?;
         }

@@ -27,25 +27,60 @@ pub(super) struct Held {
     pub(super) at: Timestamp,
 }
 
+/// The most that all sessions may take together beyond what every session takes, in bytes: strangers choose how long their names are
+/// and how much there is to answer.
+const MOST_BYTES: usize = 256 * 1024 * 1024;
+
 /// The sessions without work.
-pub(super) struct Memory(Mutex<LruCache<Key, Held>>);
+pub(super) struct Memory(Mutex<Sessions>);
+
+struct Sessions {
+    held: LruCache<Key, Held>,
+    bytes: usize,
+    most_bytes: usize,
+}
+
+impl Held {
+    /// The bytes that depend on who wrote the message: names, which stand in the session once more, and the reply.
+    fn bytes(&self, (source, session): &Key) -> usize {
+        source.len().saturating_add(session.len()).saturating_mul(2).saturating_add(self.last.reply.len())
+    }
+}
+
+impl Sessions {
+    fn put(&mut self, key: Key, held: Held) {
+        self.bytes = self.bytes.saturating_add(held.bytes(&key));
+        // The session of that key before, or the eldest where there is no more room.
+        if let Some((key, gone)) = self.held.push(key, held) {
+            self.bytes = self.bytes.saturating_sub(gone.bytes(&key));
+        }
+        while self.bytes > self.most_bytes {
+            let Some((key, gone)) = self.held.pop_lru() else { break };
+            self.bytes = self.bytes.saturating_sub(gone.bytes(&key));
+        }
+    }
+}
 
 impl Memory {
     /// Remembers at most `capacity` sessions.
     pub(super) fn new(capacity: NonZeroUsize) -> Self {
-        Self(Mutex::new(LruCache::new(capacity)))
+        Self::within(capacity, MOST_BYTES)
+    }
+
+    fn within(capacity: NonZeroUsize, most_bytes: usize) -> Self {
+        Self(Mutex::new(Sessions { held: LruCache::new(capacity), bytes: 0, most_bytes }))
     }
 
     /// The session, unless it is too old.
     pub(super) fn find(&self, key: &Key, now: Timestamp) -> Option<Held> {
-        self.lock().get(key).filter(|held| now.since(held.at) < REMEMBERED).cloned()
+        self.lock().held.get(key).filter(|held| now.since(held.at) < REMEMBERED).cloned()
     }
 
-    /// The reply to that message, if it is the last one of a session held here.
-    pub(super) fn repeated(&self, key: &Key, message: u32, body: &[u8; 32], now: Timestamp) -> Option<Bytes> {
-        let mut held = self.lock();
-        let held = held.get(key).filter(|held| now.since(held.at) < REMEMBERED)?;
-        held.last.reply_to(message, body)
+    /// The reply to that message, if it is the last one of a session held here; and whether the device had proven who it is.
+    pub(super) fn repeated(&self, key: &Key, message: u32, body: &[u8; 32], now: Timestamp) -> Option<(Bytes, bool)> {
+        let mut sessions = self.lock();
+        let held = sessions.held.get(key).filter(|held| now.since(held.at) < REMEMBERED)?;
+        Some((held.last.reply_to(message, body)?, held.session.is_authenticated()))
     }
 
     /// Remembers a session.
@@ -55,16 +90,64 @@ impl Memory {
 
     /// Forgets a session: it has a row now, or another has taken its place.
     pub(super) fn forget(&self, key: &Key) {
-        self.lock().pop(key);
+        let mut sessions = self.lock();
+        if let Some((key, gone)) = sessions.held.pop_entry(key) {
+            sessions.bytes = sessions.bytes.saturating_sub(gone.bytes(&key));
+        }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, LruCache<Key, Held>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Sessions> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl std::fmt::Debug for Memory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Memory").field(&self.lock().len()).finish()
+        f.debug_tuple("Memory").field(&self.lock().held.len()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dmwsi_protocol::encoding::Encoding;
+
+    use super::*;
+
+    fn held(reply: usize) -> Held {
+        let text = "<SyncML><SyncHdr><VerDTD>1.2</VerDTD><VerProto>DM/1.2</VerProto><SessionID>1</SessionID><MsgID>1</MsgID>\
+            <Target><LocURI>server</LocURI></Target><Source><LocURI>device</LocURI></Source></SyncHdr><SyncBody><Final/></SyncBody></SyncML>";
+        let message = Encoding::Xml.decode(text.as_bytes()).unwrap();
+        let last = Answered { message: 1, body: [0; 32], reply: Bytes::from(vec![0; reply]) };
+        Held { session: Session::open(&message, "here"), last, at: Timestamp::from_micros(0) }
+    }
+
+    fn key(number: usize) -> Key {
+        (format!("{number:06}"), "1".to_owned())
+    }
+
+    #[test]
+    fn however_much_callers_say_the_memory_is_bounded_and_the_eldest_go_first() {
+        let memory = Memory::within(NonZeroUsize::new(50).unwrap(), 10_000);
+        let now = Timestamp::from_micros(0);
+        for number in 0..200 {
+            memory.keep(key(number), held(990));
+            assert!(memory.lock().bytes <= 10_000);
+        }
+        assert_eq!(memory.lock().held.len(), 9);
+        assert!(memory.find(&key(190), now).is_none() && memory.find(&key(199), now).is_some());
+        for _ in 0..3 {
+            memory.keep(key(199), held(10));
+        }
+        for number in 0..200 {
+            memory.forget(&key(number));
+        }
+        assert_eq!((memory.lock().held.len(), memory.lock().bytes), (0, 0));
+    }
+
+    #[test]
+    fn what_is_pushed_out_by_number_gives_its_bytes_back() {
+        let memory = Memory::within(NonZeroUsize::new(2).unwrap(), 10_000);
+        (0..9).for_each(|number| memory.keep(key(number), held(100)));
+        assert_eq!((memory.lock().held.len(), memory.lock().bytes), (2, 2 * (100 + 2 * 7)));
     }
 }

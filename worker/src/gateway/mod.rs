@@ -9,6 +9,7 @@ mod seen;
 mod settings;
 mod state;
 mod stranger;
+mod turnstiles;
 mod work;
 
 use std::num::NonZeroUsize;
@@ -31,6 +32,7 @@ use self::memory::Memory;
 use self::nonce::Nonces;
 use self::seen::Seen;
 use self::stranger::Strangers;
+use self::turnstiles::Turnstiles;
 
 pub(crate) use self::idle::give_up;
 pub use self::settings::Settings;
@@ -50,6 +52,7 @@ pub struct Gateway {
     memory: Memory,
     seen: Seen,
     strangers: Strangers,
+    turnstiles: Turnstiles,
 }
 
 /// A message that gets no SyncML reply.
@@ -81,6 +84,7 @@ impl Gateway {
             memory: Memory::new(some(settings.remembered_sessions)),
             seen: Seen::default(),
             strangers: Strangers::new(settings.max_strangers),
+            turnstiles: Turnstiles::new(),
             store,
             clock,
             settings,

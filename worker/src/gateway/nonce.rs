@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(nonces.place(device(1), 3), None);
     }
 
-    /// AD-4
+    /// AD-6
     #[test]
     fn of_two_messages_with_one_nonce_only_one_moves_the_device() {
         let nonces = nonces(4);
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(nonces.place(device(1), 3), Some(second));
     }
 
-    /// AD-4
+    /// AD-6
     #[test]
     fn a_nonce_that_another_process_gave_is_followed_by_a_new_epoch() {
         let (here, elsewhere) = (nonces(4), nonces(4));

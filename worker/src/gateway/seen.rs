@@ -27,16 +27,23 @@ impl Seen {
         let mut times: Vec<_> = gathered.into_iter().collect();
         // One order for every process, so that two that write the same devices do not wait for each other.
         times.sort_unstable();
-        for batch in times.chunks(BATCH) {
-            let rows = batch.to_vec();
+        while !times.is_empty() {
+            let rest = times.split_off(times.len().min(BATCH));
+            let batch = std::mem::replace(&mut times, rest);
+            let rows = batch.clone();
             if let Err(error) = store.write(move |tx| tx.touch(&rows)).await {
-                let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-                for (device, at) in batch {
-                    kept.entry(*device).or_insert(*at);
-                }
+                self.keep(batch.into_iter().chain(times));
                 return Err(error);
             }
         }
         Ok(())
+    }
+
+    /// Takes back what could not be written, unless the device called again meanwhile.
+    fn keep(&self, times: impl IntoIterator<Item = (DeviceId, Timestamp)>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (device, at) in times {
+            kept.entry(device).or_insert(at);
+        }
     }
 }

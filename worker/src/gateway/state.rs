@@ -39,6 +39,17 @@ pub(super) struct State {
 }
 
 impl State {
+    /// What stands in a row; none where it cannot be read, as after a change of its form: such a session is over.
+    pub(super) fn read(document: &str) -> Option<Self> {
+        let read = serde_json::from_str(document);
+        if let Err(error) = &read {
+            // Not the error itself: it may quote what it stumbled over.
+            let (line, column) = (error.line(), error.column());
+            tracing::warn!(line, column, "the stored state of a session cannot be read; the session is given up");
+        }
+        read.ok()
+    }
+
     /// A session that has done nothing yet.
     pub(super) const fn new(session: Session) -> Self {
         Self { session, current: None, visited: Vec::new(), asked_details: false }

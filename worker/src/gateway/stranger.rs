@@ -73,7 +73,8 @@ impl Gateway {
     pub(super) async fn stranger(&self, incoming: &Incoming, reason: StrangerReason) -> Result<Bytes, Refusal> {
         let header = &incoming.message.header;
         let (identity, key) = (header.source.uri.clone(), (header.source.uri.clone(), header.session.clone()));
-        let session = match self.memory.find(&key, incoming.at) {
+        // Whoever had proven itself and is not known any more, or is locked out, gets no further by that.
+        let session = match self.memory.find(&key, incoming.at).filter(|held| !held.session.is_authenticated()) {
             Some(held) => held.session,
             None => Session::open(&incoming.message, &self.respond_to),
         };

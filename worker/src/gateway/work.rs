@@ -55,6 +55,15 @@ impl Work {
         self.step(key, |execution, now| execution.cut(answers, facts, now));
     }
 
+    /// Tells the execution that its session is over, of which nobody knows any more what was said in it: what it would say now may have been
+    /// said, and heard.
+    pub(super) fn cut_unheard(&mut self, key: ExecutionKey, facts: &Facts) {
+        let said = self.executions.iter().find(|one| key_of(one) == key).map(|one| one.clone().turn(facts, self.now).commands);
+        let unheard = |command| Answer { command, status: None, readings: Vec::new() };
+        let answers: Vec<_> = said.unwrap_or_default().into_iter().map(unheard).collect();
+        self.cut(key, &answers, facts);
+    }
+
     /// The next execution that has something to say, with what it says. Those that have not are `visited`.
     pub(super) fn turn(&mut self, facts: &Facts, visited: &mut Vec<ExecutionKey>) -> Option<(ExecutionKey, Vec<Command>)> {
         loop {

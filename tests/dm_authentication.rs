@@ -1,0 +1,219 @@
+//! Who a device is, and how the server proves itself, over HTTP with hand-made credentials.
+use std::time::Duration;
+
+use dmwsi::config::Config;
+use dmwsi::keys::Keys;
+use dmwsi_domain::Clock;
+use dmwsi_domain::contact::StrangerReason;
+use serde_json::{Value, json};
+
+use crate::harness::Database;
+use crate::harness::handset::SCOPES;
+use crate::harness::phone::{FINAL, PACKAGE_1, Phone, basic_cred, md5_cred, message, next_nonce};
+use crate::harness::server::Server;
+
+const DEVICE: &str = "IMEI:490154203237518";
+
+/// A server with one device that proves itself so; both sides are called by their names below.
+async fn server(
+    database: &Database,
+    client: &str,
+    server_auth: Option<&str>,
+    change: impl FnOnce(&mut Config),
+) -> (Server, Keys) {
+    let keys = Keys::mint().unwrap();
+    let server = Server::with(database, keys.clone(), Clock::System, |config| {
+        config.gateway.details_days = 0;
+        change(config);
+    })
+    .await;
+    let portal = server.portal("acme", SCOPES).await;
+    let mut account = json!({"serverId": "dmwsi", "client": {"auth": client, "name": "me", "secret": "mine"}});
+    if let Some(auth) = server_auth {
+        account["server"] = json!({"auth": auth, "name": "you", "secret": "yours"});
+    }
+    portal.post("/v1/devices", &json!({"dmIdentity": DEVICE, "account": account})).await.of(201);
+    (server, keys)
+}
+
+fn first(session: &str, number: u32, cred: &str) -> String {
+    message(DEVICE, session, number, cred, &format!("{PACKAGE_1}{FINAL}"))
+}
+
+/// The codes of all Statuses of a reply, that of the header first.
+fn codes(reply: &str) -> Vec<&str> {
+    reply
+        .split("</Status>")
+        .filter(|part| part.contains("<Status>"))
+        .map(|part| part.rsplit("<Data>").next().unwrap().split('<').next().unwrap())
+        .collect()
+}
+
+/// What stands in the credentials of a reply.
+fn shown(reply: &str) -> Option<&str> {
+    let cred = reply.split_once("<Cred>")?.1.split_once("</Cred>")?.0;
+    Some(cred.split_once("<Data>")?.1.split_once("</Data>")?.0)
+}
+
+/// The `Data` of such credentials.
+fn data(cred: &str) -> String {
+    shown(cred).unwrap().to_owned()
+}
+
+async fn strangers(server: &Server) -> Vec<(String, StrangerReason)> {
+    let all = server.store().read(|tx| tx.strangers(10)).await.unwrap();
+    all.into_iter().map(|one| (one.dm_identity, one.reason)).collect()
+}
+
+fn status(challenge: &str) -> String {
+    format!(
+        "<Status><CmdID>1</CmdID><MsgRef>1</MsgRef><CmdRef>0</CmdRef><Cmd>SyncHdr</Cmd><Chal><Meta><Format xmlns=\"syncml:metinf\">b64</Format>\
+        <Type xmlns=\"syncml:metinf\">syncml:auth-md5</Type><NextNonce xmlns=\"syncml:metinf\">{challenge}</NextNonce></Meta></Chal>\
+        <Data>401</Data></Status>"
+    )
+}
+
+both! {
+    /// AD-6, AD-12: every command gets the code of the refusal, tries are counted, and after the last there is no challenge any more.
+    async fn wrong_credentials_are_refused_and_end_the_session(database: Database) {
+        for kind in ["BASIC", "DIGEST"] {
+            let database = if database.is_postgres() { Database::postgres().unwrap() } else { Database::sqlite() };
+            let (server, _) = server(&database, kind, None, |config| config.gateway.max_tries = 2).await;
+            let phone = Phone::of(server.url());
+            let mut nonce = String::new();
+            if kind == "DIGEST" {
+                let challenged = phone.say(first("1", 1, "")).await;
+                nonce = next_nonce(&challenged).to_owned();
+            }
+            let wrong = |nonce: &str| if kind == "BASIC" { basic_cred("me", "not mine") } else { md5_cred("me", "not mine", nonce) };
+            let heard = phone.say(first("1", 2, &wrong(&nonce))).await;
+            assert_eq!(codes(&heard), ["401", "401", "401"]);
+            assert!(heard.contains(&format!("syncml:auth-{}", if kind == "BASIC" { "basic" } else { "md5" })), "{heard}");
+            if kind == "DIGEST" {
+                assert_ne!(next_nonce(&heard), nonce);
+                nonce = next_nonce(&heard).to_owned();
+            }
+            let heard = phone.say(first("1", 3, &wrong(&nonce))).await;
+            assert_eq!(codes(&heard), ["401", "401", "401"]);
+            assert!(!heard.contains("<Chal>"), "{heard}");
+            let late = phone.say(message(DEVICE, "1", 4, &wrong(&nonce), FINAL)).await;
+            assert_eq!(codes(&late)[0], "401");
+            assert_eq!(strangers(&server).await, [(DEVICE.to_owned(), StrangerReason::Credentials)]);
+            server.stop().await;
+        }
+    }
+
+    /// AD-6: too many failures close the door for a while, also to the right key.
+    async fn a_device_that_fails_too_often_is_locked_out_for_a_while(database: Database) {
+        let (server, _) = server(&database, "BASIC", None, |config| {
+            config.gateway.max_failed_tries = 2;
+            config.gateway.lockout_seconds = 2;
+        }).await;
+        let phone = Phone::of(server.url());
+        let right = basic_cred("me", "mine");
+        assert_eq!(codes(&phone.say(first("1", 1, &right)).await), ["212", "200", "200"]);
+        for session in ["2", "3"] {
+            assert_eq!(codes(&phone.say(first(session, 1, &basic_cred("me", "x"))).await), ["401", "401", "401"]);
+        }
+        assert_eq!(codes(&phone.say(first("4", 1, &right)).await), ["401", "401", "401"]);
+        tokio::time::sleep(Duration::from_millis(2_100)).await;
+        assert_eq!(codes(&phone.say(first("5", 1, &right)).await), ["212", "200", "200"]);
+        assert_eq!(codes(&phone.say(first("6", 1, &basic_cred("me", "x"))).await)[0], "401");
+        assert_eq!(codes(&phone.say(first("7", 1, &right)).await)[0], "212", "the failures before were forgotten");
+        server.stop().await;
+    }
+
+    /// AD-2, AD-6: nobody learns from the answer which devices are known; the operator learns who knocked.
+    async fn an_unknown_device_is_answered_like_one_with_wrong_credentials(database: Database) {
+        let (server, _) = server(&database, "DIGEST", None, |_| {}).await;
+        let phone = Phone::of(server.url());
+        let mut replies = Vec::new();
+        for device in [DEVICE, "IMEI:000000000000000"] {
+            let body = format!("{PACKAGE_1}{FINAL}");
+            let first = phone.say(message(device, "1", 1, "", &body)).await;
+            let nonce = next_nonce(&first).to_owned();
+            let second = phone.say(message(device, "1", 2, &md5_cred("me", "not mine", &nonce), &body)).await;
+            let third = phone.say(message(device, "1", 3, &md5_cred("me", "not mine", next_nonce(&second)), &body)).await;
+            let plain = |reply: &str| reply.replace(device, "DEVICE").replace(next_nonce(reply), "NONCE");
+            assert_eq!(next_nonce(&first).len(), next_nonce(&third).len());
+            replies.push([plain(&first), plain(&second), plain(&third)]);
+        }
+        assert_eq!(replies[0], replies[1]);
+        let mut known = strangers(&server).await;
+        known.sort_by(|(a, _), (b, _)| a.cmp(b));
+        assert_eq!(known, [("IMEI:000000000000000".to_owned(), StrangerReason::Unknown), (DEVICE.to_owned(), StrangerReason::Credentials)]);
+        let told = server.store().read(|tx| tx.strangers(10)).await.unwrap();
+        let told: Value = serde_json::from_str(&told.iter().find(|one| one.reason == StrangerReason::Unknown).unwrap().description).unwrap();
+        assert_eq!(told, json!({"manufacturer": "Acme", "model": "One"}));
+        server.stop().await;
+    }
+
+    /// AD-6: a digest that was accepted once is refused ever after, in any session.
+    async fn a_nonce_is_accepted_once(database: Database) {
+        let (server, _) = server(&database, "DIGEST", None, |_| {}).await;
+        let phone = Phone::of(server.url());
+        let nonce = next_nonce(&phone.say(first("1", 1, "")).await).to_owned();
+        let cred = md5_cred("me", "mine", &nonce);
+        let accepted = phone.say(first("1", 2, &cred)).await;
+        assert_eq!(codes(&accepted), ["212", "200", "200"]);
+        let next = next_nonce(&accepted).to_owned();
+        assert_eq!(codes(&phone.say(first("2", 1, &cred)).await), ["401", "401", "401"]);
+        let again = phone.say(first("3", 1, &md5_cred("me", "mine", &next))).await;
+        assert_eq!(codes(&again)[0], "401", "a refusal gives a new nonce, and that is the only one that counts");
+        let mut nonce = next_nonce(&again).to_owned();
+        for round in 10..20 {
+            // Many at once with one nonce: one is let in.
+            let cred = md5_cred("me", "mine", &nonce);
+            let all = (0..4).map(|n| phone.say(first(&format!("{round}-{n}"), 1, &cred)));
+            let all = futures_util::future::join_all(all).await;
+            let accepted: Vec<_> = all.iter().filter(|reply| codes(reply)[0] == "212").collect();
+            assert_eq!(accepted.len(), 1, "{all:?}");
+            nonce = next_nonce(&phone.say(first(&format!("{round}"), 1, "")).await).to_owned();
+        }
+        server.stop().await;
+    }
+
+    /// AD-6: a server that was restarted remembers no nonce, accepts none, and gives a new one once.
+    async fn after_a_restart_a_device_is_challenged_once_more(database: Database) {
+        let (first_server, keys) = server(&database, "DIGEST", None, |_| {}).await;
+        let phone = Phone::of(first_server.url());
+        let nonce = next_nonce(&phone.say(first("1", 1, "")).await).to_owned();
+        let next = next_nonce(&phone.say(first("1", 2, &md5_cred("me", "mine", &nonce))).await).to_owned();
+        first_server.stop().await;
+        let server = Server::with(&database, keys, Clock::System, |config| config.gateway.details_days = 0).await;
+        let phone = Phone::of(server.url());
+        let challenged = phone.say(first("2", 1, &md5_cred("me", "mine", &next))).await;
+        assert_eq!(codes(&challenged), ["401", "401", "401"]);
+        let given = next_nonce(&challenged).to_owned();
+        assert!(given != nonce && given != next);
+        let accepted = phone.say(first("2", 2, &md5_cred("me", "mine", &given))).await;
+        assert_eq!(codes(&accepted), ["212", "200", "200"]);
+        assert_eq!(codes(&phone.say(first("3", 1, &md5_cred("me", "mine", next_nonce(&accepted)))).await)[0], "212");
+        assert!(strangers(&server).await.is_empty(), "the device did nothing wrong");
+        server.stop().await;
+    }
+
+    /// AD-6: the server proves itself from its first reply; a password goes to nobody who has not proven who it is.
+    async fn the_server_shows_its_credentials_from_the_first_reply(database: Database) {
+        let (basic, _) = server(&database, "BASIC", Some("BASIC"), |_| {}).await;
+        let phone = Phone::of(basic.url());
+        assert_eq!(shown(&phone.say(first("1", 1, "")).await), None, "not to anybody");
+        let heard = phone.say(first("2", 1, &basic_cred("me", "mine"))).await;
+        assert_eq!(shown(&heard), Some(data(&basic_cred("you", "yours")).as_str()));
+        basic.stop().await;
+
+        let database = if database.is_postgres() { Database::postgres().unwrap() } else { Database::sqlite() };
+        let (digest, _) = server(&database, "BASIC", Some("DIGEST"), |_| {}).await;
+        let phone = Phone::of(digest.url());
+        let heard = phone.say(first("1", 1, "")).await;
+        assert_eq!(shown(&heard), Some(data(&md5_cred("you", "yours", "")).as_str()));
+        // The device has another nonce in mind, says so, and is shown the digest of that.
+        let told = format!("{}{FINAL}", status("bm9uY2U="));
+        phone.say(first("2", 1, &basic_cred("me", "mine"))).await;
+        let heard = phone.say(message(DEVICE, "2", 2, "", &told)).await;
+        assert_eq!(shown(&heard), Some(data(&md5_cred("you", "yours", "bm9uY2U=")).as_str()), "{heard}");
+        let kept = phone.say(first("3", 1, &basic_cred("me", "mine"))).await;
+        assert_eq!(shown(&kept), Some(data(&md5_cred("you", "yours", "bm9uY2U=")).as_str()), "the nonce was kept");
+        digest.stop().await;
+    }
+}
