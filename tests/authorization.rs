@@ -27,7 +27,7 @@ async fn job_and_device(server: &Server, portal: &Portal) -> (String, String) {
     (job["jobId"].as_str().unwrap().to_owned(), device)
 }
 
-/// The same request of two callers, as far as it may differ.
+/// A problem without what belongs to the one request alone.
 fn essence(mut problem: Value) -> Value {
     for field in ["correlator", "instance"] {
         problem[field].take();

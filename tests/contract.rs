@@ -192,7 +192,6 @@ fn unbounded_part<'d>(
     }
 }
 
-/// What a caller may send is known to the last field: an object that takes others is not of this interface.
 #[test]
 fn every_reference_leads_somewhere_and_every_component_is_used() {
     let document = Document::generated();

@@ -26,6 +26,7 @@ mod nodes;
 mod queue;
 mod queue_processes;
 mod queue_workers;
+mod repeats;
 mod requests;
 mod schema;
 mod store;

@@ -1,68 +1,17 @@
-//! What every operation makes of a request that is not as it should be, or that is sent again.
+//! What every operation makes of a request that is not as it should be.
 use std::collections::BTreeMap;
 
-use dmwsi::keys::Keys;
-use dmwsi_domain::Clock;
 use dmwsi_domain::Error;
-use dmwsi_store::idempotency::IdempotencyClaim;
-use futures_util::future::join_all;
 use futures_util::stream;
-use openssl::sha::Sha256;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::Database;
 use crate::harness::document::{Document, Operation};
-use crate::harness::server::{Got, Portal, Server};
+use crate::harness::server::Server;
+use crate::harness::stage::{LIMIT, Stage};
 
-const ALL: &str = "devices:read devices:write jobs:read jobs:write";
 const NDJSON: &str = "application/x-ndjson";
-/// The device that the examples of the document name.
-const EXAMPLE: &str = "dev_8f14e45fceea167a5a36dedd4bea2543";
-/// The limit that the tests set, in bytes.
-const LIMIT: usize = 4096;
-
-/// A server with small limits, a client of it, and a device and a job of that client.
-struct Stage {
-    server: Server,
-    portal: Portal,
-    job: String,
-    device: String,
-}
-
-impl Stage {
-    async fn on(database: &Database) -> Self {
-        let server = Server::with(database, Keys::mint().unwrap(), Clock::System, |config| {
-            config.api.max_body_bytes = LIMIT;
-            config.api.max_job_bytes = LIMIT;
-            config.api.max_import_bytes = u64::try_from(LIMIT).unwrap();
-        });
-        let server = server.await;
-        let portal = server.portal("acme", ALL).await;
-        let device = server.devices(&portal, 1).await.remove(0).1;
-        let target = json!({"type": "DEVICES", "deviceIds": [device]});
-        let body = json!({"operation": {"type": "NODES_GET", "nodes": ["./DevInfo/Man"]}, "target": target});
-        let job = portal.post("/v1/jobs", &body).await.of(202)["jobId"].as_str().unwrap().to_owned();
-        Self { server, portal, job, device }
-    }
-
-    /// Calls it as it should be called but for `headers`, which go before its own, and the body.
-    async fn call(&self, operation: &Operation<'_>, headers: &[(&str, &str)], body: impl Into<reqwest::Body>) -> Got {
-        let bearer = self.portal.bearer();
-        let (own, _) = operation.sample();
-        let mut all = headers.to_vec();
-        let own = own.into_iter().chain([("if-match", "*"), ("authorization", bearer.as_str())]);
-        all.extend(own.filter(|(name, _)| headers.iter().all(|(given, _)| given != name)));
-        // An empty value stands for a header that is left away.
-        all.retain(|(_, value)| !value.is_empty());
-        self.server.send(operation.method.clone(), &operation.address(&self.job, &self.device), &all, body).await
-    }
-
-    /// The body of the document's example, for the device of this test.
-    fn body(&self, operation: &Operation<'_>) -> String {
-        String::from_utf8(operation.sample().1).unwrap().replace(EXAMPLE, &self.device)
-    }
-}
 
 /// Those that read JSON.
 fn of_json(document: &Document) -> Vec<Operation<'_>> {
@@ -91,7 +40,6 @@ async fn an_unknown_field_is_refused_with_its_place() {
             let got = stage.call(&operation, &[], body.to_string()).await;
             got.problem(400, "INVALID_ARGUMENT");
             let pointers = got.pointers();
-            // Where a kind is chosen by its `type`, serde names the field, but the place of the object only.
             let exact = format!("{place}/col~1our");
             assert!(pointers == [exact.clone()], "{} at {place}: {pointers:?} {}", operation.name(), got.text);
         }
@@ -218,176 +166,6 @@ async fn the_correlator_comes_back_from_every_operation_or_is_made() {
         }
         stage.call(&operation, &[("x-correlator", &"x".repeat(256))], body).await;
     }
-    stage.server.stop().await;
-}
-
-both! {
-    /// OES10: a request that is sent again has its effect once, whatever it is, and is answered as the first time.
-    async fn a_repeated_request_has_its_effect_once(database: Database) {
-        let stage = Stage::on(&database).await;
-        let document = Document::generated();
-        let keyed: Vec<_> = document.operations().into_iter().filter(|operation| operation.takes("Idempotency-Key")).collect();
-        let creating = document.operations().into_iter().filter(|operation| operation.method == Method::POST && operation.value["responses"].get("201").is_some());
-        for operation in creating {
-            assert!(operation.takes("Idempotency-Key"), "{} creates, so it should take one", operation.name());
-        }
-        assert!(keyed.len() >= 3);
-        let mut number = 0;
-        for operation in keyed {
-            let name = operation.name();
-            // Each has an identity of its own, so that only the key makes the second the same.
-            number += 1;
-            let body = stage.body(&operation).replace("490154203237518", "490154203237519").replace("IMEI:4", &format!("IMEI:{number}4"));
-            let body = body.replace("rel-2026-11", "rel-repeated").replace(r#""identities":[{"type":"IMEI","value":"490154203237519"}],"#, "");
-            let other = body.replace("490154203237519", "490154203237520").replace("rel-repeated", "rel-other");
-            assert_ne!(body, other);
-            let quoted = format!("\"key-{number}\"");
-            let key = [("idempotency-key", quoted.as_str())];
-            // An import takes any lines and judges them one by one.
-            if operation.body().is_some_and(|taken| taken.media_type != NDJSON) {
-                stage.call(&operation, &key, "{").await.problem(400, "INVALID_ARGUMENT");
-            }
-            let first = stage.call(&operation, &key, body.clone()).await;
-            assert!(first.status.is_success(), "{name}: {}", first.text);
-            assert_eq!(first.header("idempotency-replayed"), "", "{name}: a failure is not kept");
-            for _ in 0..2 {
-                let again = stage.call(&operation, &key, body.clone()).await;
-                assert_eq!(again.header("idempotency-replayed"), "true", "{name}");
-                assert_eq!((again.status, &again.text), (first.status, &first.text), "{name}");
-                for header in ["location", "etag", "content-type"] {
-                    assert_eq!(again.header(header), first.header(header), "{name}");
-                }
-            }
-            let bare = [("idempotency-key", key[0].1.trim_matches('"'))];
-            let bare = stage.call(&operation, &bare, body.clone()).await;
-            assert_eq!(bare.header("idempotency-replayed"), "true", "{name}: quoted and bare are the same key");
-            stage.call(&operation, &key, other).await.problem(422, "IDEMPOTENCY_KEY_REUSED");
-            for wrong in ["\"", "\"a", "a b", "a\"b", &"x".repeat(256)] {
-                stage.call(&operation, &[("idempotency-key", wrong)], body.clone()).await.problem(400, "INVALID_ARGUMENT");
-            }
-        }
-        stage.server.stop().await;
-    }
-
-    /// OES10
-    async fn of_many_at_once_one_has_the_effect_and_all_get_its_answer(database: Database) {
-        let stage = Stage::on(&database).await;
-        let body = json!({"operation": {"type": "NODES_GET", "nodes": ["./DevInfo/Man"]}, "target": {"type": "DEVICES", "deviceIds": [stage.device]}});
-        let ask = || stage.portal.call(Method::POST, "/v1/jobs", &[("idempotency-key", "at-once")], Some(&body));
-        let answers = join_all((0..8).map(|_| ask())).await;
-        let made: Vec<_> = answers.iter().filter(|got| got.status.as_u16() == 202).collect();
-        assert_eq!(made.iter().filter(|got| got.header("idempotency-replayed").is_empty()).count(), 1);
-        assert!(made.iter().all(|got| got.text == made[0].text));
-        for got in answers.iter().filter(|got| got.status.as_u16() != 202) {
-            got.problem(409, "IDEMPOTENCY_KEY_IN_USE");
-        }
-        assert_eq!(stage.portal.get("/v1/jobs").await.of(200)["items"].as_array().unwrap().len(), 2);
-        stage.server.stop().await;
-    }
-
-    /// OES10: while the first still runs elsewhere, a repetition is told to wait.
-    async fn a_request_whose_first_still_runs_is_told_so(database: Database) {
-        let stage = Stage::on(&database).await;
-        let body = json!({"operation": {"type": "NODES_GET", "nodes": ["./DevInfo/Man"]}, "target": {"type": "DEVICES", "deviceIds": [stage.device]}});
-        let mut hash = Sha256::new();
-        for part in ["POST", "/v1/jobs", ""] {
-            hash.update(part.as_bytes());
-            hash.update(b"\0");
-        }
-        hash.update(stage.portal.client.uuid().as_bytes());
-        hash.update(body.to_string().as_bytes());
-        let claim = IdempotencyClaim { client: stage.portal.client, key: "runs".into(), fingerprint: hash.finish(), now: stage.server.clock.now() };
-        let begun = stage.server.store().write(move |tx| tx.idempotent_begin(&claim)).await.unwrap();
-        assert_eq!(begun, dmwsi_store::idempotency::Begun::Now);
-        let got = stage.portal.call(Method::POST, "/v1/jobs", &[("idempotency-key", "runs")], Some(&body)).await;
-        got.problem(409, "IDEMPOTENCY_KEY_IN_USE");
-        let another = json!({"operation": {"type": "NODES_GET", "nodes": ["./DevInfo/Mod"]}, "target": body["target"]});
-        let got = stage.portal.call(Method::POST, "/v1/jobs", &[("idempotency-key", "runs")], Some(&another)).await;
-        got.problem(422, "IDEMPOTENCY_KEY_REUSED");
-        stage.server.stop().await;
-    }
-
-    /// OES3: an answer that is kept for a repetition may hold a secret, so it is sealed.
-    async fn a_kept_answer_is_sealed(database: Database) {
-        let stage = Stage::on(&database).await;
-        let new = json!({"dmIdentity": "IMEI:490154203237521", "subscriber": "customer-sealed", "account": {"serverId": "s", "client": {"auth": "BASIC", "name": "n", "secret": "s"}}});
-        let got = stage.portal.call(Method::POST, "/v1/devices", &[("idempotency-key", "sealed")], Some(&new)).await;
-        assert!(got.of(201).to_string().contains("customer-sealed"));
-        let hex = if database.is_postgres() { "encode(body, 'hex')" } else { "lower(hex(body))" };
-        let kept = database.lines(&format!("SELECT {hex} AS line FROM idempotency_keys"));
-        assert_eq!(kept.len(), 1);
-        for plain in ["customer-sealed", "deviceId", "490154203237521"] {
-            let plain: String = plain.bytes().map(|byte| format!("{byte:02x}")).collect();
-            assert!(!kept[0].contains(&plain), "{kept:?}");
-        }
-        stage.server.stop().await;
-    }
-
-    /// OES10, EI8: a change names the revision it was decided on.
-    async fn a_change_of_another_revision_is_refused(database: Database) {
-        let stage = Stage::on(&database).await;
-        let document = Document::generated();
-        let mut seen = 0;
-        for operation in document.operations() {
-            let changes = [Method::PUT, Method::PATCH, Method::DELETE].contains(&operation.method);
-            assert_eq!(operation.takes("If-Match"), changes, "{}", operation.name());
-            if !changes {
-                continue;
-            }
-            seen += 1;
-            let (body, address) = ("{\"tags\":[\"a\"]}", operation.address(&stage.job, &stage.device));
-            stage.call(&operation, &[("if-match", "")], body).await.problem(428, "PRECONDITION_REQUIRED");
-            for wrong in ["17", "a", "\"1"] {
-                stage.call(&operation, &[("if-match", wrong)], body).await.problem(400, "INVALID_ARGUMENT");
-            }
-            for stale in ["\"0\"", "\"99\"", "\"another\"", "\"98\", \"99\""] {
-                stage.call(&operation, &[("if-match", stale)], body).await.problem(412, "FAILED_PRECONDITION");
-            }
-            let tag = stage.portal.get(&address).await.header("etag").to_owned();
-            let weak = format!("W/{tag}");
-            stage.call(&operation, &[("if-match", &weak)], body).await.problem(412, "FAILED_PRECONDITION");
-        }
-        assert_eq!(seen, 2);
-        let address = format!("/v1/devices/{}", stage.device);
-        let tag = stage.portal.get(&address).await.header("etag").to_owned();
-        let of = |method: Method| document.operations().into_iter().find(|it| it.path == "/v1/devices/{deviceId}" && it.method == method).unwrap();
-        let (patch, delete) = (of(Method::PATCH), of(Method::DELETE));
-        let changed = stage.call(&patch, &[("if-match", &tag)], "{\"tags\":[\"a\"]}").await;
-        assert_eq!(changed.status.as_u16(), 200, "{}", changed.text);
-        assert_ne!(changed.header("etag"), tag);
-        let same = stage.portal.call(Method::GET, &address, &[("if-none-match", changed.header("etag"))], None).await;
-        assert_eq!((same.status.as_u16(), same.text.as_str()), (304, ""));
-        stage.call(&patch, &[("if-match", &tag)], "{\"tags\":[\"b\"]}").await.problem(412, "FAILED_PRECONDITION");
-        stage.call(&delete, &[("if-match", &tag)], "").await.problem(412, "FAILED_PRECONDITION");
-        // Two who decided on the same revision: one of them learns that the other was faster.
-        let tag = changed.header("etag").to_owned();
-        let bodies = ["{\"tags\":[\"c\"]}", "{\"tags\":[\"d\"]}"];
-        let tag = [("if-match", tag.as_str())];
-        let mut both: Vec<_> = join_all(bodies.map(|body| stage.call(&patch, &tag, body))).await.iter().map(|got| got.status.as_u16()).collect();
-        both.sort_unstable();
-        assert_eq!(both, [200, 412]);
-        assert_eq!(stage.call(&delete, &[], "").await.status.as_u16(), 204);
-        stage.server.stop().await;
-    }
-}
-
-/// OES10: what is preferred is followed where it can be, and said; what is unknown is passed over.
-#[tokio::test]
-async fn preferences_are_followed_said_and_never_demanded() {
-    let stage = Stage::on(&Database::sqlite()).await;
-    let document = Document::generated();
-    for operation in document.operations().iter().filter(|operation| operation.method == Method::GET) {
-        let got = stage.call(operation, &[("prefer", "handling=strict, colour=red;x, =, wait=0")], "").await;
-        assert!(got.status.as_u16() < 500 && got.status.as_u16() != 400, "{}: {}", operation.name(), got.text);
-    }
-    let create = document.operations().into_iter().find(|operation| operation.value["operationId"] == "createJob").unwrap();
-    let body = stage.body(&create).replace("rel-2026-11", "rel-minimal");
-    let got = stage.call(&create, &[("prefer", "return=minimal, respond-async")], body).await;
-    assert_eq!((got.status.as_u16(), got.text.as_str()), (202, ""));
-    assert_eq!(got.header("preference-applied"), "respond-async, return=minimal");
-    assert_eq!(stage.portal.get(got.header("location")).await.of(200)["clientCorrelator"], "rel-minimal");
-    let beyond = stage.portal.get(&format!("/v1/jobs/{}?wait=31", stage.job)).await;
-    beyond.problem(400, "OUT_OF_RANGE");
     stage.server.stop().await;
 }
 

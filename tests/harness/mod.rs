@@ -7,6 +7,7 @@ pub(crate) mod phone;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod server;
+pub(crate) mod stage;
 
 use std::time::{Duration, Instant};
 

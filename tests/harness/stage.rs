@@ -1,0 +1,56 @@
+//! What the tests of requests play on: a server with small limits, a client of it, and a device and a job of that client.
+use dmwsi::keys::Keys;
+use dmwsi_domain::Clock;
+use serde_json::json;
+
+use super::Database;
+use super::document::Operation;
+use super::server::{Got, Portal, Server};
+
+const ALL: &str = "devices:read devices:write jobs:read jobs:write";
+/// The device that the examples of the document name.
+const EXAMPLE: &str = "dev_8f14e45fceea167a5a36dedd4bea2543";
+/// The limit that the tests set, in bytes.
+pub(crate) const LIMIT: usize = 4096;
+
+/// A server with small limits, a client of it, and a device and a job of that client.
+pub(crate) struct Stage {
+    pub(crate) server: Server,
+    pub(crate) portal: Portal,
+    pub(crate) job: String,
+    pub(crate) device: String,
+}
+
+impl Stage {
+    pub(crate) async fn on(database: &Database) -> Self {
+        let server = Server::with(database, Keys::mint().unwrap(), Clock::System, |config| {
+            config.api.max_body_bytes = LIMIT;
+            config.api.max_job_bytes = LIMIT;
+            config.api.max_import_bytes = u64::try_from(LIMIT).unwrap();
+        });
+        let server = server.await;
+        let portal = server.portal("acme", ALL).await;
+        let device = server.devices(&portal, 1).await.remove(0).1;
+        let target = json!({"type": "DEVICES", "deviceIds": [device]});
+        let body = json!({"operation": {"type": "NODES_GET", "nodes": ["./DevInfo/Man"]}, "target": target});
+        let job = portal.post("/v1/jobs", &body).await.of(202)["jobId"].as_str().unwrap().to_owned();
+        Self { server, portal, job, device }
+    }
+
+    /// Calls it as it should be called but for `headers`, which go before its own, and the body.
+    pub(crate) async fn call(&self, operation: &Operation<'_>, headers: &[(&str, &str)], body: impl Into<reqwest::Body>) -> Got {
+        let bearer = self.portal.bearer();
+        let (own, _) = operation.sample();
+        let mut all = headers.to_vec();
+        let own = own.into_iter().chain([("if-match", "*"), ("authorization", bearer.as_str())]);
+        all.extend(own.filter(|(name, _)| headers.iter().all(|(given, _)| given != name)));
+        // An empty value stands for a header that is left away.
+        all.retain(|(_, value)| !value.is_empty());
+        self.server.send(operation.method.clone(), &operation.address(&self.job, &self.device), &all, body).await
+    }
+
+    /// The body of the document's example, for the device of this test.
+    pub(crate) fn body(&self, operation: &Operation<'_>) -> String {
+        String::from_utf8(operation.sample().1).unwrap().replace(EXAMPLE, &self.device)
+    }
+}
