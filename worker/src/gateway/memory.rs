@@ -125,15 +125,21 @@ mod tests {
         (format!("{number:06}"), "1".to_owned())
     }
 
+    /// How many sessions it holds, and their bytes.
+    fn size(memory: &Memory) -> (usize, usize) {
+        let sessions = memory.lock();
+        (sessions.held.len(), sessions.bytes)
+    }
+
     #[test]
     fn however_much_callers_say_the_memory_is_bounded_and_the_eldest_go_first() {
         let memory = Memory::within(NonZeroUsize::new(50).unwrap(), 10_000);
         let now = Timestamp::from_micros(0);
         for number in 0..200 {
             memory.keep(key(number), held(990));
-            assert!(memory.lock().bytes <= 10_000);
+            assert!(size(&memory).1 <= 10_000);
         }
-        assert_eq!(memory.lock().held.len(), 9);
+        assert_eq!(size(&memory).0, 9);
         assert!(memory.find(&key(190), now).is_none() && memory.find(&key(199), now).is_some());
         for _ in 0..3 {
             memory.keep(key(199), held(10));
@@ -141,13 +147,13 @@ mod tests {
         for number in 0..200 {
             memory.forget(&key(number));
         }
-        assert_eq!((memory.lock().held.len(), memory.lock().bytes), (0, 0));
+        assert_eq!(size(&memory), (0, 0));
     }
 
     #[test]
     fn what_is_pushed_out_by_number_gives_its_bytes_back() {
         let memory = Memory::within(NonZeroUsize::new(2).unwrap(), 10_000);
         (0..9).for_each(|number| memory.keep(key(number), held(100)));
-        assert_eq!((memory.lock().held.len(), memory.lock().bytes), (2, 2 * (100 + 2 * 7)));
+        assert_eq!(size(&memory), (2, 2 * (100 + 2 * 7)));
     }
 }
