@@ -30,7 +30,7 @@ pub(crate) struct Simulate {
     #[arg(long, env = "DMWSI_CLIENT_ID")]
     client_id: Option<String>,
     /// Its secret.
-    #[arg(long, env = "DMWSI_CLIENT_SECRET", hide_env_values = true)]
+    #[arg(long, env = "DMWSI_CLIENT_SECRET", hide_env_values = true, allow_hyphen_values = true)]
     client_secret: Option<String>,
     /// What the identities and secrets of the devices are derived from.
     #[arg(long, default_value_t = 1)]
