@@ -22,6 +22,7 @@ mod firmware_by_hand;
 mod firmware_update;
 mod imports;
 mod jobs;
+mod lists;
 mod nodes;
 mod queue;
 mod queue_processes;

@@ -6,6 +6,8 @@ mod account;
 mod clients;
 mod column;
 mod contacts;
+mod device_row;
+mod device_tags;
 mod devices;
 pub mod events;
 pub mod executions;
