@@ -15,7 +15,7 @@ use super::memory::{Held, Key};
 use super::nonce::Place;
 use super::state::{Answered, State};
 use super::work::Work;
-use super::{Gateway, Refusal};
+use super::{Gateway, Refusal, agenda};
 
 /// How often a message is taken up anew when another process changed the session or an execution meanwhile.
 const MAX_RACES: usize = 4;
@@ -40,10 +40,10 @@ struct Known {
 }
 
 /// Everything about the device that presents itself so.
-fn known(tx: &mut Tx<'_>, identity: &str) -> Result<Option<Known>> {
+fn known(tx: &mut Tx<'_>, identity: &str, begins: bool) -> Result<Option<Known>> {
     let Some(contact) = tx.contact(identity)? else { return Ok(None) };
     let stored = tx.open_session(contact.device)?;
-    let executions = tx.unfinished_executions(contact.device)?;
+    let executions = agenda::executions(tx, contact.device, stored.as_ref(), !begins)?;
     Ok(Some(Known { contact, stored, executions }))
 }
 
@@ -88,7 +88,8 @@ impl Gateway {
         let known = match glanced {
             Some(contact) if contact.has_work => {
                 let identity = incoming.message.header.source.uri.clone();
-                self.store.read(move |tx| known(tx, &identity)).await?
+                let begins = incoming.begins();
+                self.store.read(move |tx| known(tx, &identity, begins)).await?
             }
             Some(contact) => Some(Known { contact, stored: None, executions: Vec::new() }),
             None => None,
