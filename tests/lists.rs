@@ -166,4 +166,41 @@ both! {
         }
         server.stop().await;
     }
+
+    /// UC-3, EI8: the next page of every list is a link away.
+    async fn a_page_links_to_the_next_one_until_there_is_none(database: Database) {
+        let server = Server::on(&database).await;
+        let portal = server.portal("acme", "devices:read jobs:read jobs:write").await;
+        let devices: Vec<_> = server.devices(&portal, 3).await.into_iter().map(|(_, name)| name).collect();
+        let job = |devices: &[String]| json!({"operation": {"type": "NODES_GET", "nodes": ["./A"]}, "target": {"type": "DEVICES", "deviceIds": devices}});
+        let made = portal.post("/v1/jobs", &job(&devices)).await.of(202);
+        portal.post("/v1/jobs", &job(&devices[..1])).await.of(202);
+        portal.post("/v1/jobs", &job(&devices[1..2])).await.of(202);
+        let id = made["jobId"].as_str().unwrap();
+        for list in ["/v1/devices?perPage=2", "/v1/jobs?operationType=NODES_GET&perPage=2", &format!("/v1/jobs/{id}/executions?perPage=2&state=QUEUED"), &format!("/v1/jobs/{id}/results?perPage=2")] {
+            let first = portal.get(list).await;
+            let link = first.header("link").to_owned();
+            let next = link.strip_prefix('<').and_then(|rest| rest.strip_suffix(">; rel=\"next\"")).unwrap_or_else(|| panic!("{list}: {link}"));
+            assert!(next.starts_with(list.split('?').next().unwrap()), "{next}");
+            let (first, second) = (first.of(200), portal.get(next).await);
+            assert_eq!((second.status.as_u16(), second.header("link")), (200, ""), "{next}");
+            let second = second.json();
+            assert_eq!((first["items"].as_array().unwrap().len(), second["items"].as_array().unwrap().len()), (2, 1), "{list}");
+        }
+        server.stop().await;
+    }
+
+    async fn a_path_of_its_own_is_never_taken_for_the_id_of_a_device(database: Database) {
+        let server = Server::on(&database).await;
+        let portal = server.portal("acme", "devices:read devices:write").await;
+        for path in ["/v1/devices/search", "/v1/devices/imports"] {
+            for method in [Method::GET, Method::HEAD, Method::PATCH, Method::DELETE] {
+                let got = portal.call(method.clone(), path, &[("if-match", "*")], None).await;
+                assert_eq!((got.status.as_u16(), got.header("allow")), (405, "POST"), "{method} {path}");
+            }
+        }
+        let unknown = portal.get("/v1/devices/searches").await;
+        assert_eq!(unknown.status.as_u16(), 404);
+        server.stop().await;
+    }
 }
