@@ -3,12 +3,15 @@ use std::time::Duration;
 
 use dmwsi::keys::Keys;
 use dmwsi_domain::Clock;
+use dmwsi_domain::id::DeviceId;
 use dmwsi_simulator::Behaviour;
+use dmwsi_store::sweep::Ages;
 use serde_json::json;
 use tokio::time::sleep;
 
 use crate::harness::handset::{Handset, SCOPES, ended, job};
 use crate::harness::server::Server;
+use crate::harness::statements::{assert_indexed, open, plan, sent};
 use crate::harness::{Database, eventually};
 
 /// Expand, fold, cancel, expire, sweep.
@@ -62,5 +65,24 @@ both! {
         let polls = 4_000 / 500 + 1;
         assert!((1..=polls * QUEUES * STATEMENTS_PER_POLL).contains(&statements), "{statements} statements for {polls} polls of {QUEUES} queues");
         server.stop().await;
+    }
+
+    /// Whether anything is due is one statement, which takes the first rows of indexes.
+    async fn a_look_for_what_is_due_is_one_indexed_read(database: Database) {
+        drop(database.store().await);
+        let store = open(&database);
+        let (now, age) = (Clock::System.now(), Duration::from_secs(60));
+        let statements = sent(store.glance(move |tx| tx.outlook(Ages { session_idle: age, imports_kept: age }, now))).await;
+        assert_eq!(statements.len(), 1, "{statements:?}");
+        let plan = plan(&database, &statements[0]);
+        for index in ["executions_due", "jobs_expiring", "sessions_age", "idempotency_keys_age", "imports_age"] {
+            assert!(plan.contains(index), "{index}\n{plan}");
+        }
+        assert!(!plan.contains("Sort") && !plan.contains("TEMP B-TREE"), "{plan}");
+        let device = DeviceId::new(Clock::System.new_id());
+        let statements = sent(store.glance(move |tx| tx.unfinished_executions(device))).await;
+        let plan = self::plan(&database, &statements[0]);
+        assert_indexed(&statements[0], &plan);
+        assert!(plan.contains("executions_of_device "), "{plan}");
     }
 }
