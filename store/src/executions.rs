@@ -8,7 +8,7 @@ use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
 use crate::column::{counted, damaged, document, micros, moment, number, parsed, text, uuid};
 use crate::schema::executions;
-use crate::{Tx, failed, insert_all, on};
+use crate::{Kept, Tx, failed, insert_all, on};
 
 /// How many unfinished executions of a device are read at first.
 pub const UNFINISHED: i64 = 16;
@@ -217,7 +217,7 @@ impl Tx<'_> {
     ) -> Result<()> {
         self.write_execution(execution)?;
         if was != execution.state {
-            self.add_delta(execution.job, Counts::moved(was, execution.state), now, ids)?;
+            self.add_delta(execution.job, Counts::moved(was, execution.state), now, ids);
         }
         let events: Vec<_> = told(execution, moved, correlator, now, ids).collect();
         self.record_all(&events)?;
@@ -243,7 +243,7 @@ impl Tx<'_> {
             events.extend(told(execution, moved, None, now, ids));
         }
         if !delta.is_nothing() {
-            self.add_delta(job, delta, now, ids)?;
+            self.add_delta(job, delta, now, ids);
         }
         self.record_all(&events)
     }
@@ -264,13 +264,12 @@ impl Tx<'_> {
     }
 
     fn write_execution(&mut self, execution: &Execution) -> Result<()> {
-        let update = diesel::update(executions::table.find((text(execution.job.uuid()), i64::from(execution.ordinal))))
-            .filter(executions::revision.eq(number(execution.revision)))
-            .set(Change::of(execution, execution.revision.saturating_add(1))?);
-        match on!(self, conn => update.execute(conn)).map_err(failed)? {
-            0 => Err(Error::Stale { what: "execution" }),
-            _ => Ok(()),
-        }
+        let place = executions::table.find((text(execution.job.uuid()), i64::from(execution.ordinal)));
+        let change = Change::of(execution, execution.revision.saturating_add(1))?;
+        let update = diesel::update(place).filter(executions::revision.eq(number(execution.revision))).set(change);
+        let update = Kept(update.returning(executions::revision));
+        let written: Vec<i64> = on!(self, conn => update.load(conn)).map_err(failed)?;
+        if written.is_empty() { Err(Error::Stale { what: "execution" }) } else { Ok(()) }
     }
 }
 
