@@ -10,8 +10,8 @@ use crate::column::{counted, damaged, document, micros, moment, number, parsed, 
 use crate::schema::executions;
 use crate::{Kept, Tx, failed, insert_all, on};
 
-/// The most unfinished executions of a device that are looked at in one session; the rest has its turn when these have ended.
-const UNFINISHED: i64 = 16;
+/// How many unfinished executions of a device are read at first.
+pub const UNFINISHED: i64 = 16;
 
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = executions)]
@@ -128,13 +128,19 @@ impl Tx<'_> {
         insert_all!(self, executions::table, rows.as_slice())
     }
 
-    /// What is not over on a device, the oldest job first, at most 16.
+    /// What is not over on a device, the oldest job first, at most [`UNFINISHED`].
     pub fn unfinished_executions(&mut self, device: DeviceId) -> Result<Vec<Execution>> {
+        self.unfinished_after(device, None, UNFINISHED)
+    }
+
+    /// What is not over on a device, in the order of the jobs, of those after `after`; at most `limit`.
+    pub fn unfinished_after(&mut self, device: DeviceId, after: Option<JobId>, limit: i64) -> Result<Vec<Execution>> {
         let found = executions::table
             .filter(executions::device_id.eq(text(device.uuid())))
+            .filter(executions::job_id.gt(after.map(|job| text(job.uuid())).unwrap_or_default()))
             .filter(executions::finished_at.is_null())
             .order(executions::job_id)
-            .limit(UNFINISHED);
+            .limit(limit);
         let rows = on!(self, conn => found.select(Row::as_select()).load(conn)).map_err(failed)?;
         rows.into_iter().map(Execution::try_from).collect()
     }

@@ -7,6 +7,8 @@ mod clients;
 mod column;
 mod contacts;
 mod deltas;
+mod device_row;
+mod device_tags;
 mod devices;
 pub mod events;
 pub mod executions;

@@ -43,9 +43,25 @@ struct Watched(Watch);
 
 impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for Watched {
     fn on_acquire(&self, conn: &mut PgConnection) -> std::result::Result<(), diesel::r2d2::Error> {
+        untranslated(conn)?;
         conn.set_instrumentation(self.0.clone());
         Ok(())
     }
+}
+
+/// Has the database speak English: diesel hides SQLSTATE, so a deadlock is known by its text. Where the role may not set `lc_messages` and the
+/// server speaks another language, an administrator must (`ALTER DATABASE … SET lc_messages = 'C'`); until then a deadlock is an error to the
+/// caller instead of being tried again.
+fn untranslated(conn: &mut PgConnection) -> std::result::Result<(), diesel::r2d2::Error> {
+    if conn.batch_execute("SET lc_messages = 'C'").is_ok() {
+        return Ok(());
+    }
+    let language: String =
+        diesel::select(current_setting("lc_messages")).get_result(conn).map_err(diesel::r2d2::Error::QueryError)?;
+    if !["C", "POSIX", "en"].iter().any(|english| language.starts_with(english)) {
+        tracing::warn!(language, "the database speaks {language} and this role may not change that: set lc_messages to C for it");
+    }
+    Ok(())
 }
 
 impl Postgres {
@@ -187,6 +203,11 @@ impl Postgres {
 enum Attempt<T> {
     Done(Result<T>),
     Lost(Error),
+}
+
+diesel::define_sql_function! {
+    /// The value of a parameter of the session.
+    fn current_setting(name: Text) -> Text;
 }
 
 diesel::define_sql_function! {

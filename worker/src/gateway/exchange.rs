@@ -15,7 +15,7 @@ use super::memory::{Held, Key};
 use super::nonce::Place;
 use super::state::{Answered, State};
 use super::work::Work;
-use super::{Gateway, Refusal};
+use super::{Gateway, Refusal, agenda};
 
 /// How often a message is taken up anew when another process changed the session or an execution meanwhile.
 const MAX_RACES: usize = 4;
@@ -41,13 +41,13 @@ struct Known {
 
 /// Everything about the device that presents itself so: one statement when it is idle. The session is read before the executions, and both
 /// are written by their revisions, so that they need not be of one moment.
-fn known(tx: &mut Tx<'_>, identity: &str) -> Result<Option<Known>> {
+fn known(tx: &mut Tx<'_>, identity: &str, begins: bool) -> Result<Option<Known>> {
     let Some(contact) = tx.contact(identity)? else { return Ok(None) };
     if !contact.has_work {
         return Ok(Some(Known { contact, stored: None, executions: Vec::new() }));
     }
     let stored = tx.open_session(contact.device)?;
-    let executions = tx.unfinished_executions(contact.device)?;
+    let executions = agenda::executions(tx, contact.device, stored.as_ref(), !begins)?;
     Ok(Some(Known { contact, stored, executions }))
 }
 
@@ -78,8 +78,8 @@ impl Gateway {
     }
 
     async fn exchange(&self, incoming: &Incoming) -> Result<Bytes, Refusal> {
-        let identity = incoming.message.header.source.uri.clone();
-        let known = self.store.glance(move |tx| known(tx, &identity)).await?;
+        let (identity, begins) = (incoming.message.header.source.uri.clone(), incoming.begins());
+        let known = self.store.glance(move |tx| known(tx, &identity, begins)).await?;
         let number = incoming.message.header.message;
         if let Some((reply, authenticated)) = self.memory.repeated(&incoming.key(), number, &incoming.body, incoming.at) {
             // Some clients begin every session in the same words. When there is work by now, these are a new session.
