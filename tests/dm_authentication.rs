@@ -5,6 +5,7 @@ use dmwsi::config::Config;
 use dmwsi::keys::Keys;
 use dmwsi_domain::Clock;
 use dmwsi_domain::contact::StrangerReason;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::Database;
@@ -120,6 +121,19 @@ both! {
         assert_eq!(codes(&phone.say(first("5", 1, &right)).await), ["212", "200", "200"]);
         assert_eq!(codes(&phone.say(first("6", 1, &basic_cred("me", "x"))).await)[0], "401");
         assert_eq!(codes(&phone.say(first("7", 1, &right)).await)[0], "212", "the failures before were forgotten");
+        server.stop().await;
+    }
+
+    /// AD-6: who repairs a device's account need not wait until the door opens again.
+    async fn a_new_account_opens_the_door_at_once(database: Database) {
+        let (server, _) = server(&database, "BASIC", None, |config| config.gateway.max_failed_tries = 1).await;
+        let (portal, phone) = (server.portal("acme", SCOPES).await, Phone::of(server.url()));
+        assert_eq!(codes(&phone.say(first("1", 1, &basic_cred("me", "new"))).await)[0], "401");
+        let found = portal.post("/v1/devices/search", &json!({"dmIdentity": DEVICE})).await.of(200);
+        let path = format!("/v1/devices/{}", found["items"][0]["deviceId"].as_str().unwrap());
+        let merge = [("content-type", "application/merge-patch+json"), ("if-match", "*")];
+        portal.call(Method::PATCH, &path, &merge, Some(&json!({"account": {"client": {"secret": "new"}}}))).await.of(200);
+        assert_eq!(codes(&phone.say(first("2", 1, &basic_cred("me", "new"))).await)[0], "212");
         server.stop().await;
     }
 

@@ -195,8 +195,13 @@ pub async fn change_device(
         let mut ids = ids;
         let mut device = tx.device(organisation, id)?;
         condition.check("device", device.revision)?;
+        let account = device.account.clone();
         if body.value.clone().apply(&mut device, now, |side, secret| sealing.seal_secret(id, side, secret))? {
             tx.update_device(&device)?;
+            if device.account != account {
+                // What was tried against the account before says nothing of the new one.
+                tx.clear_failed_tries(id)?;
+            }
             tx.record(&device.tells(Event::DeviceUpdated {}, now, Some(correlator.as_str().to_owned()), &mut ids))?;
         }
         Ok(device)
