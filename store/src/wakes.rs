@@ -1,0 +1,436 @@
+//! Wakes: which devices are asked to call, how often that was tried, and when it is tried next.
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use diesel::dsl::exists;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text};
+use dmwsi_domain::account::SealedAccount;
+use dmwsi_domain::event::{Event, Recorded};
+use dmwsi_domain::execution::ExecutionState;
+use dmwsi_domain::id::{DeviceId, EventId, OrganisationId, TaskId};
+use dmwsi_domain::push_address::PushAddress;
+use dmwsi_domain::wake::{Patience, Verdict, Wake, WakeState};
+use dmwsi_domain::{Error, Ids, Result, Timestamp};
+
+use crate::column::{counted, damaged, micros, moment, parsed, text, uuid};
+use crate::devices::account;
+use crate::queue::NewTask;
+use crate::schema::{devices, executions, sessions, wakes};
+use crate::tx::Conn;
+use crate::{Tx, failed, on};
+
+/// The queue of the one standing task that wakes devices.
+pub const WAKE: &str = "wake.v1";
+
+/// A device that was tried less than so many microseconds ago is not tried again at once because it is wanted once more.
+const LATELY: i64 = 5_000_000;
+
+/// The most devices named in one statement.
+const DEVICES_PER_STATEMENT: usize = 10_000;
+
+/// Opens wakes of those of some devices that can be woken. One that is open stays the same notification, and is tried at once unless that was done
+/// just now. The parameters stand in the order of their numbers, which SQLite takes for names.
+macro_rules! open {
+    ($named:literal) => {
+        concat!(
+            "INSERT INTO wakes (device_id, session, state, is_asked, attempts, next_at, expires_at, opened_at)
+            SELECT id, $1, 'WAKING', $2, 0, $3, $4, $3 FROM devices
+            WHERE push_address IS NOT NULL AND push_address <> '{\"type\":\"NONE\"}' AND ",
+            $named,
+            " ORDER BY id
+            ON CONFLICT (device_id) DO UPDATE SET
+                session = CASE WHEN wakes.next_at IS NULL THEN wakes.session % 65535 + 1 ELSE wakes.session END,
+                state = 'WAKING',
+                is_asked = excluded.is_asked OR (wakes.is_asked AND wakes.next_at IS NOT NULL),
+                attempts = CASE WHEN wakes.attempted_at >= $3 - $5 AND wakes.next_at IS NOT NULL THEN wakes.attempts ELSE 0 END,
+                next_at = CASE WHEN wakes.attempted_at >= $3 - $5 AND wakes.next_at IS NOT NULL THEN wakes.next_at ELSE $3 END,
+                trouble = NULL,
+                expires_at = CASE
+                    WHEN wakes.next_at IS NULL THEN excluded.expires_at
+                    WHEN wakes.expires_at > excluded.expires_at THEN wakes.expires_at
+                    WHEN wakes.expires_at IS NULL OR excluded.expires_at IS NULL THEN NULL
+                    ELSE excluded.expires_at
+                END,
+                opened_at = $3,
+                ended_at = NULL"
+        )
+    };
+}
+const OPEN_SQLITE: &str = open!("id IN (SELECT value FROM json_each($6))");
+const OPEN_POSTGRES: &str = open!("id = ANY($6)");
+
+const ATTEMPT: &str = "
+UPDATE wakes SET attempts = attempts + 1, attempted_at = $1, next_at = due.next_at, trouble = NULL
+FROM unnest($2, $3) AS due (device_id, next_at) WHERE wakes.device_id = due.device_id AND wakes.next_at IS NOT NULL";
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = wakes)]
+struct Row {
+    device_id: String,
+    session: i64,
+    state: String,
+    is_asked: bool,
+    attempts: i64,
+    attempted_at: Option<i64>,
+    trouble: Option<String>,
+    next_at: Option<i64>,
+    expires_at: Option<i64>,
+    opened_at: i64,
+    ended_at: Option<i64>,
+}
+
+impl TryFrom<Row> for Wake {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        Ok(Self {
+            device: DeviceId::new(uuid(&row.device_id)?),
+            session: counted(row.session, "session of a wake")?,
+            state: WakeState::parse(&row.state).ok_or_else(|| damaged("state of a wake"))?,
+            is_asked: row.is_asked,
+            attempts: counted(row.attempts, "number of attempts")?,
+            attempted_at: moment(row.attempted_at),
+            trouble: row.trouble,
+            next_at: moment(row.next_at),
+            expires_at: moment(row.expires_at),
+            opened_at: Timestamp::from_micros(row.opened_at),
+            ended_at: moment(row.ended_at),
+        })
+    }
+}
+
+/// What the waking of a device needs to know of it.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = devices)]
+struct Sleeper {
+    organisation_id: String,
+    server_id: String,
+    client_auth: String,
+    client_name: String,
+    client_secret: Vec<u8>,
+    server_auth: Option<String>,
+    server_name: String,
+    server_secret: Option<Vec<u8>>,
+    server_nonce: Vec<u8>,
+    push_address: Option<String>,
+}
+
+/// A device to be woken now.
+#[derive(Clone, Debug)]
+pub struct Woken {
+    /// The device.
+    pub device: DeviceId,
+    /// Whose it is.
+    pub organisation: OrganisationId,
+    /// The number of the session that it is asked to hold.
+    pub session: u16,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// Where package 0 goes.
+    pub push_address: PushAddress,
+    /// How it and this server know each other; the secrets are still sealed.
+    pub account: SealedAccount,
+    /// The nonce it gave this server last; empty before the first.
+    pub server_nonce: Vec<u8>,
+}
+
+impl Woken {
+    fn new(wake: &Wake, row: Sleeper) -> Result<Self> {
+        Ok(Self {
+            device: wake.device,
+            organisation: OrganisationId::new(uuid(&row.organisation_id)?),
+            session: wake.session,
+            attempt: wake.attempts.saturating_add(1),
+            push_address: row.push_address.as_deref().map(parsed).transpose()?.unwrap_or_default(),
+            account: account(
+                row.server_id,
+                (&row.client_auth, row.client_name, row.client_secret),
+                (row.server_auth, row.server_name, row.server_secret),
+            )?,
+            server_nonce: row.server_nonce,
+        })
+    }
+}
+
+/// What a look at the wakes that are due has found.
+#[derive(Clone, Debug)]
+pub struct Turnout {
+    /// The devices to be woken now; their attempt is counted already.
+    pub woken: Vec<Woken>,
+    /// Whether there may be more that are due.
+    pub is_full: bool,
+}
+
+/// What became of an attempt that did not succeed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Trouble {
+    /// The device.
+    pub device: DeviceId,
+    /// Whose it is.
+    pub organisation: OrganisationId,
+    /// The attempt.
+    pub attempt: u32,
+    /// The stable code of what was wrong.
+    pub code: String,
+    /// When it may be tried again, where somebody said so.
+    pub not_before: Option<Timestamp>,
+    /// Whether it would be the same the next time.
+    pub is_final: bool,
+}
+
+impl Tx<'_> {
+    /// Has those of these devices woken that have a push address, and rings the task that does it; how many they are. `is_asked` says that it is done
+    /// even if there is nothing to do on them.
+    pub fn open_wakes(
+        &mut self,
+        asked: &[DeviceId],
+        is_asked: bool,
+        expires_at: Option<Timestamp>,
+        now: Timestamp,
+        ids: &mut Ids,
+    ) -> Result<usize> {
+        let mut opened = 0;
+        // Numbers of one device must differ from those of its last wakes, which the row counts on, and those of a device that was never woken may be any.
+        let session = now.micros().div_euclid(1_000_000).rem_euclid(65_535).saturating_add(1);
+        for chunk in asked.chunks(DEVICES_PER_STATEMENT) {
+            let devices: Vec<_> = chunk.iter().map(|device| text(device.uuid())).collect();
+            macro_rules! bound {
+                ($sql:ident) => {
+                    sql_query($sql)
+                        .bind::<BigInt, _>(session)
+                        .bind::<Bool, _>(is_asked)
+                        .bind::<BigInt, _>(now.micros())
+                        .bind::<Nullable<BigInt>, _>(micros(expires_at))
+                        .bind::<BigInt, _>(LATELY)
+                };
+            }
+            opened += match &mut self.conn {
+                Conn::Pg(conn) => bound!(OPEN_POSTGRES).bind::<Array<Text>, _>(devices).execute(*conn),
+                Conn::Sqlite(conn) => {
+                    let devices = crate::column::document(&devices)?;
+                    bound!(OPEN_SQLITE).bind::<Text, _>(devices).execute(*conn)
+                }
+            }
+            .map_err(failed)?;
+        }
+        if opened > 0 {
+            self.ring_waking(now, ids)?;
+        }
+        Ok(opened)
+    }
+
+    /// Has the standing task look at once.
+    pub fn ring_waking(&mut self, now: Timestamp, ids: &mut Ids) -> Result<()> {
+        let task = NewTask::new(WAKE, WAKE.to_owned(), &(), now)?;
+        self.enqueue(TaskId::new(ids.new_id()), &task, now)
+    }
+
+    /// The last wake of a device.
+    pub fn wake(&mut self, device: DeviceId) -> Result<Option<Wake>> {
+        let found = wakes::table.find(text(device.uuid()));
+        let row = on!(self, conn => found.select(Row::as_select()).first(conn)).optional().map_err(failed)?;
+        row.map(Wake::try_from).transpose()
+    }
+
+    /// Takes at most `most` of the wakes that are due: counts an attempt of those that are to be tried, which are brought, and ends those that there is
+    /// no more time or reason for.
+    pub fn take_wakes(&mut self, most: u32, patience: &Patience, now: Timestamp, ids: &mut Ids) -> Result<Turnout> {
+        let due = wakes::table
+            .inner_join(devices::table.on(devices::id.eq(wakes::device_id)))
+            .filter(wakes::next_at.le(now.micros()))
+            .order(wakes::next_at)
+            .limit(i64::from(most));
+        let in_session = sessions::table
+            .filter(sessions::device_id.eq(wakes::device_id))
+            .filter(sessions::is_open)
+            .select(sessions::generation);
+        let work = executions::table
+            .filter(executions::device_id.eq(wakes::device_id))
+            .filter(executions::finished_at.is_null())
+            .filter(executions::state.ne(ExecutionState::Running.as_str()))
+            .select(executions::ordinal);
+        let rows: Vec<(Row, Sleeper, bool, bool)> = on!(self, conn => {
+            due.select((Row::as_select(), Sleeper::as_select(), exists(in_session), exists(work))).load(conn)
+        })
+        .map_err(failed)?;
+        let is_full = u32::try_from(rows.len()).is_ok_and(|rows| rows >= most);
+        let (mut woken, mut attempts, mut later, mut ended) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (row, sleeper, in_session, has_work) in rows {
+            let wake = Wake::try_from(row)?;
+            let id = text(wake.device.uuid());
+            match wake.due(in_session, has_work, patience, chance(&wake, now), now) {
+                Verdict::Attempt { next } => {
+                    attempts.push((id, next.micros()));
+                    woken.push(Woken::new(&wake, sleeper)?);
+                }
+                Verdict::Later(at) => later.push((id, at.micros())),
+                Verdict::End(state) => {
+                    ended.push((
+                        wake.device,
+                        OrganisationId::new(uuid(&sleeper.organisation_id)?),
+                        state,
+                        wake.attempts,
+                        wake.trouble,
+                    ));
+                }
+            }
+        }
+        self.count_attempts(attempts, now)?;
+        for (device, at) in later {
+            let update = diesel::update(open_wake(device)).set(wakes::next_at.eq(at));
+            on!(self, conn => update.execute(conn)).map_err(failed)?;
+        }
+        for (device, organisation, state, attempts, trouble) in ended {
+            self.end_wake(device, state, now)?;
+            if state != WakeState::Withdrawn {
+                self.tell_wake_ended(device, organisation, state, attempts, trouble, now, ids)?;
+            }
+        }
+        Ok(Turnout { woken, is_full })
+    }
+
+    fn count_attempts(&mut self, attempts: Vec<(String, i64)>, now: Timestamp) -> Result<()> {
+        match &mut self.conn {
+            Conn::Pg(conn) => {
+                let (devices, times): (Vec<_>, Vec<_>) = attempts.into_iter().unzip();
+                sql_query(ATTEMPT)
+                    .bind::<BigInt, _>(now.micros())
+                    .bind::<Array<Text>, _>(devices)
+                    .bind::<Array<BigInt>, _>(times)
+                    .execute(*conn)
+                    .map(drop)
+            }
+            // One prepared statement for each row is SQLite's fastest way.
+            Conn::Sqlite(conn) => attempts.into_iter().try_for_each(|(device, next)| {
+                let change = (
+                    wakes::attempts.eq(wakes::attempts + 1),
+                    wakes::attempted_at.eq(now.micros()),
+                    wakes::next_at.eq(next),
+                    wakes::trouble.eq(None::<String>),
+                );
+                diesel::update(open_wake(device)).set(change).execute(*conn).map(drop)
+            }),
+        }
+        .map_err(failed)
+    }
+
+    /// How many devices were woken since `since` and have not called yet; no more than `most` are counted.
+    pub fn awaited_wakes(&mut self, since: Timestamp, most: u32) -> Result<u32> {
+        let found = wakes::table
+            .filter(wakes::next_at.is_not_null())
+            .filter(wakes::attempted_at.gt(since.micros()))
+            .limit(i64::from(most))
+            .select(wakes::session);
+        let rows: Vec<i64> = on!(self, conn => found.load(conn)).map_err(failed)?;
+        u32::try_from(rows.len()).map_err(Error::internal)
+    }
+
+    /// When the next wake is due, in the past when one is late already.
+    pub fn next_wake(&mut self) -> Result<Option<Timestamp>> {
+        let next = wakes::table.filter(wakes::next_at.is_not_null()).order(wakes::next_at).select(wakes::next_at).limit(1);
+        let next: Option<Option<i64>> = on!(self, conn => next.first(conn)).optional().map_err(failed)?;
+        Ok(moment(next.flatten()))
+    }
+
+    /// Notes what was wrong with attempts, unless the device has called meanwhile or was tried once more.
+    pub fn note_troubles(&mut self, troubles: &[Trouble], now: Timestamp, ids: &mut Ids) -> Result<()> {
+        for trouble in troubles {
+            let place = open_wake(text(trouble.device.uuid())).filter(wakes::attempts.eq(i64::from(trouble.attempt)));
+            let update = diesel::update(place).set(wakes::trouble.eq(&trouble.code));
+            let is_still = on!(self, conn => update.execute(conn)).map_err(failed)? > 0;
+            if is_still && trouble.is_final {
+                self.end_wake(trouble.device, WakeState::Failed, now)?;
+                let (state, code) = (WakeState::Failed, Some(trouble.code.clone()));
+                self.tell_wake_ended(trouble.device, trouble.organisation, state, trouble.attempt, code, now, ids)?;
+            } else if let Some(at) = trouble.not_before.filter(|_| is_still) {
+                let place = open_wake(text(trouble.device.uuid())).filter(wakes::next_at.lt(at.micros()));
+                let update = diesel::update(place).set(wakes::next_at.eq(at.micros()));
+                on!(self, conn => update.execute(conn)).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the wakes of devices that called by themselves, in one statement for those of one moment. A wake opened later than that stays.
+    pub fn end_wakes_called(&mut self, called: &[(DeviceId, Timestamp)]) -> Result<()> {
+        let mut called: Vec<_> = called.iter().map(|(device, at)| (at.micros(), text(device.uuid()))).collect();
+        called.sort();
+        for moment in called.chunk_by(|(a, _), (b, _)| a == b) {
+            let Some((at, _)) = moment.first() else { continue };
+            for chunk in moment.chunks(DEVICES_PER_STATEMENT) {
+                let place = wakes::table
+                    .filter(wakes::device_id.eq_any(chunk.iter().map(|(_, id)| id.as_str())))
+                    .filter(wakes::next_at.is_not_null())
+                    .filter(wakes::opened_at.le(*at));
+                let update = diesel::update(place).set(ended(WakeState::Called, *at));
+                on!(self, conn => update.execute(conn)).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the wake of a device that called because it was woken: its session has that number, or the one with its bytes swapped. False when the wake
+    /// was for another session, or is over.
+    pub fn end_wake_answered(&mut self, device: DeviceId, session: u16, at: Timestamp) -> Result<bool> {
+        let place = open_wake(text(device.uuid()))
+            .filter(wakes::opened_at.le(at.micros()))
+            .filter(wakes::session.eq_any([i64::from(session), i64::from(session.swap_bytes())]));
+        let update = diesel::update(place).set(ended(WakeState::Answered, at.micros()));
+        Ok(on!(self, conn => update.execute(conn)).map_err(failed)? > 0)
+    }
+
+    fn end_wake(&mut self, device: DeviceId, state: WakeState, now: Timestamp) -> Result<()> {
+        let update = diesel::update(open_wake(text(device.uuid()))).set(ended(state, now.micros()));
+        on!(self, conn => update.execute(conn)).map(drop).map_err(failed)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "an event has as many sides")]
+    fn tell_wake_ended(
+        &mut self,
+        device: DeviceId,
+        organisation: OrganisationId,
+        state: WakeState,
+        attempts: u32,
+        trouble: Option<String>,
+        now: Timestamp,
+        ids: &mut Ids,
+    ) -> Result<()> {
+        self.record(&Recorded {
+            id: EventId::new(ids.new_id()),
+            organisation,
+            client: None,
+            job: None,
+            ordinal: None,
+            device: Some(device),
+            revision: 0,
+            correlator: None,
+            at: now,
+            event: Event::DeviceNotWoken { state, attempts, trouble },
+        })
+    }
+}
+
+/// The wake of a device, if it is open. Its end may come at any time, and what is over stays over.
+#[diesel::dsl::auto_type(no_type_alias)]
+fn open_wake(device: String) -> _ {
+    wakes::table.find(device).filter(wakes::next_at.is_not_null())
+}
+
+/// A wake that is over.
+type Ended = (
+    diesel::dsl::Eq<wakes::state, &'static str>,
+    diesel::dsl::Eq<wakes::next_at, Option<i64>>,
+    diesel::dsl::Eq<wakes::ended_at, i64>,
+);
+
+fn ended(state: WakeState, at: i64) -> Ended {
+    (wakes::state.eq(state.as_str()), wakes::next_at.eq(None), wakes::ended_at.eq(at))
+}
+
+/// A number that is the same when the transaction runs again.
+fn chance(wake: &Wake, now: Timestamp) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (wake.device, wake.attempts, now).hash(&mut hasher);
+    hasher.finish()
+}
