@@ -211,7 +211,7 @@ fn every_reference_leads_somewhere_and_every_component_is_used() {
 #[tokio::test]
 async fn what_is_served_is_what_is_written() {
     let server = Server::on(&crate::harness::Database::sqlite()).await;
-    let portal = server.portal("acme", "devices:read devices:write jobs:read jobs:write").await;
+    let portal = server.portal("acme", "devices:read devices:wake devices:write jobs:read jobs:write").await;
     let served = portal.get("/openapi.json").await.of(200);
     assert_eq!(served, Document::generated().0);
     let yaml = portal.get("/openapi.yaml").await;

@@ -33,3 +33,4 @@ mod store;
 mod survival;
 mod tls;
 mod tokens;
+mod waking;

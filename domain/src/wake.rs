@@ -11,7 +11,7 @@ use crate::id::DeviceId;
 pub const ASKED_FOR: Duration = Duration::from_secs(86_400);
 
 /// How long a device that is in a session is left alone before somebody looks again.
-const SESSION: Duration = Duration::from_secs(5);
+const SESSION: Duration = Duration::from_secs(1);
 
 /// Where the waking of a device stands.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
@@ -179,7 +179,7 @@ mod tests {
             ("work", wake(false, 0, None), false, true, Verdict::Attempt { next: at(40) }),
             ("asked", wake(true, 1, None), false, false, Verdict::Attempt { next: at(70) }),
             ("little time", wake(true, 0, Some(11_000_000)), false, false, Verdict::Attempt { next: at(11) }),
-            ("session", wake(true, 0, None), true, true, Verdict::Later(at(15))),
+            ("session", wake(true, 0, None), true, true, Verdict::Later(at(11))),
             ("nothing to do", wake(false, 0, None), false, false, Verdict::End(WakeState::Withdrawn)),
             ("too late", wake(true, 0, Some(10_000_000)), true, true, Verdict::End(WakeState::Expired)),
             ("too often", wake(false, 3, None), false, true, Verdict::End(WakeState::Expired)),

@@ -1,5 +1,6 @@
 //! Wakes: which devices are asked to call, how often that was tried, and when it is tried next.
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
 
 use diesel::dsl::exists;
 use diesel::prelude::*;
@@ -26,6 +27,9 @@ pub const WAKE: &str = "wake.v1";
 /// A device that was tried less than so many microseconds ago is not tried again at once because it is wanted once more.
 const LATELY: i64 = 5_000_000;
 
+/// For how long after its last message a device is taken to be in a session in which nothing is outstanding.
+const SPEAKING: Duration = Duration::from_secs(2);
+
 /// The most devices named in one statement.
 const DEVICES_PER_STATEMENT: usize = 10_000;
 
@@ -43,8 +47,8 @@ macro_rules! open {
                 session = CASE WHEN wakes.next_at IS NULL THEN wakes.session % 65535 + 1 ELSE wakes.session END,
                 state = 'WAKING',
                 is_asked = excluded.is_asked OR (wakes.is_asked AND wakes.next_at IS NOT NULL),
-                attempts = CASE WHEN wakes.attempted_at >= $3 - $5 AND wakes.next_at IS NOT NULL THEN wakes.attempts ELSE 0 END,
-                next_at = CASE WHEN wakes.attempted_at >= $3 - $5 AND wakes.next_at IS NOT NULL THEN wakes.next_at ELSE $3 END,
+                attempts = CASE WHEN wakes.attempted_at >= $3 - $6 AND wakes.next_at IS NOT NULL THEN wakes.attempts ELSE 0 END,
+                next_at = CASE WHEN wakes.attempted_at >= $3 - $6 AND wakes.next_at IS NOT NULL THEN wakes.next_at ELSE $3 END,
                 trouble = NULL,
                 expires_at = CASE
                     WHEN wakes.next_at IS NULL THEN excluded.expires_at
@@ -57,8 +61,8 @@ macro_rules! open {
         )
     };
 }
-const OPEN_SQLITE: &str = open!("id IN (SELECT value FROM json_each($6))");
-const OPEN_POSTGRES: &str = open!("id = ANY($6)");
+const OPEN_SQLITE: &str = open!("id IN (SELECT value FROM json_each($5))");
+const OPEN_POSTGRES: &str = open!("id = ANY($5)");
 
 const ATTEMPT: &str = "
 UPDATE wakes SET attempts = attempts + 1, attempted_at = $1, next_at = due.next_at, trouble = NULL
@@ -202,14 +206,13 @@ impl Tx<'_> {
                         .bind::<Bool, _>(is_asked)
                         .bind::<BigInt, _>(now.micros())
                         .bind::<Nullable<BigInt>, _>(micros(expires_at))
-                        .bind::<BigInt, _>(LATELY)
                 };
             }
             opened += match &mut self.conn {
-                Conn::Pg(conn) => bound!(OPEN_POSTGRES).bind::<Array<Text>, _>(devices).execute(*conn),
+                Conn::Pg(conn) => bound!(OPEN_POSTGRES).bind::<Array<Text>, _>(devices).bind::<BigInt, _>(LATELY).execute(*conn),
                 Conn::Sqlite(conn) => {
                     let devices = crate::column::document(&devices)?;
-                    bound!(OPEN_SQLITE).bind::<Text, _>(devices).execute(*conn)
+                    bound!(OPEN_SQLITE).bind::<Text, _>(devices).bind::<BigInt, _>(LATELY).execute(*conn)
                 }
             }
             .map_err(failed)?;
@@ -244,6 +247,8 @@ impl Tx<'_> {
         let in_session = sessions::table
             .filter(sessions::device_id.eq(wakes::device_id))
             .filter(sessions::is_open)
+            // The row of a session stays when nothing more is said in it.
+            .filter(sessions::job_id.is_not_null().or(sessions::updated_at.gt(now.minus(SPEAKING).micros())))
             .select(sessions::generation);
         let work = executions::table
             .filter(executions::device_id.eq(wakes::device_id))

@@ -7,7 +7,7 @@ use super::Database;
 use super::document::Operation;
 use super::server::{Got, Portal, Server};
 
-const ALL: &str = "devices:read devices:write jobs:read jobs:write";
+const ALL: &str = "devices:read devices:wake devices:write jobs:read jobs:write";
 /// The device that the examples of the document name.
 const EXAMPLE: &str = "dev_8f14e45fceea167a5a36dedd4bea2543";
 /// The limit that the tests set, in bytes.
