@@ -396,6 +396,16 @@ both! {
             json!({"type": "HTTP", "url": url.replace("127.0.0.1", "[::ffff:127.0.0.1]")}),
         ] {
             let handset = Handset::register(&portal, server.url(), Behaviour::default()).await;
+            let change = json!({"pushAddress": push});
+            let path = format!("/v1/devices/{}", handset.id);
+            let headers = [("if-match", "*"), ("content-type", "application/merge-patch+json")];
+            portal.call(reqwest::Method::PATCH, &path, &headers, Some(&change)).await.problem(422, "ADDRESS_FORBIDDEN");
+            let mut new = json!({"dmIdentity": format!("at {push}"), "account": {"serverId": "s", "client": {"auth": "BASIC", "name": "n", "secret": "s"}}});
+            new["pushAddress"] = push.clone();
+            portal.post("/v1/devices", &new).await.problem(422, "ADDRESS_FORBIDDEN");
+            let headers = [("content-type", "application/x-ndjson")];
+            let verdicts = portal.send("/v1/devices/imports", &headers, new.to_string()).await.text().await.unwrap();
+            assert!(verdicts.contains("ADDRESS_FORBIDDEN") && verdicts.contains("/pushAddress"), "{verdicts}");
             let device = portal.get(&format!("/v1/devices/{}", handset.id)).await.of(200);
             database.execute(&format!(
                 "UPDATE devices SET push_address = '{push}' WHERE dm_identity = '{}'",
@@ -437,7 +447,6 @@ both! {
             ("DMWSI__TASKS__LEASE_MS", "1000"),
             ("DMWSI__PUSH__RETRY_FIRST_MS", "500"),
             ("DMWSI__PUSH__RETRY_LONGEST_MS", "500"),
-            ("DMWSI__EGRESS__ALLOW", "[\"127.0.0.1\"]"),
         ];
         let serve = || Process::serve_as(&database, &keys, "all", &settings);
         let mut process = serve();

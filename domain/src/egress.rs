@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use crate::Error;
+use crate::push_address::PushAddress;
 
 /// Ranges of IPv4 that are not public, or not for one host (IANA IPv4 Special-Purpose Address Registry).
 const CLOSED_4: [(Ipv4Addr, u8); 16] = [
@@ -158,6 +159,17 @@ impl Egress {
             Some(Host::Ipv6(address)) => self.judge(address.into()),
             Some(Host::Domain(name)) => self.judge_name(name),
             None => Err(Forbidden),
+        }
+    }
+
+    /// Whether notifications may go to a push address, as far as its text tells. A phone number is the operator's gateway's to judge.
+    pub fn judge_push(&self, address: &PushAddress) -> Result<(), Forbidden> {
+        match address {
+            PushAddress::None {} | PushAddress::Sms { .. } => Ok(()),
+            PushAddress::Udp { host, .. } => self.judge_host(host.as_str()),
+            PushAddress::Http { url } => {
+                Url::parse(url.as_str()).map_err(|_malformed| Forbidden).and_then(|url| self.judge_url(&url))
+            }
         }
     }
 

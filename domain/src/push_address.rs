@@ -31,7 +31,7 @@ pub enum PushAddress {
     /// A datagram to the device itself.
     Udp {
         /// Its name or IP address.
-        #[schema(value_type = String, min_length = 1, max_length = 253, example = "192.0.2.7")]
+        #[schema(value_type = String, min_length = 1, max_length = 253, example = "device-7.example.com")]
         host: Host,
         /// Its port; 2948 when absent.
         #[serde(default = "usual_port")]
@@ -43,14 +43,6 @@ pub enum PushAddress {
 /// The port at which WAP pushes are expected.
 fn usual_port() -> NonZeroU16 {
     NonZeroU16::new(2948).unwrap_or(NonZeroU16::MIN)
-}
-
-impl PushAddress {
-    /// Whether it leads anywhere at all.
-    #[must_use]
-    pub const fn is_none(&self) -> bool {
-        matches!(self, Self::None {})
-    }
 }
 
 impl Default for PushAddress {

@@ -9,6 +9,7 @@ use dmwsi_store::{Keys, Store};
 use futures_util::stream::{self, StreamExt as _};
 use reqwest::Client;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use url::Url;
 
 use super::http::{self, Request};
@@ -76,17 +77,22 @@ impl Pusher {
     /// One run of the task: wakes all that are due. Says when the next is.
     pub(super) async fn wake(&self, context: Context) -> Result<Outcome> {
         let mut pace = self.pace.lock().await;
+        let (mut room, mut counted) = (self.room().await?, Instant::now());
         loop {
             if context.is_stopping() {
                 return Ok(Outcome::Progress(self.clock.now()));
             }
-            let room = self.room().await?;
+            // Counting them costs as much as there are, so it is not done for every batch.
+            if room == 0 || counted.elapsed() > CROWDED {
+                (room, counted) = (self.room().await?, Instant::now());
+            }
             if room == 0 {
                 return Ok(Outcome::Progress(self.clock.now().plus(CROWDED)));
             }
             pace.wait().await;
             let turnout = self.take(room.min(pace.most()).min(self.settings.batch.max(1))).await?;
             pace.spend(turnout.woken.len());
+            room = room.saturating_sub(u32::try_from(turnout.woken.len()).unwrap_or(u32::MAX));
             self.send(turnout.woken).await?;
             if !turnout.is_full {
                 return Ok(Outcome::Progress(self.next().await?));
