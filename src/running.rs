@@ -12,6 +12,7 @@ use actix_web::{App, HttpServer, web};
 use clap::ValueEnum;
 use dmwsi_api::PublicUrl;
 use dmwsi_domain::{Clock, Error};
+use dmwsi_store::sweep::Ages;
 use dmwsi_store::{DatabaseUrl, Exclusive, Store};
 use dmwsi_worker::egress::Guard;
 use dmwsi_worker::gateway::Gateway;
@@ -170,7 +171,8 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
     let tasks = if role.has_worker() {
         dmwsi_worker::jobs::install(&store, &clock).await?;
         let queues = Queues::new(store.clone(), clock.clone(), config.tasks.clone());
-        let queues = dmwsi_worker::jobs::handle(queues, &store, &clock, config.gateway.session_idle());
+        let ages = Ages { session_idle: config.gateway.session_idle(), imports_kept: config.api.imports_kept() };
+        let queues = dmwsi_worker::jobs::handle(queues, &store, &clock, ages);
         dmwsi_worker::push::install(&store, &clock).await?;
         let guard = Guard::new(config.egress.clone());
         let pusher = Pusher::open(store.clone(), clock.clone(), config.push.clone(), sealing_for_push, guard).await?;

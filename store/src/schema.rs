@@ -1,5 +1,5 @@
 //! The tables, as diesel sees them; the same on both databases.
-use diesel::{allow_tables_to_appear_in_same_query, table};
+use diesel::{allow_tables_to_appear_in_same_query, joinable, table};
 
 table! {
     organisations (id) {
@@ -59,6 +59,14 @@ table! {
     device_identities (kind, value) {
         kind -> Text,
         value -> Text,
+        device_id -> Text,
+    }
+}
+
+table! {
+    device_tags (organisation_id, tag, device_id) {
+        organisation_id -> Text,
+        tag -> Text,
         device_id -> Text,
     }
 }
@@ -236,11 +244,14 @@ table! {
     }
 }
 
+joinable!(device_tags -> devices (device_id));
+
 allow_tables_to_appear_in_same_query!(
     organisations,
     clients,
     devices,
     device_identities,
+    device_tags,
     strangers,
     imports,
     import_verdicts,

@@ -1,11 +1,9 @@
 //! The tasks that are about jobs, with their queues.
-use std::time::Duration;
-
 use dmwsi_domain::id::JobId;
 use dmwsi_domain::{Clock, Result};
 use dmwsi_store::Store;
 use dmwsi_store::jobs::{CANCEL, EXPAND, EXPIRE, FOLD};
-use dmwsi_store::sweep::SWEEP;
+use dmwsi_store::sweep::{Ages, SWEEP};
 
 use crate::cancel::cancel;
 use crate::expand::expand;
@@ -15,9 +13,9 @@ use crate::queue::{Lane, Queues};
 use crate::sweep::sweep;
 
 /// Has the queues of jobs run: `job.expand.v1`, `job.fold.v1`, `job.cancel.v1`, `job.expire.v1` and the standing `sweep.v1`, which
-/// gives up sessions of devices that said nothing for `session_idle`.
+/// ends and forgets what is older than `ages` allows.
 #[must_use]
-pub fn handle(queues: Queues, store: &Store, clock: &Clock, session_idle: Duration) -> Queues {
+pub fn handle(queues: Queues, store: &Store, clock: &Clock, ages: Ages) -> Queues {
     let few = Lane { room: 4, batch: 2, standing: false };
     let standing = Lane { room: 1, batch: 1, standing: true };
     macro_rules! about_job {
@@ -37,7 +35,7 @@ pub fn handle(queues: Queues, store: &Store, clock: &Clock, session_idle: Durati
         .handle(EXPIRE, few, about_job!(expire))
         .handle(SWEEP, standing, move |(), _context| {
             let (store, clock) = (sweeper.clone(), time.clone());
-            async move { sweep(&store, &clock, session_idle).await }
+            async move { sweep(&store, &clock, ages).await }
         })
 }
 

@@ -16,7 +16,7 @@ use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
 use super::{Row, open_wake};
 use crate::column::{moment, parsed, text, uuid};
-use crate::devices::account;
+use crate::device_row::AccountColumns;
 use crate::schema::{devices, executions, sessions, wakes};
 use crate::tx::Conn;
 use crate::{Tx, failed, on};
@@ -33,13 +33,8 @@ FROM unnest($2, $3) AS due (device_id, next_at) WHERE wakes.device_id = due.devi
 #[diesel(table_name = devices)]
 struct Sleeper {
     organisation_id: String,
-    server_id: String,
-    client_auth: String,
-    client_name: String,
-    client_secret: Vec<u8>,
-    server_auth: Option<String>,
-    server_name: String,
-    server_secret: Option<Vec<u8>>,
+    #[diesel(embed)]
+    account: AccountColumns,
     server_nonce: Vec<u8>,
     push_address: Option<String>,
 }
@@ -71,11 +66,7 @@ impl Woken {
             session: wake.session,
             attempt: wake.attempts.saturating_add(1),
             push_address: row.push_address.as_deref().map(parsed).transpose()?.unwrap_or_default(),
-            account: account(
-                row.server_id,
-                (&row.client_auth, row.client_name, row.client_secret),
-                (row.server_auth, row.server_name, row.server_secret),
-            )?,
+            account: row.account.try_into()?,
             server_nonce: row.server_nonce,
         })
     }
