@@ -37,3 +37,4 @@ mod store;
 mod survival;
 mod tls;
 mod tokens;
+mod waking;

@@ -32,6 +32,7 @@ macro_rules! permissions {
 
 permissions! {
     DevicesRead,
+    DevicesWake,
     DevicesWrite,
     JobsRead,
     JobsWrite,

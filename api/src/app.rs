@@ -6,6 +6,7 @@ use actix_web::dev::ServiceRequest;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web;
 use dmwsi_domain::Clock;
+use dmwsi_domain::egress::Egress;
 use dmwsi_store::Store;
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -38,6 +39,8 @@ pub struct Parts {
     pub public_url: PublicUrl,
     /// The time, and new ids.
     pub clock: Clock,
+    /// Where devices and this server may be sent to.
+    pub egress: Egress,
     pub(crate) clients: Clients,
     pub(crate) failed_logins: FailedLogins,
     pub(crate) document: Document,
@@ -54,6 +57,7 @@ impl App {
         sealing: dmwsi_store::Keys,
         public_url: PublicUrl,
         clock: Clock,
+        egress: Egress,
     ) -> Self {
         let failed_logins = FailedLogins::new(settings.max_failed_logins);
         let document = Document::render();
@@ -64,6 +68,7 @@ impl App {
             sealing,
             public_url,
             clock,
+            egress,
             clients: Clients::default(),
             failed_logins,
             document,

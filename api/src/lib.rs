@@ -41,6 +41,7 @@ mod spool;
 pub mod token;
 mod token_endpoint;
 mod waiting;
+mod wakes;
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ pub mod contact;
 pub mod correlator;
 pub mod device;
 pub mod device_patch;
+pub mod egress;
 pub mod error;
 pub mod event;
 pub mod evidence;
@@ -22,6 +23,7 @@ pub mod organisation;
 pub mod push_address;
 pub mod scope;
 pub mod tag;
+pub mod wake;
 
 pub use clock::{Clock, Ids, Timestamp};
 pub use error::{Error, Result};

@@ -55,6 +55,8 @@ macro_rules! scopes {
 scopes! {
     /// Read and search devices.
     DevicesRead = "devices:read";
+    /// Wake devices.
+    DevicesWake = "devices:wake";
     /// Create, import, change and delete devices.
     DevicesWrite = "devices:write";
     /// Read jobs, their executions and results.

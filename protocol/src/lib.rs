@@ -5,6 +5,7 @@ pub mod credentials;
 pub mod device;
 pub mod encoding;
 pub mod message;
+pub mod notification;
 pub mod server;
 
 mod wbxml;

@@ -33,6 +33,7 @@ mod store;
 mod store_test;
 pub mod sweep;
 mod tx;
+pub mod wakes;
 mod watch;
 mod writer;
 

@@ -1,8 +1,10 @@
 //! South: the device gateway, and everything that happens later.
 //!
 //! [`gateway`] answers devices. [`jobs`] holds the tasks, each a file of its own, which [`queue`] runs.
+pub mod egress;
 pub mod gateway;
 pub mod jobs;
+pub mod push;
 pub mod queue;
 
 mod cancel;

@@ -5,6 +5,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::test::{TestRequest, init_service, try_call_service};
 use actix_web::{HttpRequest, HttpResponse, get, post};
 use dmwsi_domain::client::Client;
+use dmwsi_domain::egress::Egress;
 use dmwsi_domain::id::{ClientId, OrganisationId};
 use dmwsi_domain::organisation::Organisation;
 use dmwsi_domain::scope::Grants;
@@ -105,7 +106,15 @@ impl Bench {
         let keys = Keys::open(&KeyFile::mint("k1").expect("keys")).expect("keys");
         let settings = Settings { max_body_bytes: 1000, max_failed_logins: 3, ..Settings::default() };
         let sealing = dmwsi_store::Keys::new([(1, [7; 32])]).expect("a key");
-        let app = App::new(store, settings, keys, sealing, PublicUrl::parse(ISSUER).expect("an address"), clock.clone());
+        let app = App::new(
+            store,
+            settings,
+            keys,
+            sealing,
+            PublicUrl::parse(ISSUER).expect("an address"),
+            clock.clone(),
+            Egress::default(),
+        );
         let secret = ClientSecret::mint().expect("a secret");
         let organisation =
             Organisation { id: OrganisationId::new(clock.new_id()), name: "acme".into(), created_at: clock.now(), revision: 1 };

@@ -67,6 +67,13 @@ impl Incoming {
         (self.message.header.source.uri.clone(), self.message.header.session.clone())
     }
 
+    /// The number of the session where the device calls because it was woken: a SessionID in hexadecimal, in package 1 with that alert.
+    fn answers(&self) -> Option<u16> {
+        let woken = |element: &Element| matches!(element, Element::Alert(alert) if alert.code == alert::SERVER_INITIATED);
+        let is_woken = self.message.body.iter().any(woken);
+        is_woken.then(|| u16::from_str_radix(&self.message.header.session, 16).ok()).flatten()
+    }
+
     /// Whether it is a package 1, by which a session begins.
     fn begins(&self) -> bool {
         self.message.body.iter().any(|element| {
@@ -189,7 +196,7 @@ impl Gateway {
         let bytes = Bytes::from(reply.bytes);
 
         if !refused {
-            self.seen.note(contact.device, now);
+            self.seen.note(contact.device, now, incoming.answers());
             effects.clear_tries = received.accepted_with.is_some() && contact.failed_tries > 0;
             effects.server_nonce = received.server_nonce.filter(|nonce| *nonce != contact.server_nonce);
             effects.facts = (facts != contact.facts).then_some(facts);
