@@ -7,6 +7,7 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::web;
 use dmwsi_domain::Clock;
 use dmwsi_store::Store;
+use dmwsi_store::ingest::Ingest;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::callers::Clients;
@@ -36,6 +37,8 @@ pub struct Parts {
     pub sealing: dmwsi_store::Keys,
     /// Where the world reaches us.
     pub public_url: PublicUrl,
+    /// What brings containers in.
+    pub ingest: Ingest,
     /// The time, and new ids.
     pub clock: Clock,
     pub(crate) clients: Clients,
@@ -53,6 +56,7 @@ impl App {
         keys: Keys,
         sealing: dmwsi_store::Keys,
         public_url: PublicUrl,
+        ingest: Ingest,
         clock: Clock,
     ) -> Self {
         let failed_logins = FailedLogins::new(settings.max_failed_logins);
@@ -63,6 +67,7 @@ impl App {
             keys,
             sealing,
             public_url,
+            ingest,
             clock,
             clients: Clients::default(),
             failed_logins,

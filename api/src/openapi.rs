@@ -150,6 +150,7 @@ fn base() -> OpenApi {
             tag("OAuth2", "How a client gets in."),
             tag("Devices", "The devices of your organisation."),
             tag("Jobs", "What is to be done on devices, and what came of it."),
+            tag("Containers", "What external systems deliver, and what can be brought onto devices."),
             tag("Discovery", "What a stranger reads first."),
         ]))
         .components(Some(components()))

@@ -1,6 +1,8 @@
 //! The contents page: every route, registered and documented in one call.
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use crate::containers::{create_container, list_containers, read_container, withdraw_container};
+use crate::deliverables::{list_deliverables, read_deliverable};
 use crate::device_search::search_devices;
 use crate::devices::{change_device, create_device, delete_device, list_devices, read_device};
 use crate::discovery::{read_authorization_server, read_catalog, read_jwks, read_problem_type, read_start};
@@ -35,6 +37,13 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(read_execution)
         .service(read_results)
         .service(list_results)
+        // Containers
+        .service(create_container)
+        .service(list_containers)
+        .service(read_container)
+        .service(withdraw_container)
+        .service(list_deliverables)
+        .service(read_deliverable)
         // Discovery
         .service(read_start)
         .service(read_catalog)

@@ -1,23 +1,25 @@
-//! The tasks that are about jobs, with their queues.
+//! The tasks that are about jobs and containers, with their queues.
 use std::time::Duration;
 
-use dmwsi_domain::id::JobId;
+use dmwsi_domain::id::{ContainerId, JobId};
 use dmwsi_domain::{Clock, Result};
-use dmwsi_store::Store;
+use dmwsi_store::ingest::Ingest;
 use dmwsi_store::jobs::{CANCEL, EXPAND, EXPIRE, FOLD};
 use dmwsi_store::sweep::SWEEP;
+use dmwsi_store::{INGEST, Store};
 
 use crate::cancel::cancel;
+use crate::containers::{judge, sweep_containers};
 use crate::expand::expand;
 use crate::expire::expire;
 use crate::fold::fold;
 use crate::queue::{Lane, Queues};
 use crate::sweep::sweep;
 
-/// Has the queues of jobs run: `job.expand.v1`, `job.fold.v1`, `job.cancel.v1`, `job.expire.v1` and the standing `sweep.v1`, which
-/// gives up sessions of devices that said nothing for `session_idle`.
+/// Has the queues of jobs run: `job.expand.v1`, `job.fold.v1`, `job.cancel.v1`, `job.expire.v1`, `container.ingest.v1` and the standing
+/// `sweep.v1`, which gives up sessions of devices that said nothing for `session_idle`.
 #[must_use]
-pub fn handle(queues: Queues, store: &Store, clock: &Clock, session_idle: Duration) -> Queues {
+pub fn handle(queues: Queues, store: &Store, clock: &Clock, ingest: &Ingest, session_idle: Duration) -> Queues {
     let few = Lane { room: 4, batch: 2, standing: false };
     let standing = Lane { room: 1, batch: 1, standing: true };
     macro_rules! about_job {
@@ -29,15 +31,23 @@ pub fn handle(queues: Queues, store: &Store, clock: &Clock, session_idle: Durati
             }
         }};
     }
-    let (sweeper, time) = (store.clone(), clock.clone());
+    let (sweeper, time, swept) = (store.clone(), clock.clone(), ingest.clone());
+    let ingest = ingest.clone();
     queues
         .handle(EXPAND, few, about_job!(expand))
         .handle(FOLD, Lane::default(), about_job!(fold))
         .handle(CANCEL, few, about_job!(cancel))
         .handle(EXPIRE, few, about_job!(expire))
+        .handle(INGEST, few, move |container: ContainerId, _context| {
+            let ingest = ingest.clone();
+            async move { judge(&ingest, container).await }
+        })
         .handle(SWEEP, standing, move |(), _context| {
-            let (store, clock) = (sweeper.clone(), time.clone());
-            async move { sweep(&store, &clock, session_idle).await }
+            let (store, clock, ingest) = (sweeper.clone(), time.clone(), swept.clone());
+            async move {
+                sweep_containers(&store, &clock, &ingest).await?;
+                sweep(&store, &clock, session_idle).await
+            }
         })
 }
 

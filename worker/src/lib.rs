@@ -6,6 +6,7 @@ pub mod jobs;
 pub mod queue;
 
 mod cancel;
+mod containers;
 mod ending;
 mod expand;
 mod expire;

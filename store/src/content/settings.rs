@@ -23,8 +23,10 @@ pub struct Settings {
     pub organisation_containers: u32,
     /// Containers that are read at a time by one process, each by a thread of its own; 4 by default.
     pub ingest_threads: u32,
-    /// The fewest bytes a second that a sender must bring, measured over ten seconds; 4,096 by default. Who is slower is cut off.
+    /// The fewest bytes a second that a sender must bring, measured over `rateSeconds`; 4,096 by default. Who is slower is cut off.
     pub min_bytes_per_second: u64,
+    /// Over how many seconds of waiting for a sender its rate is measured; 10 by default.
+    pub rate_seconds: u64,
     /// How long an upload may take from its beginning, in seconds; 86,400 (a day) by default.
     pub upload_seconds: u64,
     /// The most uploads that one client has open; 16 by default.
@@ -45,6 +47,7 @@ impl Default for Settings {
             organisation_containers: 10_000,
             ingest_threads: 4,
             min_bytes_per_second: 4_096,
+            rate_seconds: 10,
             upload_seconds: 86_400,
             uploads_per_client: 16,
             rejected_seconds: 30 * 86_400,

@@ -3,7 +3,7 @@ mod source;
 mod unpack;
 
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use dmwsi_domain::fault::{Fault, FaultCode};
 use dmwsi_domain::id::{ContainerId, DeliverableId};
 use dmwsi_domain::manifest::Manifest;
 use dmwsi_domain::{Clock, Error, Ids, Result, Timestamp};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::containers::Admission;
-use crate::content::{Content, Kept, Reference, Settings};
+use crate::content::{Content, Kept, Reference, Settings, Staged};
 use crate::{Store, Tx};
 
 pub use source::{Feed, Source, pipe};
-use unpack::{Bounds, Broken, Unpacked, unpack};
+use unpack::{Bounds, Unpacked, unpack};
 
 /// Files that get their names within one transaction.
 const KEPT_AT_ONCE: usize = 32;
@@ -81,10 +81,7 @@ impl Ingest {
     /// Reads a container to its end, judges it, and writes what became of it. `container` is a new one without a row, or one that waits in the
     /// state `VERIFYING`. When its bytes break off, nothing of a new one stays anywhere.
     pub async fn run(&self, container: Container, source: impl Read + Send + 'static) -> Result<Judged> {
-        let Ok(permit) = tokio::time::timeout(PATIENCE, Arc::clone(&self.0.threads).acquire_owned()).await else {
-            return Err(Error::Unavailable("every thread that reads containers is busy".into()));
-        };
-        let permit = permit.map_err(Error::internal)?;
+        let permit = self.permit().await?;
         let (parts, now, organisation) = (Arc::clone(&self.0), self.0.clock.now(), container.owner.organisation);
         let room = {
             let settings = parts.settings.clone();
@@ -98,10 +95,7 @@ impl Ingest {
             drop(permit);
             unpacked
         });
-        let unpacked = read.await.map_err(Error::internal)?.map_err(|broken| match broken {
-            Broken::Source(_) => Error::invalid("", "INVALID_ARGUMENT", "the container broke off"),
-            Broken::Disk(_) => Error::Unavailable(Box::new(broken)),
-        })?;
+        let unpacked = read.await.map_err(Error::internal)?.map_err(|broken| Error::Unavailable(Box::new(broken)))?;
         let mut unpacked = Arc::new(unpacked);
         let mut tries = TRIES;
         loop {
@@ -115,6 +109,62 @@ impl Ingest {
                     return settled;
                 }
             }
+        }
+    }
+
+    /// Puts the bytes of a new container aside, so that a task judges them. They stay only if they come whole.
+    pub async fn park(&self, container: Container, source: impl Read + Send + 'static) -> Result<Container> {
+        let permit = self.permit().await?;
+        let parts = Arc::clone(&self.0);
+        let copied = tokio::task::spawn_blocking(move || {
+            let staged = put_aside(source, &*parts.content, parts.settings.max_container_bytes);
+            drop(permit);
+            staged
+        });
+        let staged = Arc::new(copied.await.map_err(Error::internal)??);
+        let content = Arc::clone(&self.0.content);
+        let place = move |name: &str| content.park(&staged, name);
+        self.expect(container, place, |_tx, _container| Ok(())).await
+    }
+
+    /// Writes that a container has come whole, and has a task judge it. `place` gives its bytes their name, `and` is done in the same transaction.
+    pub async fn expect(
+        &self,
+        container: Container,
+        place: impl Fn(&str) -> io::Result<()> + Send + Sync + 'static,
+        and: impl Fn(&mut Tx<'_>, &Container) -> Result<()> + Send + Sync + 'static,
+    ) -> Result<Container> {
+        let (now, ids) = (self.0.clock.now(), self.0.clock.new_ids());
+        let written = self.0.store.write(move |tx| {
+            let (mut container, mut ids) = (container.clone(), ids);
+            place(&waiting_name(container.id)).map_err(|error| Error::Unavailable(Box::new(error)))?;
+            advance(tx, &mut container, true, now, &mut ids)?;
+            tx.ring_ingest(container.id, now, &mut ids)?;
+            and(tx, &container)?;
+            Ok(container)
+        });
+        written.await
+    }
+
+    /// Judges a container that was put aside. Once it is judged its bytes go.
+    pub async fn judge(&self, id: ContainerId) -> Result<()> {
+        let container = self.0.store.read(move |tx| tx.delivery(id)).await?;
+        let (content, name) = (Arc::clone(&self.0.content), waiting_name(id));
+        if container.state == ContainerState::Verifying {
+            let opened = {
+                let (content, name) = (Arc::clone(&content), name.clone());
+                tokio::task::spawn_blocking(move || content.resume(&name)).await.map_err(Error::internal)?
+            };
+            self.run(container, opened.map_err(|error| Error::Unavailable(Box::new(error)))?).await?;
+        }
+        let gone = tokio::task::spawn_blocking(move || content.discard(&name)).await.map_err(Error::internal)?;
+        gone.map_err(|error| Error::Unavailable(Box::new(error)))
+    }
+
+    async fn permit(&self) -> Result<OwnedSemaphorePermit> {
+        match tokio::time::timeout(PATIENCE, Arc::clone(&self.0.threads).acquire_owned()).await {
+            Ok(permit) => permit.map_err(Error::internal),
+            Err(_elapsed) => Err(Error::Unavailable("every thread that reads containers is busy".into())),
         }
     }
 
@@ -276,6 +326,18 @@ fn reference(path: &str, item: Option<usize>, kept: &Kept, deliverables: &[Deliv
     let ordinal = item.and_then(|item| u32::try_from(item).ok());
     let deliverable = deliverables.iter().find(|one| Some(one.ordinal) == ordinal).map(|one| one.id);
     Reference { path: path.to_owned(), deliverable, digest: kept.digest }
+}
+
+/// Copies the bytes of a container to a file, and makes it durable.
+fn put_aside(source: impl Read, content: &dyn Content, most: u64) -> Result<Staged> {
+    let unavailable = |error: io::Error| Error::Unavailable(Box::new(error));
+    let mut staged = content.stage().map_err(unavailable)?;
+    let copied = io::copy(&mut source.take(most.saturating_add(1)), &mut staged).map_err(unavailable)?;
+    if copied > most {
+        return Err(Error::invalid("", "PAYLOAD_TOO_LARGE", format!("a container may have {most} bytes")));
+    }
+    staged.sync().map_err(unavailable)?;
+    Ok(staged)
 }
 
 /// The name under which the bytes of a container wait for its verdict.
