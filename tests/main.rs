@@ -12,6 +12,7 @@ mod authorization;
 mod command;
 mod conformance;
 mod contacts;
+mod containers;
 mod contract;
 mod devices;
 mod dm;
