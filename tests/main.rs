@@ -34,3 +34,4 @@ mod store;
 mod survival;
 mod tls;
 mod tokens;
+mod uploads;

@@ -121,7 +121,7 @@ pub async fn create_upload(
 /// `Upload-Offset` says how many bytes are there: the next part begins with the byte that follows. HEAD does the same.
 #[utoipa::path(
     tag = "Containers",
-    params(("id" = UploadId, Path, description = "The upload.")),
+    params(("id" = inline(UploadId), Path, description = "The upload.")),
     responses((status = 204, description = "How far it is.", headers(
         ("Upload-Offset" = u64, description = "How many bytes are there."),
         ("Upload-Complete" = String, description = "Whether that is all."),
@@ -154,7 +154,7 @@ pub async fn read_upload(allowed: Allowed<ContainersWrite>, id: web::Path<Upload
 #[utoipa::path(
     tag = "Containers",
     params(
-        ("id" = UploadId, Path, description = "The upload."),
+        ("id" = inline(UploadId), Path, description = "The upload."),
         ("Upload-Offset" = String, Header, description = "Where this part begins: how many bytes are there.", max_length = 15, example = "0"),
         ("Upload-Complete" = String, Header, description = "`?1` where this is the last part, else `?0`.", max_length = 2, example = "?1"),
         ("Upload-Length" = Option<String>, Header, description = "How many bytes the whole has.", max_length = 15),
@@ -221,7 +221,7 @@ pub async fn append_upload(
 /// What has come of it is removed. A container that is complete stays.
 #[utoipa::path(
     tag = "Containers",
-    params(("id" = UploadId, Path, description = "The upload.")),
+    params(("id" = inline(UploadId), Path, description = "The upload.")),
     responses((status = 204, description = "It is gone.")),
     security(("oauth2" = ["containers:write"]))
 )]

@@ -219,6 +219,21 @@ impl Portal {
         Got::of_response(self.send(path, headers, body).await).await
     }
 
+    /// Any method with any body.
+    pub(crate) async fn bring(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<reqwest::Body>,
+    ) -> Got {
+        let mut request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Got::of_response(request.body(body).send().await.unwrap()).await
+    }
+
     pub(crate) async fn call(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Got {
         let mut request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
         for (name, value) in headers {
