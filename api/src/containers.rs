@@ -192,7 +192,7 @@ pub async fn list_containers(
 #[utoipa::path(
     tag = "Containers",
     params(
-        ("id" = ContainerId, Path, description = "The container."),
+        ("containerId" = ContainerId, Path, description = "The container."),
         ("If-None-Match" = Option<String>, Header, description = "The revision the caller has.")
     ),
     responses(
@@ -201,7 +201,7 @@ pub async fn list_containers(
     ),
     security(("oauth2" = ["containers:read"]))
 )]
-#[get("/v1/containers/{id}")]
+#[get("/v1/containers/{containerId}")]
 pub async fn read_container(
     allowed: Allowed<ContainersRead>,
     id: web::Path<ContainerId>,
@@ -223,14 +223,14 @@ pub async fn read_container(
 /// and a withdrawn container does not come back by being delivered again.
 #[utoipa::path(
     tag = "Containers",
-    params(("id" = ContainerId, Path, description = "The container.")),
+    params(("containerId" = ContainerId, Path, description = "The container.")),
     responses(
         (status = 200, description = "The container is withdrawn.", body = ContainerView, headers(("ETag" = String, description = "Its revision."))),
         (status = 409, description = "It is not available, so there is nothing to withdraw.")
     ),
     security(("oauth2" = ["containers:write"]))
 )]
-#[post("/v1/containers/{id}/withdraw")]
+#[post("/v1/containers/{containerId}/withdraw")]
 pub async fn withdraw_container(allowed: Allowed<ContainersWrite>, id: web::Path<ContainerId>) -> Result<HttpResponse, Problem> {
     let Allowed { app, caller, .. } = allowed;
     let (id, now, ids) = (id.into_inner(), app.clock.now(), app.clock.new_ids());

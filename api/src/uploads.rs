@@ -121,7 +121,7 @@ pub async fn create_upload(
 /// `Upload-Offset` says how many bytes are there: the next part begins with the byte that follows. HEAD does the same.
 #[utoipa::path(
     tag = "Containers",
-    params(("id" = inline(UploadId), Path, description = "The upload.")),
+    params(("uploadId" = inline(UploadId), Path, description = "The upload.")),
     responses((status = 204, description = "How far it is.", headers(
         ("Upload-Offset" = u64, description = "How many bytes are there."),
         ("Upload-Complete" = String, description = "Whether that is all."),
@@ -130,7 +130,7 @@ pub async fn create_upload(
     )), (status = 409, description = "Another request appends to it just now.")),
     security(("oauth2" = ["containers:write"]))
 )]
-#[get("/v1/uploads/{id}")]
+#[get("/v1/uploads/{uploadId}")]
 pub async fn read_upload(allowed: Allowed<ContainersWrite>, id: web::Path<UploadId>) -> Result<HttpResponse, Problem> {
     let Allowed { app, caller, .. } = allowed;
     let upload = find(&app, &caller, id.into_inner()).await?;
@@ -154,7 +154,7 @@ pub async fn read_upload(allowed: Allowed<ContainersWrite>, id: web::Path<Upload
 #[utoipa::path(
     tag = "Containers",
     params(
-        ("id" = inline(UploadId), Path, description = "The upload."),
+        ("uploadId" = inline(UploadId), Path, description = "The upload."),
         ("Upload-Offset" = String, Header, description = "Where this part begins: how many bytes are there.", max_length = 15, example = "0"),
         ("Upload-Complete" = String, Header, description = "`?1` where this is the last part, else `?0`.", max_length = 2, example = "?1"),
         ("Upload-Length" = Option<String>, Header, description = "How many bytes the whole has.", max_length = 15),
@@ -181,7 +181,7 @@ pub async fn read_upload(allowed: Allowed<ContainersWrite>, id: web::Path<Upload
     ),
     security(("oauth2" = ["containers:write"]))
 )]
-#[patch("/v1/uploads/{id}")]
+#[patch("/v1/uploads/{uploadId}")]
 pub async fn append_upload(
     allowed: Allowed<ContainersWrite>,
     correlator: Correlator,
@@ -221,11 +221,11 @@ pub async fn append_upload(
 /// What has come of it is removed. A container that is complete stays.
 #[utoipa::path(
     tag = "Containers",
-    params(("id" = inline(UploadId), Path, description = "The upload.")),
+    params(("uploadId" = inline(UploadId), Path, description = "The upload.")),
     responses((status = 204, description = "It is gone.")),
     security(("oauth2" = ["containers:write"]))
 )]
-#[delete("/v1/uploads/{id}")]
+#[delete("/v1/uploads/{uploadId}")]
 pub async fn delete_upload(allowed: Allowed<ContainersWrite>, id: web::Path<UploadId>) -> Result<HttpResponse, Problem> {
     let Allowed { app, caller, .. } = allowed;
     let upload = find(&app, &caller, id.into_inner()).await?;
