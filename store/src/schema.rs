@@ -64,6 +64,14 @@ table! {
 }
 
 table! {
+    device_tags (organisation_id, tag, device_id) {
+        organisation_id -> Text,
+        tag -> Text,
+        device_id -> Text,
+    }
+}
+
+table! {
     strangers (dm_identity) {
         dm_identity -> Text,
         reason -> Text,
@@ -305,6 +313,7 @@ table! {
 }
 
 joinable!(deliverables -> containers (container_id));
+joinable!(device_tags -> devices (device_id));
 
 allow_tables_to_appear_in_same_query!(
     containers,
@@ -318,6 +327,7 @@ allow_tables_to_appear_in_same_query!(
     clients,
     devices,
     device_identities,
+    device_tags,
     strangers,
     imports,
     import_verdicts,
