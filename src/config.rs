@@ -30,6 +30,8 @@ pub struct Config {
     pub log: Log,
     /// Where it stores.
     pub store: dmwsi_store::Settings,
+    /// Containers and their content.
+    pub content: dmwsi_store::content::Settings,
     /// The side of external systems.
     pub api: dmwsi_api::Settings,
     /// The side of devices.
@@ -52,6 +54,7 @@ impl Default for Config {
             listen: Listen::default(),
             log: Log::default(),
             store: dmwsi_store::Settings::default(),
+            content: dmwsi_store::content::Settings::default(),
             api: dmwsi_api::Settings::default(),
             gateway: dmwsi_worker::gateway::Settings::default(),
             push: dmwsi_worker::push::Settings::default(),

@@ -4,6 +4,8 @@ use actix_web::{HttpResponse, web};
 use dmwsi_store::Store;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
+use crate::place::Place;
+
 /// Where the bounds of measured seconds lie.
 const SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
@@ -29,20 +31,21 @@ pub(crate) fn recorder() -> Result<PrometheusHandle, BuildError> {
 #[derive(Clone)]
 pub(crate) struct Health {
     pub(crate) store: Store,
+    pub(crate) place: Place,
     pub(crate) metrics: PrometheusHandle,
 }
 
 impl Health {
     /// Mounts `/healthz`, `/readyz` and `/metrics`.
     pub(crate) fn configure(self, config: &mut web::ServiceConfig) {
-        let (ready, metrics) = (self.store, self.metrics);
+        let (ready, place, metrics) = (self.store, self.place, self.metrics);
         config
             .route("/healthz", web::get().to(|| async { HttpResponse::Ok().body("alive\n") }))
             .route(
                 "/readyz",
                 web::get().to(move || {
-                    let store = ready.clone();
-                    async move { readiness(&store).await }
+                    let (store, place) = (ready.clone(), place.clone());
+                    async move { readiness(&store, &place).await }
                 }),
             )
             .route(
@@ -55,13 +58,22 @@ impl Health {
     }
 }
 
-/// Ready means: the database answers. A server that is not gets no requests from its balancer, and is not restarted for it.
-async fn readiness(store: &Store) -> HttpResponse {
-    match store.read(|tx| tx.ping()).await {
-        Ok(()) => HttpResponse::Ok().body("ready\n"),
+/// Ready means: the database answers, and the content folder is the one that belongs to it. A server that is not gets no requests from its
+/// balancer, and is not restarted for it.
+async fn readiness(store: &Store, place: &Place) -> HttpResponse {
+    if let Err(error) = store.read(|tx| tx.ping()).await {
+        tracing::warn!(cause = ?error, "not ready: the database does not answer");
+        return HttpResponse::ServiceUnavailable().body("the database does not answer\n");
+    }
+    match place.is_the_right_one().await {
+        Ok(true) => HttpResponse::Ok().body("ready\n"),
+        Ok(false) => {
+            tracing::warn!("not ready: the content folder is not the one that the other nodes use");
+            HttpResponse::ServiceUnavailable().body("the content folder is another one\n")
+        }
         Err(error) => {
-            tracing::warn!(cause = ?error, "not ready: the database does not answer");
-            HttpResponse::ServiceUnavailable().body("the database does not answer\n")
+            tracing::warn!(cause = ?error, "not ready: the content folder cannot be read");
+            HttpResponse::ServiceUnavailable().body("the content folder cannot be read\n")
         }
     }
 }

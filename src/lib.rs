@@ -6,6 +6,7 @@ pub mod portal;
 
 mod health;
 mod listener;
+mod place;
 mod running;
 
 pub use listener::ListenError;

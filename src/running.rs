@@ -12,6 +12,7 @@ use actix_web::{App, HttpServer, web};
 use clap::ValueEnum;
 use dmwsi_api::PublicUrl;
 use dmwsi_domain::{Clock, Error};
+use dmwsi_store::ingest::Ingest;
 use dmwsi_store::sweep::Ages;
 use dmwsi_store::{DatabaseUrl, Exclusive, Store};
 use dmwsi_worker::egress::Guard;
@@ -25,6 +26,7 @@ use crate::config::{Config, ConfigError, Listen};
 use crate::health::{Health, recorder};
 use crate::keys::{Keys, KeysError};
 use crate::listener::{ListenError, bind, tls};
+use crate::place::Place;
 
 /// What a process of the server does.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -76,6 +78,9 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The folder of the content cannot be used.
+    #[error("cannot use the content folder {}", .0.display())]
+    Content(std::path::PathBuf, #[source] std::io::Error),
     /// The counters cannot be set up.
     #[error("cannot set up the metrics")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
@@ -142,6 +147,8 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
     let mut background = JoinSet::new();
     let mut servers = Vec::new();
 
+    let place = Place::open(&store, &config).await?;
+    let ingest = Ingest::new(store.clone(), place.content(), config.content.clone(), clock.clone());
     let sealing = keys.sealing_keys()?;
     let nonce_key = keys.nonce_key()?;
     let gateway = role.has_gateway().then(|| {
@@ -156,15 +163,16 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
     let app = if role.has_api() {
         let keys = dmwsi_api::Keys::open(&keys.api).map_err(KeysError::from)?;
         let public_url = PublicUrl::parse(&public_url)?;
-        Some(dmwsi_api::App::new(
-            store.clone(),
-            config.api.clone(),
+        Some(dmwsi_api::App::new(dmwsi_api::Parts {
+            store: store.clone(),
+            settings: config.api.clone(),
             keys,
             sealing,
             public_url,
-            clock.clone(),
-            config.egress.clone(),
-        ))
+            ingest: ingest.clone(),
+            egress: config.egress.clone(),
+            clock: clock.clone(),
+        }))
     } else {
         None
     };
@@ -172,7 +180,7 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
         dmwsi_worker::jobs::install(&store, &clock).await?;
         let queues = Queues::new(store.clone(), clock.clone(), config.tasks.clone());
         let ages = Ages { session_idle: config.gateway.session_idle(), imports_kept: config.api.imports_kept() };
-        let queues = dmwsi_worker::jobs::handle(queues, &store, &clock, ages);
+        let queues = dmwsi_worker::jobs::handle(queues, &store, &clock, &ingest, ages);
         dmwsi_worker::push::install(&store, &clock).await?;
         let guard = Guard::new(config.egress.clone());
         let pusher = Pusher::open(store.clone(), clock.clone(), config.push.clone(), sealing_for_push, guard).await?;
@@ -181,7 +189,7 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
         None
     };
 
-    let health = Health { store: store.clone(), metrics };
+    let health = Health { store: store.clone(), place, metrics };
     let beside = config.listen.devices.is_none();
     let own_metrics = config.listen.metrics.is_some();
     let main_mount = Mount { health: (!own_metrics).then(|| health.clone()), gateway: gateway.clone().filter(|_| beside), app };

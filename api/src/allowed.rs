@@ -31,6 +31,8 @@ macro_rules! permissions {
 }
 
 permissions! {
+    ContainersRead,
+    ContainersWrite,
     DevicesRead,
     DevicesWake,
     DevicesWrite,

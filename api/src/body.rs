@@ -5,10 +5,10 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::web::{Bytes, BytesMut};
 use actix_web::{FromRequest, HttpRequest, web};
+use dmwsi_domain::pointer::pointer;
 use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
-use serde_path_to_error::{Path, Segment};
 
 use crate::app::App;
 use crate::problem::{Code, Problem};
@@ -149,39 +149,6 @@ fn malformed(error: &serde_json::Error, pointer: Option<String>) -> Problem {
         Some(pointer) if error.is_data() => problem.at(pointer, detail),
         _ => problem,
     }
-}
-
-/// The place of a fault. Where a field is missing or unknown serde stops at the object, and the field's name stands in the message.
-fn pointer(path: &Path, error: &serde_json::Error) -> String {
-    let mut pointer = String::new();
-    for segment in path.iter() {
-        match segment {
-            Segment::Seq { index } => push(&mut pointer, &index.to_string()),
-            Segment::Map { key } => push(&mut pointer, key),
-            Segment::Enum { .. } | Segment::Unknown => {}
-        }
-    }
-    let message = error.to_string();
-    let named = ["unknown field `", "missing field `", "duplicate field `"]
-        .iter()
-        .find_map(|start| message.strip_prefix(start))
-        .and_then(|rest| rest.split('`').next());
-    if let Some(field) = named
-        && !pointer.ends_with(&format!("/{}", escape(field)))
-    {
-        push(&mut pointer, field);
-    }
-    pointer
-}
-
-fn push(pointer: &mut String, key: &str) {
-    pointer.push('/');
-    pointer.push_str(&escape(key));
-}
-
-/// RFC 6901, 3.
-fn escape(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }
 
 #[cfg(test)]

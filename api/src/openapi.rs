@@ -129,6 +129,7 @@ fn operations(item: &mut PathItem) -> Vec<(Method, &mut Operation)> {
         (Method::POST, item.post.as_mut()),
         (Method::PATCH, item.patch.as_mut()),
         (Method::DELETE, item.delete.as_mut()),
+        (Method::OPTIONS, item.options.as_mut()),
     ]
     .into_iter()
     .filter_map(|(method, operation)| Some((method, operation?)))
@@ -150,6 +151,7 @@ fn base() -> OpenApi {
             tag("OAuth2", "How a client gets in."),
             tag("Devices", "The devices of your organisation."),
             tag("Jobs", "What is to be done on devices, and what came of it."),
+            tag("Containers", "What external systems deliver, and what can be brought onto devices."),
             tag("Discovery", "What a stranger reads first."),
         ]))
         .components(Some(components()))

@@ -72,6 +72,12 @@ problems! {
     /// The token does not allow this
     /// The access token lacks the scope of this operation, or the thing may not be touched by this client.
     PermissionDenied = FORBIDDEN, "PERMISSION_DENIED";
+    /// The bytes are not those the request promises
+    /// A header Content-Digest or Repr-Digest says something else of the bytes that came: they were altered on the way, or cut. Send them again.
+    DigestMismatchedValues = BAD_REQUEST, "DIGEST_MISMATCHED_VALUES";
+    /// The upload has another length than it should
+    /// A part ends behind the Upload-Length that was given, another Upload-Length was given before, or the last part ends too early.
+    InconsistentUploadLength = BAD_REQUEST, "INCONSISTENT_UPLOAD_LENGTH";
     /// There is no such thing
     /// The address or id names nothing, or nothing that belongs to your organisation.
     NotFound = NOT_FOUND, "NOT_FOUND";
@@ -81,6 +87,9 @@ problems! {
     /// There is no such representation
     /// Nothing the header Accept asks for can be given.
     NotAcceptable = NOT_ACCEPTABLE, "NOT_ACCEPTABLE";
+    /// The body came too slowly
+    /// The sender brought fewer bytes a second than the server waits for. Use an upload that can be resumed.
+    TooSlow = REQUEST_TIMEOUT, "TOO_SLOW";
     /// Somebody else was faster
     /// The thing was changed at the same time. Read it again, decide again.
     Aborted = CONFLICT, "ABORTED";
@@ -90,6 +99,15 @@ problems! {
     /// The clientCorrelator was used for another request
     /// A clientCorrelator names one job of a client. Take a new one for a new job.
     ClientCorrelatorReused = CONFLICT, "CLIENT_CORRELATOR_REUSED";
+    /// Another container has that id
+    /// A containerId stands for the same bytes for ever. Give a changed container a new one.
+    ContainerIdReused = CONFLICT, "CONTAINER_ID_REUSED";
+    /// The part of the upload begins elsewhere
+    /// The header Upload-Offset of the answer says how many bytes are there: the next part begins with the byte that follows.
+    MismatchingUploadOffset = CONFLICT, "MISMATCHING_UPLOAD_OFFSET";
+    /// Too many uploads are open
+    /// A client has a limited number of uploads at a time. Complete or delete one.
+    TooManyUploads = CONFLICT, "TOO_MANY_UPLOADS";
     /// The job is over
     /// All of the job has ended, so it cannot be changed or cancelled any more.
     JobFinished = CONFLICT, "JOB_FINISHED";
@@ -117,6 +135,42 @@ problems! {
     /// The server does not connect to that address
     /// The address is not public, or not of a kind that the server connects to. The operator can allow it (`egress.allow`).
     AddressForbidden = UNPROCESSABLE_ENTITY, "ADDRESS_FORBIDDEN";
+    /// The container has expired
+    /// Its manifest says that it must not be taken any more.
+    ContainerExpired = UNPROCESSABLE_ENTITY, "CONTAINER_EXPIRED";
+    /// The archive is not of its form
+    /// A container is a tar of regular files with plain names, `manifest.json` first, two empty blocks last.
+    ContainerFormatInvalid = UNPROCESSABLE_ENTITY, "CONTAINER_FORMAT_INVALID";
+    /// A payload is not what the manifest promises
+    /// The bytes of a member of the container do not hash to what its manifest says.
+    DigestMismatch = UNPROCESSABLE_ENTITY, "DIGEST_MISMATCH";
+    /// A limit is exceeded
+    /// The container, its manifest or a member is larger, deeper or more numerous than the server takes.
+    LimitExceeded = UNPROCESSABLE_ENTITY, "LIMIT_EXCEEDED";
+    /// The manifest cannot be
+    /// The manifest is no JSON of its form, or contradicts itself; the errors say where.
+    ManifestInvalid = UNPROCESSABLE_ENTITY, "MANIFEST_INVALID";
+    /// A member is missing
+    /// The manifest names a member that the container does not have.
+    MemberMissing = UNPROCESSABLE_ENTITY, "MEMBER_MISSING";
+    /// A member is not expected
+    /// The container has a member that its manifest does not name.
+    MemberUnexpected = UNPROCESSABLE_ENTITY, "MEMBER_UNEXPECTED";
+    /// There is no room for it
+    /// Your organisation has as many containers or bytes available as it may have. Withdraw some.
+    QuotaExceeded = UNPROCESSABLE_ENTITY, "QUOTA_EXCEEDED";
+    /// The sequence number was used
+    /// Each container of your organisation has a greater sequence number than the one before.
+    SequenceReplay = UNPROCESSABLE_ENTITY, "SEQUENCE_REPLAY";
+    /// A payload has another length than promised
+    /// A member of the container is not as long as its manifest says.
+    SizeMismatch = UNPROCESSABLE_ENTITY, "SIZE_MISMATCH";
+    /// The manifest wants something that is not done here
+    /// It says something that this server does not do; the errors say where.
+    Unsupported = UNPROCESSABLE_ENTITY, "UNSUPPORTED";
+    /// The manifest has a critical member that is not known here
+    /// Its list `critical` names something that a reader must understand, and this server does not.
+    UnsupportedCritical = UNPROCESSABLE_ENTITY, "UNSUPPORTED_CRITICAL";
     /// Something is listed twice
     /// An item of a list stands there before already; the errors say which.
     Duplicate = UNPROCESSABLE_ENTITY, "DUPLICATE";

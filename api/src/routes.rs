@@ -1,6 +1,8 @@
 //! The contents page: every route, registered and documented in one call.
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use crate::containers::{create_container, list_containers, read_container, withdraw_container};
+use crate::deliverables::{list_deliverables, read_deliverable};
 use crate::device_search::search_devices;
 use crate::devices::{change_device, create_device, delete_device, list_devices, read_device};
 use crate::discovery::{read_authorization_server, read_catalog, read_jwks, read_problem_type, read_start};
@@ -10,6 +12,7 @@ use crate::imports::import_devices;
 use crate::jobs::{cancel_job, create_job, list_jobs, read_job};
 use crate::results::{list_results, read_results};
 use crate::token_endpoint::create_token;
+use crate::uploads::{append_upload, create_upload, delete_upload, read_upload, read_upload_limits};
 use crate::wakes::{read_wake, wake_device};
 
 /// Registers them all.
@@ -38,6 +41,18 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(read_execution)
         .service(read_results)
         .service(list_results)
+        // Containers
+        .service(create_container)
+        .service(list_containers)
+        .service(read_container)
+        .service(withdraw_container)
+        .service(read_upload_limits)
+        .service(create_upload)
+        .service(read_upload)
+        .service(append_upload)
+        .service(delete_upload)
+        .service(list_deliverables)
+        .service(read_deliverable)
         // Discovery
         .service(read_start)
         .service(read_catalog)

@@ -3,8 +3,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::Timestamp;
+use crate::container::ItemVerdict;
 use crate::execution::ExecutionState;
-use crate::id::{ClientId, DeviceId, EventId, JobId, OrganisationId};
+use crate::fault::Fault;
+use crate::id::{ClientId, ContainerId, DeviceId, EventId, JobId, OrganisationId};
 use crate::job::{Counts, JobOutcome, JobState};
 use crate::wake::WakeState;
 
@@ -32,6 +34,54 @@ macro_rules! events {
 }
 
 events! {
+    /// A container was judged, and what was accepted of it can be distributed.
+    ContainerAvailable = "dmwsi.v1.container-available" {
+        /// Which.
+        container_id: ContainerId,
+        /// How its originator calls it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reference: Option<String>,
+        /// What its originator calls its own doing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_correlator: Option<String>,
+        /// What became of each deliverable.
+        verdicts: Vec<ItemVerdict>,
+    }
+    /// A container has come whole and will be judged.
+    ContainerReceived = "dmwsi.v1.container-received" {
+        /// Which.
+        container_id: ContainerId,
+        /// What its originator calls its own doing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_correlator: Option<String>,
+    }
+    /// A container was judged, and nothing of it was taken.
+    ContainerRejected = "dmwsi.v1.container-rejected" {
+        /// Which.
+        container_id: ContainerId,
+        /// How its originator calls it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reference: Option<String>,
+        /// What its originator calls its own doing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_correlator: Option<String>,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fault: Option<Fault>,
+        /// What became of each deliverable, where the manifest could be read.
+        verdicts: Vec<ItemVerdict>,
+    }
+    /// A container is not distributed any more.
+    ContainerWithdrawn = "dmwsi.v1.container-withdrawn" {
+        /// Which.
+        container_id: ContainerId,
+        /// How its originator calls it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reference: Option<String>,
+        /// What its originator calls its own doing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_correlator: Option<String>,
+    }
     /// A device told something by a Generic Alert that belongs to no execution.
     DeviceAlert = "dmwsi.v1.device-alert" {
         /// The type of the alert.

@@ -82,6 +82,10 @@ macro_rules! ids {
 ids! {
     /// A client of OAuth2: one program of an organisation.
     ClientId = "cli_";
+    /// A delivered container.
+    ContainerId = "con_";
+    /// A deliverable that was accepted.
+    DeliverableId = "dlv_";
     /// A device, inside. Its public form is made per organisation when rendering and never stored; this one stays inside.
     DeviceId = "device_";
     /// An event of the log.
@@ -94,6 +98,8 @@ ids! {
     OrganisationId = "org_";
     /// A task of the queue.
     TaskId = "task_";
+    /// An upload that can be resumed.
+    UploadId = "upl_";
 }
 
 #[cfg(test)]

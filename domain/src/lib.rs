@@ -2,27 +2,35 @@
 //!
 //! Nothing here does I/O: time and ids are arguments, rows and messages are turned into these values elsewhere.
 pub mod account;
+pub mod archive;
 pub mod client;
 pub mod clock;
 pub mod contact;
+pub mod container;
 pub mod correlator;
+pub mod deliverable;
 pub mod device;
 pub mod device_patch;
+pub mod digest;
 pub mod egress;
 pub mod error;
 pub mod event;
 pub mod evidence;
 pub mod execution;
 pub mod facts;
+pub mod fault;
 pub mod id;
 pub mod identity;
 pub mod import;
 pub mod job;
+pub mod manifest;
 pub mod operation;
 pub mod organisation;
+pub mod pointer;
 pub mod push_address;
 pub mod scope;
 pub mod tag;
+pub mod version;
 pub mod wake;
 
 pub use clock::{Clock, Ids, Timestamp};

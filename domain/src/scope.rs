@@ -53,6 +53,10 @@ macro_rules! scopes {
 }
 
 scopes! {
+    /// Read containers and deliverables.
+    ContainersRead = "containers:read";
+    /// Deliver containers and withdraw them.
+    ContainersWrite = "containers:write";
     /// Read and search devices.
     DevicesRead = "devices:read";
     /// Wake devices.

@@ -244,9 +244,101 @@ table! {
     }
 }
 
+table! {
+    containers (id) {
+        id -> Text,
+        organisation_id -> Text,
+        client_id -> Text,
+        state -> Text,
+        partial -> Bool,
+        reference -> Nullable<Text>,
+        sequence -> Nullable<BigInt>,
+        head -> Nullable<Text>,
+        fingerprint -> Nullable<Text>,
+        bytes -> BigInt,
+        verdicts -> Text,
+        fault -> Nullable<Text>,
+        same_as -> Nullable<Text>,
+        correlator -> Nullable<Text>,
+        expires_at -> Nullable<BigInt>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        revision -> BigInt,
+    }
+}
+
+table! {
+    container_manifests (container_id) {
+        container_id -> Text,
+        manifest -> Binary,
+        signature -> Nullable<Binary>,
+    }
+}
+
+table! {
+    deliverables (id) {
+        id -> Text,
+        container_id -> Text,
+        ordinal -> BigInt,
+        organisation_id -> Text,
+        reference -> Text,
+        kind -> Text,
+        version -> Text,
+        document -> Text,
+        created_at -> BigInt,
+    }
+}
+
+table! {
+    contents (digest) {
+        digest -> Text,
+        size -> BigInt,
+        touched_at -> BigInt,
+    }
+}
+
+table! {
+    content_references (container_id, path) {
+        container_id -> Text,
+        path -> Text,
+        deliverable_id -> Nullable<Text>,
+        digest -> Text,
+    }
+}
+
+table! {
+    content_markers (name) {
+        name -> Text,
+        marker -> Text,
+    }
+}
+
+table! {
+    uploads (id) {
+        id -> Text,
+        organisation_id -> Text,
+        client_id -> Text,
+        length -> Nullable<BigInt>,
+        digests -> Text,
+        partial -> Bool,
+        container_id -> Nullable<Text>,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        revision -> BigInt,
+    }
+}
+
+joinable!(deliverables -> containers (container_id));
 joinable!(device_tags -> devices (device_id));
 
 allow_tables_to_appear_in_same_query!(
+    containers,
+    container_manifests,
+    deliverables,
+    contents,
+    content_references,
+    content_markers,
+    uploads,
     organisations,
     clients,
     devices,

@@ -32,6 +32,7 @@ impl Process {
             .env("DMWSI__LOG__FORMAT", "json")
             .env("DMWSI__STORE__POOL_SIZE", "8")
             .env("DMWSI__EGRESS__ALLOW", "[\"127.0.0.0/8\"]")
+            .env("DMWSI__CONTENT__FOLDER", database.content())
             .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .spawn()

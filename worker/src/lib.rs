@@ -8,6 +8,7 @@ pub mod push;
 pub mod queue;
 
 mod cancel;
+mod containers;
 mod ending;
 mod expand;
 mod expire;

@@ -1,4 +1,6 @@
 //! An application on a fresh database, with clients to call it.
+use std::sync::Arc;
+
 use actix_web::body::to_bytes;
 use actix_web::http::header::HeaderMap;
 use actix_web::http::{Method, StatusCode};
@@ -10,6 +12,8 @@ use dmwsi_domain::id::{ClientId, OrganisationId};
 use dmwsi_domain::organisation::Organisation;
 use dmwsi_domain::scope::Grants;
 use dmwsi_domain::{Clock, Error, Timestamp};
+use dmwsi_store::content::{Folder, Settings as ContentSettings};
+use dmwsi_store::ingest::Ingest;
 use dmwsi_store::{DatabaseUrl, Settings as StoreSettings, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,7 +21,7 @@ use tempfile::TempDir;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::allowed::{Allowed, JobsRead, JobsWrite};
-use crate::app::{App, mount};
+use crate::app::{App, Parts, mount};
 use crate::body::Body;
 use crate::idempotency::{Answer, Idempotency};
 use crate::keys::{KeyFile, Keys};
@@ -106,15 +110,18 @@ impl Bench {
         let keys = Keys::open(&KeyFile::mint("k1").expect("keys")).expect("keys");
         let settings = Settings { max_body_bytes: 1000, max_failed_logins: 3, ..Settings::default() };
         let sealing = dmwsi_store::Keys::new([(1, [7; 32])]).expect("a key");
-        let app = App::new(
+        let content = Folder::open(&folder.path().join("content")).expect("a folder");
+        let ingest = Ingest::new(store.clone(), Arc::new(content), ContentSettings::default(), clock.clone());
+        let app = App::new(Parts {
             store,
             settings,
             keys,
             sealing,
-            PublicUrl::parse(ISSUER).expect("an address"),
-            clock.clone(),
-            Egress::default(),
-        );
+            public_url: PublicUrl::parse(ISSUER).expect("an address"),
+            ingest,
+            egress: Egress::default(),
+            clock: clock.clone(),
+        });
         let secret = ClientSecret::mint().expect("a secret");
         let organisation =
             Organisation { id: OrganisationId::new(clock.new_id()), name: "acme".into(), created_at: clock.now(), revision: 1 };
