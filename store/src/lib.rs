@@ -10,6 +10,7 @@ mod containers;
 pub mod content;
 mod deliverables;
 mod devices;
+pub mod downloads;
 pub mod events;
 pub mod executions;
 mod expansion;
