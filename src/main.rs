@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use dmwsi::config::Config;
 
 mod client;
+mod container;
 mod demo;
 mod migrate;
 mod openapi;
@@ -26,6 +27,8 @@ struct Command {
 enum Which {
     /// Add, list and revoke the clients of external systems.
     Client(client::Client),
+    /// Make containers of firmware, software, content and configuration.
+    Container(container::Container),
     /// Show the settings as they are: defaults, file and environment together.
     Config(Show),
     /// Start a server and some simulated devices in a folder of its own, and update one of them through the public interface.
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
     let done = runtime.block_on(async {
         match command.which {
             Which::Client(client) => client.run().await,
+            Which::Container(container) => container.run(),
             Which::Config(show) => show.run(),
             Which::Demo(demo) => return demo.run().await,
             Which::Migrate(migrate) => migrate.run().await,

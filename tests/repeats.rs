@@ -18,7 +18,8 @@ both! {
         let document = Document::generated();
         let keyed: Vec<_> = document.operations().into_iter().filter(|operation| operation.takes("Idempotency-Key")).collect();
         let creating = document.operations().into_iter().filter(|operation| operation.method == Method::POST && operation.value["responses"].get("201").is_some());
-        for operation in creating {
+        // A container is known by its own id and bytes, and is compared by them.
+        for operation in creating.filter(|operation| !operation.takes_bytes()) {
             assert!(operation.takes("Idempotency-Key"), "{} creates, so it should take one", operation.name());
         }
         assert!(keyed.len() >= 3);
@@ -119,7 +120,9 @@ both! {
         let document = Document::generated();
         let mut seen = 0;
         for operation in document.operations() {
-            let changes = [Method::PUT, Method::PATCH, Method::DELETE].contains(&operation.method);
+            // An upload has one owner, and how far it is stands in for its revision.
+            let is_upload = operation.path.starts_with("/v1/uploads");
+            let changes = [Method::PUT, Method::PATCH, Method::DELETE].contains(&operation.method) && !is_upload;
             assert_eq!(operation.takes("If-Match"), changes, "{}", operation.name());
             if !changes {
                 continue;

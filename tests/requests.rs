@@ -18,7 +18,9 @@ fn of_json(document: &Document) -> Vec<Operation<'_>> {
     let with: Vec<_> = document
         .guarded()
         .into_iter()
-        .filter(|operation| operation.body().is_some_and(|taken| taken.media_type != NDJSON))
+        .filter(|operation| {
+            operation.body().is_some_and(|taken| taken.media_type.ends_with("json") && taken.media_type != NDJSON)
+        })
         .collect();
     assert!(with.len() >= 4);
     with
@@ -27,7 +29,8 @@ fn of_json(document: &Document) -> Vec<Operation<'_>> {
 /// EI8, OF4: a field nobody knows is not passed over, wherever it stands.
 #[tokio::test]
 async fn an_unknown_field_is_refused_with_its_place() {
-    let stage = Stage::on(&Database::sqlite()).await;
+    let database = Database::sqlite();
+    let stage = Stage::on(&database).await;
     let document = Document::generated();
     for operation in of_json(&document) {
         let example: Value = serde_json::from_str(&stage.body(&operation)).unwrap();
@@ -74,7 +77,8 @@ fn objects(value: &Value, at: String, places: &mut Vec<String>) {
 /// EI8, OF4
 #[tokio::test]
 async fn a_body_that_is_not_of_its_form_is_refused() {
-    let stage = Stage::on(&Database::sqlite()).await;
+    let database = Database::sqlite();
+    let stage = Stage::on(&database).await;
     let document = Document::generated();
     for operation in of_json(&document) {
         let (name, good) = (operation.name(), stage.body(&operation));
@@ -116,7 +120,8 @@ async fn a_body_that_is_not_of_its_form_is_refused() {
 /// EI8, OF4
 #[tokio::test]
 async fn a_body_of_another_type_or_too_large_is_refused() {
-    let stage = Stage::on(&Database::sqlite()).await;
+    let database = Database::sqlite();
+    let stage = Stage::on(&database).await;
     let document = Document::generated();
     let bodies: Vec<_> = document.guarded().into_iter().filter(|operation| operation.body().is_some()).collect();
     for operation in bodies {
@@ -130,6 +135,10 @@ async fn a_body_of_another_type_or_too_large_is_refused() {
             }
         }
         stage.call(&operation, &[("content-encoding", "gzip")], good.clone()).await.problem(415, "UNSUPPORTED_MEDIA_TYPE");
+        // Bytes are not held in memory, so they have limits of their own.
+        if operation.takes_bytes() {
+            continue;
+        }
         let large = " ".repeat(LIMIT + 1);
         stage.call(&operation, &[], large.clone()).await.problem(413, "PAYLOAD_TOO_LARGE");
         // In pieces, so that no header tells how large it is.
@@ -145,7 +154,8 @@ async fn a_body_of_another_type_or_too_large_is_refused() {
 /// EI8
 #[tokio::test]
 async fn the_correlator_comes_back_from_every_operation_or_is_made() {
-    let stage = Stage::on(&Database::sqlite()).await;
+    let database = Database::sqlite();
+    let stage = Stage::on(&database).await;
     let document = Document::generated();
     for operation in document.operations() {
         let (name, body) = (operation.name(), stage.body(&operation));
@@ -208,9 +218,11 @@ fn every_fault_of_the_caller_has_a_public_code() {
 /// OF4: whoever answers GET answers HEAD the same but for the body.
 #[tokio::test]
 async fn head_is_get_without_a_body_and_options_names_the_methods() {
-    let stage = Stage::on(&Database::sqlite()).await;
+    let database = Database::sqlite();
+    let stage = Stage::on(&database).await;
     let document = Document::generated();
-    for operation in document.operations() {
+    // Uploads answer OPTIONS with what one may be.
+    for operation in document.operations().into_iter().filter(|operation| operation.path != "/v1/uploads") {
         let options = Operation { method: Method::OPTIONS, ..operation };
         let got = stage.call(&options, &[("content-type", "")], "").await;
         got.problem(405, "METHOD_NOT_ALLOWED");
@@ -233,7 +245,8 @@ async fn head_is_get_without_a_body_and_options_names_the_methods() {
 /// OF4: what the server answers is what its document says, field by field.
 #[tokio::test]
 async fn every_answer_fits_the_schema_of_the_document() {
-    let stage = Stage::on(&Database::sqlite()).await;
+    let database = Database::sqlite();
+    let stage = Stage::on(&database).await;
     let document = Document::generated();
     let mut good = Vec::new();
     for operation in document.operations() {
@@ -243,13 +256,17 @@ async fn every_answer_fits_the_schema_of_the_document() {
         }
         for headers in [vec![], vec![("authorization", "")], vec![("x-correlator", "a b")]] {
             let mut body = stage.body(&operation);
-            if operation.method == Method::PATCH {
+            if operation.body().is_some_and(|taken| taken.media_type == "application/merge-patch+json") {
                 body = "{\"subscriber\":\"customer-1\",\"tags\":[\"a\",\"b\"]}".to_owned();
             }
             let got = stage.call(&operation, &headers, body).await;
             let name = format!("{} {}", operation.name(), got.status.as_u16());
             let answers: BTreeMap<_, _> = operation.answers().into_iter().collect();
             let answer = answers.get(got.status.as_str()).unwrap_or_else(|| panic!("{name} is not declared: {}", got.text));
+            if got.status.is_success() && got.text.is_empty() {
+                good.push(operation.name());
+                continue;
+            }
             let media_type = got.header("content-type").split(';').next().unwrap_or_default().to_owned();
             let schema = answer["content"].get(&media_type).unwrap_or_else(|| panic!("{name}: {media_type} is not declared"));
             let values: Vec<Value> = match media_type.as_str() {

@@ -19,6 +19,7 @@ use crate::problem::Problem;
 use crate::public_url::PublicUrl;
 use crate::routes::routes;
 use crate::settings::Settings;
+use crate::upload_file::Appending;
 use crate::waiting::Waiting;
 
 /// The application; a clone is the same one.
@@ -45,6 +46,7 @@ pub struct Parts {
     pub(crate) failed_logins: FailedLogins,
     pub(crate) document: Document,
     pub(crate) waiting: Waiting,
+    pub(crate) appending: Appending,
 }
 
 impl App {
@@ -73,6 +75,7 @@ impl App {
             failed_logins,
             document,
             waiting: Waiting::default(),
+            appending: Appending::default(),
         }))
     }
 }

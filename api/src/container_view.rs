@@ -2,7 +2,7 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use dmwsi_domain::container::{Container, ContainerState, ItemVerdict};
-use dmwsi_domain::fault::Fault;
+use dmwsi_domain::fault::{Fault, FaultCode};
 use dmwsi_domain::id::ContainerId;
 use dmwsi_domain::manifest::Head;
 use dmwsi_domain::{Result, Timestamp};
@@ -122,10 +122,11 @@ fn refusal(container: &Container) -> Problem {
     let code = main.and_then(|fault| Code::named(fault.code.as_str())).unwrap_or(Code::Unprocessable);
     let mut problem = Problem::new(code, main.map_or_else(|| "The container was refused.".to_owned(), said));
     let items = container.verdicts.iter().filter_map(|verdict| {
-        let fault = verdict.fault.as_ref()?;
+        let fault = verdict.fault.as_ref().filter(|fault| fault.code != FaultCode::ContainerRejected)?;
         Some((fault.pointer.clone().unwrap_or_else(|| format!("/deliverables/{}", verdict.ordinal)), fault))
     });
-    let whole = main.filter(|_| container.verdicts.is_empty()).map(|fault| (fault.pointer.clone().unwrap_or_default(), fault));
+    let of_item = |fault: &Fault| container.verdicts.iter().any(|verdict| verdict.fault.as_ref() == Some(fault));
+    let whole = main.filter(|fault| !of_item(fault)).map(|fault| (fault.pointer.clone().unwrap_or_default(), fault));
     for (pointer, fault) in whole.into_iter().chain(items).take(MOST_FAULTS) {
         problem = problem.at(pointer, said(fault));
     }

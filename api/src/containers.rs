@@ -1,8 +1,10 @@
 //! Containers: deliver them, read what became of them, withdraw them.
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
+use dmwsi_domain::Error;
 use dmwsi_domain::archive::MEDIA_TYPE;
 use dmwsi_domain::container::{Container, ContainerState};
+use dmwsi_domain::digest::Digests;
 use dmwsi_domain::id::ContainerId;
 use dmwsi_store::ContainerPage;
 use dmwsi_store::ingest::pipe;
@@ -95,13 +97,15 @@ pub async fn create_container(
     let ingest = app.ingest.clone();
     if prefer.respond_async {
         let parked = tokio::spawn(async move { ingest.park(container, source).await }.in_current_span());
-        incoming.forward(feed, check).await?;
-        let parked = parked.await.map_err(dmwsi_domain::Error::internal)??;
-        return Ok(applied(accepted(parked)?, prefer));
+        let (forwarded, parked) = (incoming.forward(feed, check).await, parked.await);
+        forwarded?;
+        return Ok(applied(accepted(parked.map_err(Error::internal)??)?, prefer));
     }
     let judged = tokio::spawn(async move { ingest.run(container, source).await }.in_current_span());
-    incoming.forward(feed, check).await?;
-    verdict(judged.await.map_err(dmwsi_domain::Error::internal)??)
+    // When the body broke off the answer waits until nothing of it is left.
+    let (forwarded, judged) = (incoming.forward(feed, check).await, judged.await);
+    forwarded?;
+    verdict(judged.map_err(Error::internal)??)
 }
 
 /// A container whose first byte is expected.
@@ -119,14 +123,14 @@ pub(crate) fn applied(answer: Answer, prefer: Prefer) -> Answer {
 }
 
 /// What both digest headers promise.
-fn both(headers: &HeaderMap) -> Result<dmwsi_domain::digest::Digests, Problem> {
+fn both(headers: &HeaderMap) -> Result<Digests, Problem> {
     let (content, whole) = (promised(headers, &CONTENT_DIGEST)?, promised(headers, &REPR_DIGEST)?);
     let same = |left: Option<[u8; 32]>, right: Option<[u8; 32]>| left.is_none() || right.is_none() || left == right;
-    let sha_256 = |digests: &dmwsi_domain::digest::Digests| digests.sha_256.map(|digest| *digest.as_bytes());
+    let sha_256 = |digests: &Digests| digests.sha_256.map(|digest| *digest.as_bytes());
     if !same(sha_256(&content), sha_256(&whole)) {
         return Err(Problem::new(Code::DigestMismatchedValues, "Content-Digest and Repr-Digest promise different bytes."));
     }
-    Ok(dmwsi_domain::digest::Digests { sha_256: content.sha_256.or(whole.sha_256), sha_512: content.sha_512.or(whole.sha_512) })
+    Ok(Digests { sha_256: content.sha_256.or(whole.sha_256), sha_512: content.sha_512.or(whole.sha_512) })
 }
 
 /// Refuses a body that says itself that it is too long.
@@ -188,7 +192,7 @@ pub async fn list_containers(
 #[utoipa::path(
     tag = "Containers",
     params(
-        ("id" = ContainerId, Path, description = "The container."),
+        ("containerId" = ContainerId, Path, description = "The container."),
         ("If-None-Match" = Option<String>, Header, description = "The revision the caller has.")
     ),
     responses(
@@ -197,7 +201,7 @@ pub async fn list_containers(
     ),
     security(("oauth2" = ["containers:read"]))
 )]
-#[get("/v1/containers/{id}")]
+#[get("/v1/containers/{containerId}")]
 pub async fn read_container(
     allowed: Allowed<ContainersRead>,
     id: web::Path<ContainerId>,
@@ -219,14 +223,14 @@ pub async fn read_container(
 /// and a withdrawn container does not come back by being delivered again.
 #[utoipa::path(
     tag = "Containers",
-    params(("id" = ContainerId, Path, description = "The container.")),
+    params(("containerId" = ContainerId, Path, description = "The container.")),
     responses(
         (status = 200, description = "The container is withdrawn.", body = ContainerView, headers(("ETag" = String, description = "Its revision."))),
         (status = 409, description = "It is not available, so there is nothing to withdraw.")
     ),
     security(("oauth2" = ["containers:write"]))
 )]
-#[post("/v1/containers/{id}/withdraw")]
+#[post("/v1/containers/{containerId}/withdraw")]
 pub async fn withdraw_container(allowed: Allowed<ContainersWrite>, id: web::Path<ContainerId>) -> Result<HttpResponse, Problem> {
     let Allowed { app, caller, .. } = allowed;
     let (id, now, ids) = (id.into_inner(), app.clock.now(), app.clock.new_ids());

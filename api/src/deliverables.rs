@@ -125,11 +125,11 @@ pub async fn list_deliverables(
 /// What its manifest says of it, and whether it can be distributed.
 #[utoipa::path(
     tag = "Containers",
-    params(("id" = DeliverableId, Path, description = "The deliverable.")),
+    params(("deliverableId" = DeliverableId, Path, description = "The deliverable.")),
     responses((status = 200, description = "The deliverable.", body = DeliverableView)),
     security(("oauth2" = ["containers:read"]))
 )]
-#[get("/v1/deliverables/{id}")]
+#[get("/v1/deliverables/{deliverableId}")]
 pub async fn read_deliverable(
     allowed: Allowed<ContainersRead>,
     id: web::Path<DeliverableId>,

@@ -45,6 +45,9 @@ mod settings;
 mod spool;
 pub mod token;
 mod token_endpoint;
+mod upload_file;
+mod upload_headers;
+mod uploads;
 mod waiting;
 
 #[cfg(test)]

@@ -75,6 +75,9 @@ problems! {
     /// The bytes are not those the request promises
     /// A header Content-Digest or Repr-Digest says something else of the bytes that came: they were altered on the way, or cut. Send them again.
     DigestMismatchedValues = BAD_REQUEST, "DIGEST_MISMATCHED_VALUES";
+    /// The upload has another length than it should
+    /// A part ends behind the Upload-Length that was given, another Upload-Length was given before, or the last part ends too early.
+    InconsistentUploadLength = BAD_REQUEST, "INCONSISTENT_UPLOAD_LENGTH";
     /// There is no such thing
     /// The address or id names nothing, or nothing that belongs to your organisation.
     NotFound = NOT_FOUND, "NOT_FOUND";
@@ -99,6 +102,12 @@ problems! {
     /// Another container has that id
     /// A containerId stands for the same bytes for ever. Give a changed container a new one.
     ContainerIdReused = CONFLICT, "CONTAINER_ID_REUSED";
+    /// The part of the upload begins elsewhere
+    /// The header Upload-Offset of the answer says how many bytes are there: the next part begins with the byte that follows.
+    MismatchingUploadOffset = CONFLICT, "MISMATCHING_UPLOAD_OFFSET";
+    /// Too many uploads are open
+    /// A client has a limited number of uploads at a time. Complete or delete one.
+    TooManyUploads = CONFLICT, "TOO_MANY_UPLOADS";
     /// The job is over
     /// All of the job has ended, so it cannot be changed or cancelled any more.
     JobFinished = CONFLICT, "JOB_FINISHED";

@@ -10,12 +10,6 @@ use futures_util::StreamExt as _;
 use crate::digest_header::Check;
 use crate::problem::{Code, Problem};
 
-/// How much of a body is still taken that nobody wants, so that its sender hears the answer.
-const UNWANTED: usize = 4 << 20;
-
-/// How long a sender may take for that.
-const UNWANTED_WAIT: Duration = Duration::from_secs(2);
-
 /// A body that comes in pieces, each soon enough after the one before.
 pub(crate) struct Incoming {
     payload: Payload,
@@ -57,31 +51,16 @@ impl Incoming {
         }
     }
 
-    /// Hands the whole body on. When the reader wants no more, the rest is let go: the reader knows why.
+    /// Hands the whole body on. When the reader wants no more, it knows why, and the rest is let go.
     pub(crate) async fn forward(mut self, feed: Feed<Bytes>, mut check: Check) -> Result<(), Problem> {
         while let Some(piece) = self.next().await? {
             check.update(&piece);
             if !feed.put(piece).await {
-                return self.let_go().await;
+                return Ok(());
             }
         }
         check.finish()?;
         feed.finish().await;
-        Ok(())
-    }
-
-    async fn let_go(mut self) -> Result<(), Problem> {
-        let rest = async {
-            let mut taken = 0_usize;
-            while let Ok(Some(piece)) = self.next().await {
-                taken = taken.saturating_add(piece.len());
-                if taken > UNWANTED {
-                    return;
-                }
-            }
-        };
-        // However that ends, the answer follows.
-        drop(tokio::time::timeout(UNWANTED_WAIT, rest).await);
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ use crate::imports::import_devices;
 use crate::jobs::{cancel_job, create_job, list_jobs, read_job};
 use crate::results::{list_results, read_results};
 use crate::token_endpoint::create_token;
+use crate::uploads::{append_upload, create_upload, delete_upload, read_upload, read_upload_limits};
 
 /// Registers them all.
 pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
@@ -42,6 +43,11 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(list_containers)
         .service(read_container)
         .service(withdraw_container)
+        .service(read_upload_limits)
+        .service(create_upload)
+        .service(read_upload)
+        .service(append_upload)
+        .service(delete_upload)
         .service(list_deliverables)
         .service(read_deliverable)
         // Discovery

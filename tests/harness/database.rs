@@ -11,15 +11,15 @@ static NUMBER: AtomicU32 = AtomicU32::new(0);
 /// A database that nobody else uses.
 pub(crate) struct Database {
     pub(crate) url: DatabaseUrl,
-    /// On SQLite the folder that goes with the test.
-    _folder: Option<tempfile::TempDir>,
+    /// The folder that goes with the test.
+    folder: tempfile::TempDir,
 }
 
 impl Database {
     /// A file of its own.
     pub(crate) fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { url: DatabaseUrl::Sqlite(folder.path().join("test.db")), _folder: Some(folder) }
+        Self { url: DatabaseUrl::Sqlite(folder.path().join("test.db")), folder }
     }
 
     /// On the server that all tests of this run share; none where PostgreSQL is not installed.
@@ -31,7 +31,12 @@ impl Database {
     pub(crate) fn on(server: &Server) -> Self {
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::SeqCst));
         server.connect("postgres").batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
-        Self { url: server.url(&name).parse().unwrap(), _folder: None }
+        Self { url: server.url(&name).parse().unwrap(), folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// The folder of the content that goes with it.
+    pub(crate) fn content(&self) -> std::path::PathBuf {
+        self.folder.path().join("content")
     }
 
     /// Settings for it: few connections, for many tests run side by side.

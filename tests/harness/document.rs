@@ -4,6 +4,13 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::Value;
 
+/// A container that nobody delivered.
+pub(crate) const NO_CONTAINER: &str = "con_00000000000070008000000000000000";
+/// A deliverable that is not there.
+pub(crate) const NO_DELIVERABLE: &str = "dlv_00000000000070008000000000000000";
+/// An upload that nobody began.
+pub(crate) const NO_UPLOAD: &str = "upl_00000000000070008000000000000000";
+
 /// The OpenAPI document.
 pub(crate) struct Document(pub(crate) Value);
 
@@ -189,7 +196,8 @@ impl<'d> Operation<'d> {
 
     /// Its path with the names in braces filled in: the job and the device of a test.
     pub(crate) fn address(&self, job: &str, device: &str) -> String {
-        self.path.replace("{id}", job).replace("{deviceId}", device).replace("{problemType}", "invalid-argument")
+        let path = self.path.replace("{id}", job).replace("{deviceId}", device).replace("{problemType}", "invalid-argument");
+        path.replace("{containerId}", NO_CONTAINER).replace("{deliverableId}", NO_DELIVERABLE).replace("{uploadId}", NO_UPLOAD)
     }
 
     /// The body it takes.
@@ -199,11 +207,22 @@ impl<'d> Operation<'d> {
         Some(Taken { media_type, schema: &content["schema"], example })
     }
 
-    /// The body it takes, as bytes, with the header that names its type.
+    /// Whether its body is bytes that no schema describes.
+    pub(crate) fn takes_bytes(&self) -> bool {
+        self.body().is_some_and(|taken| taken.media_type.ends_with("+tar") || taken.media_type.ends_with("upload"))
+    }
+
+    /// The body it takes, as bytes, with the header that names its type and the others that must be there.
     pub(crate) fn sample(&self) -> (Vec<(&'d str, &'d str)>, Vec<u8>) {
-        let Some(taken) = self.body() else { return (Vec::new(), Vec::new()) };
+        let needed =
+            self.parameters().into_iter().filter(|parameter| parameter["in"] == "header" && parameter["required"] == true);
+        let needed = needed.filter(|parameter| parameter["name"] != "If-Match");
+        let mut headers: Vec<_> =
+            needed.map(|parameter| (parameter["name"].as_str().unwrap(), parameter["example"].as_str().unwrap())).collect();
+        let Some(taken) = self.body() else { return (headers, Vec::new()) };
         let bytes = taken.example.as_str().map_or_else(|| taken.example.to_string(), str::to_owned).into_bytes();
-        (vec![("content-type", taken.media_type)], bytes)
+        headers.push(("content-type", taken.media_type));
+        (headers, bytes)
     }
 
     /// Status and response of each answer it declares.

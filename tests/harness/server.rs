@@ -106,6 +106,7 @@ impl Server {
         let mut config = Config {
             public_url: "http://127.0.0.1:0".to_owned(),
             store: database.settings(),
+            content: dmwsi_store::content::Settings { folder: Some(database.content()), ..Default::default() },
             listen: Listen { address: SocketAddr::from(([127, 0, 0, 1], 0)), threads: 1, ..Listen::default() },
             ..Config::default()
         };
@@ -211,6 +212,26 @@ impl Portal {
             request = request.header(*name, *value);
         }
         request.body(body).send().await.unwrap()
+    }
+
+    /// Sends any body, and reads the answer.
+    pub(crate) async fn deliver(&self, path: &str, headers: &[(&str, &str)], body: impl Into<reqwest::Body>) -> Got {
+        Got::of_response(self.send(path, headers, body).await).await
+    }
+
+    /// Any method with any body.
+    pub(crate) async fn bring(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<reqwest::Body>,
+    ) -> Got {
+        let mut request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Got::of_response(request.body(body).send().await.unwrap()).await
     }
 
     pub(crate) async fn call(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Got {

@@ -1,13 +1,16 @@
 //! What the tests of requests play on: a server with small limits, a client of it, and a device and a job of that client.
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use dmwsi::keys::Keys;
 use dmwsi_domain::Clock;
 use serde_json::json;
 
 use super::Database;
-use super::document::Operation;
+use super::archive::{Archive, TAR};
+use super::document::{NO_CONTAINER, NO_DELIVERABLE, NO_UPLOAD, Operation};
 use super::server::{Got, Portal, Server};
 
-const ALL: &str = "devices:read devices:write jobs:read jobs:write";
+const ALL: &str = "containers:read containers:write devices:read devices:write jobs:read jobs:write";
 /// The device that the examples of the document name.
 const EXAMPLE: &str = "dev_8f14e45fceea167a5a36dedd4bea2543";
 /// The limit that the tests set, in bytes.
@@ -19,6 +22,10 @@ pub(crate) struct Stage {
     pub(crate) portal: Portal,
     pub(crate) job: String,
     pub(crate) device: String,
+    container: String,
+    deliverable: String,
+    upload: String,
+    delivered: AtomicU64,
 }
 
 impl Stage {
@@ -34,7 +41,12 @@ impl Stage {
         let target = json!({"type": "DEVICES", "deviceIds": [device]});
         let body = json!({"operation": {"type": "NODES_GET", "nodes": ["./DevInfo/Man"]}, "target": target});
         let job = portal.post("/v1/jobs", &body).await.of(202)["jobId"].as_str().unwrap().to_owned();
-        Self { server, portal, job, device }
+        let container = portal.deliver("/v1/containers", &[TAR], Archive::firmware("urn:0", 1).tar()).await.of(201);
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        let (container, deliverable) = (text(&container["containerId"]), text(&container["verdicts"][0]["deliverableId"]));
+        let begun = portal.deliver("/v1/uploads", &[TAR, ("upload-complete", "?0")], "").await;
+        let upload = begun.header("location").rsplit('/').next().unwrap().to_owned();
+        Self { server, portal, job, device, container, deliverable, upload, delivered: AtomicU64::new(1) }
     }
 
     /// Calls it as it should be called but for `headers`, which go before its own, and the body.
@@ -46,11 +58,17 @@ impl Stage {
         all.extend(own.filter(|(name, _)| headers.iter().all(|(given, _)| given != name)));
         // An empty value stands for a header that is left away.
         all.retain(|(_, value)| !value.is_empty());
-        self.server.send(operation.method.clone(), &operation.address(&self.job, &self.device), &all, body).await
+        let address = operation.address(&self.job, &self.device).replace(NO_CONTAINER, &self.container);
+        let address = address.replace(NO_DELIVERABLE, &self.deliverable).replace(NO_UPLOAD, &self.upload);
+        self.server.send(operation.method.clone(), &address, &all, body).await
     }
 
-    /// The body of the document's example, for the device of this test.
+    /// The body of the document's example, for the device of this test; a new container where one is taken.
     pub(crate) fn body(&self, operation: &Operation<'_>) -> String {
+        if operation.takes_bytes() {
+            let number = self.delivered.fetch_add(1, Ordering::SeqCst) + 1;
+            return String::from_utf8(Archive::firmware(&format!("urn:{number}"), number).tar()).unwrap();
+        }
         String::from_utf8(operation.sample().1).unwrap().replace(EXAMPLE, &self.device)
     }
 }

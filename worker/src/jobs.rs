@@ -45,7 +45,10 @@ pub fn handle(queues: Queues, store: &Store, clock: &Clock, ingest: &Ingest, ses
         .handle(SWEEP, standing, move |(), _context| {
             let (store, clock, ingest) = (sweeper.clone(), time.clone(), swept.clone());
             async move {
-                sweep_containers(&store, &clock, &ingest).await?;
+                // A folder that does not answer must not keep jobs and sessions from being ended.
+                if let Err(error) = sweep_containers(&store, &clock, &ingest).await {
+                    tracing::warn!(cause = ?error, "what containers left behind could not be cleared away: {error}");
+                }
                 sweep(&store, &clock, session_idle).await
             }
         })

@@ -18,6 +18,9 @@ const PIECE: usize = 1 << 17;
 /// The most bytes that may follow the end of the archive; all of them zero.
 const MAX_TAIL: usize = 1 << 20;
 
+/// How much is still taken of a container that is refused already, so that its sender hears the answer and its digest can be judged.
+const MAX_REST: u64 = 64 << 20;
+
 /// Why the reading ended early, other than by a fault of the container.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Broken {
@@ -90,7 +93,11 @@ pub(super) fn unpack(source: impl Read, content: &dyn Content, bounds: &Bounds<'
     match reading.run() {
         Ok(()) => {}
         Err(Stop::Broken(broken)) => return Err(broken),
-        Err(Stop::Fault(fault)) => reading.unpacked.fault = Some(fault),
+        Err(Stop::Fault(fault)) => {
+            reading.unpacked.fault = Some(fault);
+            reading.unpacked.kept.clear();
+            io::copy(&mut reading.source.by_ref().take(MAX_REST), &mut io::sink()).map_err(Broken::Source)?;
+        }
     }
     let mut unpacked = reading.unpacked;
     let spoiled = unpacked.fault.is_some() || (!bounds.partial && unpacked.faults.iter().any(Option::is_some));
