@@ -18,6 +18,7 @@ mod devices;
 mod dm;
 mod dm_authentication;
 mod dm_clients;
+mod downloads;
 mod executions;
 mod firmware_by_hand;
 mod firmware_update;
