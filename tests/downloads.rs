@@ -16,11 +16,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::archive::hex;
+use crate::harness::eventually;
 use crate::harness::fetch::{SCOPES, Scene, deliver, ordered};
 use crate::harness::handset::{Handset, ended, execution, outcome};
 use crate::harness::process::Process;
 use crate::harness::server::{Got, Portal};
-use crate::harness::eventually;
 
 fn updated() -> (String, String) {
     ("SUCCEEDED".to_owned(), "UPDATED".to_owned())
@@ -180,9 +180,9 @@ both! {
         let download = scene.execution().await["download"].clone();
         let size = u64::try_from(SIZE).unwrap();
         assert_eq!((download["size"].as_u64(), download["reached"].as_u64()), (Some(size), Some(size)), "{download}");
-        // Where a connection breaks some was under way that the device never saw.
+        // Where a connection breaks some was under way that the device never saw. Had it begun anew each time, it would be fifty times as much.
         let sent = download["sent"].as_u64().unwrap();
-        assert!(sent >= size && sent < 2 * size, "{download}");
+        assert!(sent >= size && sent < 5 * size, "{download}");
         scene.server.stop().await;
     }
 
@@ -253,6 +253,17 @@ both! {
         let (first, second) = tokio::join!(scene.get(&[]), scene.get(&[]));
         let took = began.elapsed();
         assert_eq!((first.text.len(), second.text.len()), (1_000_000, 1_000_000));
+        assert!(took > Duration::from_millis(1_700) && took < Duration::from_secs(4), "{took:?}");
+        scene.server.stop().await;
+    }
+
+    /// FU-1: the budget of one download is that of all its requests together.
+    async fn two_connections_do_not_make_a_download_faster(database: Database) {
+        let scene = Scene::on(&database, 1_000_000, Behaviour::default(), |config| config.downloads.bytes_per_second_each = 500_000).await;
+        let began = Instant::now();
+        let (first, second) = tokio::join!(scene.get(&[("range", "bytes=0-499999")]), scene.get(&[("range", "bytes=500000-")]));
+        let took = began.elapsed();
+        assert_eq!((first.text.len(), second.text.len()), (500_000, 500_000));
         assert!(took > Duration::from_millis(1_700) && took < Duration::from_secs(4), "{took:?}");
         scene.server.stop().await;
     }
@@ -350,8 +361,8 @@ both! {
         tokio::join!(told, called);
         let execution = scene.execution().await;
         assert_eq!(execution["phase"], "DOWNLOADING", "{execution}");
-        let codes = execution["evidence"].as_array().unwrap().iter().filter_map(|fact| (fact["type"] == "INSTALL_NOTIFIED").then(|| fact["status"].as_u64().unwrap()));
-        let mut codes: Vec<u64> = codes.collect();
+        let told = execution["evidence"].as_array().unwrap().iter().filter(|fact| fact["type"] == "INSTALL_NOTIFIED");
+        let mut codes: Vec<u64> = told.map(|fact| fact["status"].as_u64().unwrap()).collect();
         codes.sort_unstable();
         assert_eq!(codes, [900, 902, 953, 970]);
         scene.handset.live().await;
