@@ -80,7 +80,7 @@ async fn offer(running: &Running, keys: &Keys) -> String {
     let sent = sent.header("content-type", "application/vnd.dmwsi.container.v1+tar").body(tar).send().await.unwrap();
     assert_eq!(sent.status().as_u16(), 201, "{}", sent.text().await.unwrap());
 
-    let device = portal.register(&DeviceProfile::nth(1, 1)).await.unwrap();
+    let device = portal.register(&DeviceProfile::nth(1, 1), None).await.unwrap();
     let job = portal.start(&json!({"type": "NODES_GET", "nodes": ["./DevDetail/FwV"]}), &[device]).await.unwrap();
     let expires = Clock::System.now().plus(Duration::from_secs(86_400));
     let token = DownloadToken { job: job.parse().unwrap(), ordinal: 0, payload: digest, expires };

@@ -13,6 +13,7 @@ use crate::jobs::{cancel_job, create_job, list_jobs, read_job};
 use crate::results::{list_results, read_results};
 use crate::token_endpoint::create_token;
 use crate::uploads::{append_upload, create_upload, delete_upload, read_upload, read_upload_limits};
+use crate::wakes::{read_wake, wake_device};
 
 /// Registers them all.
 pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
@@ -29,6 +30,8 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(read_device)
         .service(change_device)
         .service(delete_device)
+        .service(wake_device)
+        .service(read_wake)
         // Jobs
         .service(create_job)
         .service(list_jobs)
