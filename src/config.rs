@@ -32,6 +32,8 @@ pub struct Config {
     pub store: dmwsi_store::Settings,
     /// Containers and their content.
     pub content: dmwsi_store::content::Settings,
+    /// What devices fetch.
+    pub downloads: dmwsi_worker::download::Settings,
     /// The side of external systems.
     pub api: dmwsi_api::Settings,
     /// The side of devices.
@@ -55,6 +57,7 @@ impl Default for Config {
             log: Log::default(),
             store: dmwsi_store::Settings::default(),
             content: dmwsi_store::content::Settings::default(),
+            downloads: dmwsi_worker::download::Settings::default(),
             api: dmwsi_api::Settings::default(),
             gateway: dmwsi_worker::gateway::Settings::default(),
             push: dmwsi_worker::push::Settings::default(),

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use openssl::error::ErrorStack;
+use openssl::hash::MessageDigest;
+use openssl::pkey::PKey;
 use openssl::rand::rand_bytes;
+use openssl::sign::Signer;
 use serde::{Deserialize, Serialize};
 
 /// The environment variable that may hold the text of the key file, in place of a file.
@@ -19,7 +22,8 @@ pub const VARIABLE: &str = "DMWSI_KEYS";
 pub struct Keys {
     /// The keys of the external side.
     pub api: dmwsi_api::KeyFile,
-    /// Makes the nonces given to devices: 32 bytes, base64url. A new one makes every device prove itself once more, and no harm.
+    /// Makes the nonces given to devices, and the tokens of their downloads: 32 bytes, base64url. A new one makes every device prove itself
+    /// once more, and ends the downloads that are under way.
     pub nonces: String,
     /// Seal the secrets of devices. The one with the highest id seals; the others still open what they sealed.
     pub sealing: Vec<SealingKey>,
@@ -47,7 +51,7 @@ pub enum KeysError {
     /// Others may read the file.
     #[error("the key file {} can be read by others: take their rights away (chmod 600)", .0.display())]
     Open(PathBuf),
-    /// No random numbers.
+    /// openssl has no random numbers, or refuses to derive a key.
     #[error("cannot make keys")]
     Random(#[from] ErrorStack),
     /// The keys of the external side cannot be used.
@@ -89,6 +93,14 @@ impl Keys {
     /// The key that nonces are derived from.
     pub fn nonce_key(&self) -> Result<[u8; 32], KeysError> {
         secret("nonces", &self.nonces)
+    }
+
+    /// The key that vouches for the tokens of downloads.
+    pub fn download_key(&self) -> Result<[u8; 32], KeysError> {
+        let key = PKey::hmac(&self.nonce_key()?)?;
+        let mut signer = Signer::new(MessageDigest::sha256(), &key)?;
+        let derived = signer.sign_oneshot_to_vec(b"dmwsi downloads")?;
+        derived.try_into().map_err(|_length| KeysError::Malformed("the key `nonces` cannot be used".to_owned()))
     }
 
     /// The keys that seal, ready.

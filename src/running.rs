@@ -15,6 +15,7 @@ use dmwsi_domain::{Clock, Error};
 use dmwsi_store::ingest::Ingest;
 use dmwsi_store::sweep::Ages;
 use dmwsi_store::{DatabaseUrl, Exclusive, Store};
+use dmwsi_worker::download::{Downloads, Tokens};
 use dmwsi_worker::egress::Guard;
 use dmwsi_worker::gateway::Gateway;
 use dmwsi_worker::push::{Pusher, PusherError};
@@ -159,6 +160,16 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
         let (gateway, stopped) = (Arc::clone(gateway), stopped.clone());
         background.spawn(async move { gateway.flush_seen(until(stopped)).await });
     }
+    let tokens = Tokens::new(keys.download_key()?);
+    let downloads = role.has_gateway().then(|| {
+        let settings = config.downloads.clone();
+        Arc::new(Downloads::new(store.clone(), clock.clone(), place.content(), settings, tokens, &public_url))
+    });
+    if let Some(downloads) = &downloads {
+        let (downloads, stopped) = (Arc::clone(downloads), stopped.clone());
+        background.spawn(async move { downloads.keep_up(until(stopped)).await });
+    }
+    let devices = gateway.zip(downloads);
     let sealing_for_push = sealing.clone();
     let app = if role.has_api() {
         let keys = dmwsi_api::Keys::open(&keys.api).map_err(KeysError::from)?;
@@ -192,17 +203,17 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
     let health = Health { store: store.clone(), place, metrics };
     let beside = config.listen.devices.is_none();
     let own_metrics = config.listen.metrics.is_some();
-    let main_mount = Mount { health: (!own_metrics).then(|| health.clone()), gateway: gateway.clone().filter(|_| beside), app };
+    let main_mount = Mount { health: (!own_metrics).then(|| health.clone()), devices: devices.clone().filter(|_| beside), app };
     servers.push(serve(main, listen, listen.threads, main_mount)?);
     let mut device_address = address;
-    if let (Some(at), Some(gateway)) = (config.listen.devices, gateway) {
+    if let (Some(at), Some(devices)) = (config.listen.devices, devices) {
         let listener = bind(at)?;
         device_address = listener.local_addr().map_err(|error| ListenError::Bind(at, error))?;
-        let mount = Mount { health: None, gateway: Some(gateway), app: None };
+        let mount = Mount { health: None, devices: Some(devices), app: None };
         servers.push(serve(listener, listen, listen.device_threads, mount)?);
     }
     if let Some(at) = config.listen.metrics {
-        let mount = Mount { health: Some(health), gateway: None, app: None };
+        let mount = Mount { health: Some(health), devices: None, app: None };
         servers.push(serve(bind(at)?, listen, 1, mount)?);
     }
     let handles = servers.iter().map(Server::handle).collect();
@@ -266,7 +277,7 @@ impl Running {
 #[derive(Clone)]
 struct Mount {
     health: Option<Health>,
-    gateway: Option<Arc<Gateway>>,
+    devices: Option<(Arc<Gateway>, Arc<Downloads>)>,
     app: Option<dmwsi_api::App>,
 }
 
@@ -275,8 +286,9 @@ impl Mount {
         if let Some(health) = self.health {
             health.configure(config);
         }
-        if let Some(gateway) = self.gateway {
+        if let Some((gateway, downloads)) = self.devices {
             gateway.configure()(config);
+            downloads.configure()(config);
         }
         // It answers every address, so it comes last.
         if let Some(app) = self.app {
@@ -289,7 +301,7 @@ fn serve(listener: std::net::TcpListener, listen: &Listen, threads: usize, mount
     let at = listen.address;
     let failed = move |error| StartError::from(ListenError::Bind(at, error));
     // Metrics and health are asked for by others than the proxy, and say nothing secret.
-    let has_guests = mount.gateway.is_some() || mount.app.is_some();
+    let has_guests = mount.devices.is_some() || mount.app.is_some();
     let proxy = listen.trusted_proxy.filter(|_| has_guests && listen.certificate.is_none());
     let server = HttpServer::new(move || {
         let mount = mount.clone();

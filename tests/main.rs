@@ -20,6 +20,7 @@ mod dm;
 mod dm_authentication;
 mod dm_clients;
 mod dm_respond_to;
+mod downloads;
 mod executions;
 mod firmware_by_hand;
 mod firmware_update;

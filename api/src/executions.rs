@@ -1,6 +1,9 @@
 //! Executions: a job on each of its devices, with what happened and why.
+use std::collections::HashMap;
+
 use actix_web::http::header;
 use actix_web::{HttpResponse, get, web};
+use dmwsi_domain::download::Download;
 use dmwsi_domain::event::{Event, Recorded};
 use dmwsi_domain::evidence::Evidence;
 use dmwsi_domain::execution::{Execution, ExecutionState};
@@ -51,6 +54,9 @@ pub struct ExecutionView {
     /// How far it is, in percent.
     #[schema(minimum = 0, maximum = 100, examples(30))]
     pub progress: u8,
+    /// What the device has fetched of what the server keeps for it; absent while it has not begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub download: Option<Download>,
     /// The attempt, from 1.
     #[schema(minimum = 1, examples(1))]
     pub attempt: u32,
@@ -75,13 +81,14 @@ pub struct ExecutionView {
 }
 
 impl ExecutionView {
-    fn new(ids: &DeviceIds, execution: &Execution) -> Result<Self> {
+    fn new(ids: &DeviceIds, execution: &Execution, download: Option<Download>) -> Result<Self> {
         Ok(Self {
             job_id: execution.job,
             device_id: ids.public(execution.organisation, execution.device)?,
             state: execution.state,
             phase: execution.phase.clone(),
-            progress: execution.progress,
+            progress: download.as_ref().map_or(execution.progress, |download| download.progress(execution)),
+            download,
             attempt: execution.attempt,
             outcome: execution.outcome.clone(),
             detail: execution.detail.clone(),
@@ -195,10 +202,14 @@ pub async fn list_executions(
     let Asked { list, page } = query.asked(&app, caller.client, "executions", id.into_inner())?;
     let found = app.store.read(move |tx| {
         tx.job_of(caller.client, page.job)?;
-        tx.executions(&page)
+        let executions = tx.executions(&page)?;
+        let ends = executions.first().zip(executions.last());
+        let downloads = ends.map_or(Ok(Vec::new()), |(first, last)| tx.downloads(page.job, first.ordinal, last.ordinal))?;
+        let downloads: HashMap<u32, Download> = downloads.into_iter().collect();
+        Ok(executions.into_iter().map(|one| (downloads.get(&one.ordinal).cloned(), one)).collect::<Vec<_>>())
     });
-    let next = |last: &Execution| list.cursor(&app.keys.sealer, &last.ordinal);
-    let view = |execution: Execution| ExecutionView::new(&app.keys.device_ids, &execution);
+    let next = |(_, last): &(Option<Download>, Execution)| list.cursor(&app.keys.sealer, &last.ordinal);
+    let view = |(download, execution): (_, Execution)| ExecutionView::new(&app.keys.device_ids, &execution, download);
     Ok(Page::cut(found.await?, query.per_page, next, view)?)
 }
 
@@ -231,15 +242,18 @@ pub async fn read_execution(
         tx.job_of(caller.client, job)?;
         let execution = tx.execution_on(job, device)?;
         let timeline = tx.execution_events(job, execution.ordinal, LONGEST_TIMELINE)?;
-        Ok((execution, timeline))
+        let download = tx.download(job, execution.ordinal)?;
+        Ok((execution, timeline, download))
     });
-    let (execution, timeline) = found.await?;
-    let revision = i64::try_from(execution.revision).unwrap_or(i64::MAX);
+    let (execution, timeline, download) = found.await?;
+    // Both only grow, so their sum tells every state from those before.
+    let revision = execution.revision.saturating_add(download.as_ref().map_or(0, |download| download.revision));
+    let revision = i64::try_from(revision).unwrap_or(i64::MAX);
     if known.has(revision) {
         return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag(revision))).finish());
     }
     let view = ExecutionDetailView {
-        execution: ExecutionView::new(&app.keys.device_ids, &execution)?,
+        execution: ExecutionView::new(&app.keys.device_ids, &execution, download)?,
         evidence: execution.evidence,
         timeline: timeline.into_iter().map(TimelineEntry::from).collect(),
     };

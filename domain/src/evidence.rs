@@ -54,6 +54,16 @@ pub enum Fact {
         /// The node.
         node: String,
     },
+    /// The device told by the install notification of a download descriptor (OMA DLOTA 1.0) what became of its download.
+    #[serde(rename_all = "camelCase")]
+    InstallNotified {
+        /// The status: 900 when it succeeded, other numbers from 901 to 999 when it did not.
+        #[schema(example = 900)]
+        status: u16,
+        /// What it said beside the number.
+        #[schema(max_length = 256, example = "Success")]
+        text: String,
+    },
     /// A node was read.
     #[serde(rename_all = "camelCase")]
     Read {

@@ -19,6 +19,9 @@ pub const MAX_EVIDENCE: usize = 64;
 /// How many of the first pieces of evidence are always kept.
 pub const FIRST_EVIDENCE: usize = 16;
 
+/// The most characters kept of what an install notification says beside its number.
+const MAX_TEXT: usize = 64;
+
 /// The state of an execution.
 ///
 /// | from | to |
@@ -211,6 +214,18 @@ impl Execution {
             self.updated_at = now;
         }
         moved
+    }
+
+    /// The device told what became of its download; false when that is known already, or when nothing is noted any more. What it means for
+    /// the operation the device tells by its alert.
+    pub fn install_notified(&mut self, status: u16, text: &str, now: Timestamp) -> bool {
+        let fact = Fact::InstallNotified { status, text: text.chars().take(MAX_TEXT).collect() };
+        if self.state.is_finished() || self.evidence.iter().any(|known| known.fact == fact) {
+            return false;
+        }
+        self.note(fact, now);
+        self.updated_at = now;
+        true
     }
 
     /// The time of its phase is over.

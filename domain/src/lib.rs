@@ -12,6 +12,7 @@ pub mod deliverable;
 pub mod device;
 pub mod device_patch;
 pub mod digest;
+pub mod download;
 pub mod egress;
 pub mod error;
 pub mod event;

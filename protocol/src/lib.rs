@@ -2,6 +2,7 @@
 //!
 //! Nothing here opens a socket, reads a clock or knows what a job is. Bytes go in, values come out, and the other way round.
 pub mod credentials;
+pub mod descriptor;
 pub mod device;
 pub mod encoding;
 pub mod message;

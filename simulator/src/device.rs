@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::behaviour::Behaviour;
-use crate::download::fetch;
+use crate::download::{Fetched, Partial, fetch};
 use crate::fleet::live;
 use crate::fumo::Step;
 use crate::handset::Handset;
@@ -28,6 +28,8 @@ const NONCE: usize = 24;
 pub struct Device {
     memory: Memory,
     wire: Wire,
+    /// A package that is not whole yet. A device that is switched off loses it and begins from the first byte.
+    partial: Option<Partial>,
 }
 
 /// Everything a device keeps when it is switched off; it can be stored and given to [`Device::wake`].
@@ -85,13 +87,13 @@ impl Device {
         let handset = Handset::new(&profile, &behaviour, &account);
         let random = Random::new(profile.seed, 0);
         let memory = Memory { profile, behaviour, account, handset, alerts: Vec::new(), random, sessions: 0, gone: false };
-        Self { memory, wire: wire.clone() }
+        Self { memory, wire: wire.clone(), partial: None }
     }
 
     /// The device that has this memory.
     #[must_use]
     pub fn wake(memory: Memory, wire: &Wire) -> Self {
-        Self { memory, wire: wire.clone() }
+        Self { memory, wire: wire.clone(), partial: None }
     }
 
     /// What it keeps when it is switched off.
@@ -248,10 +250,14 @@ impl Device {
             return None;
         }
         let step = match handset.step(behaviour) {
-            Step::Fetch(url) => {
-                let package = fetch(&self.wire.client, &url, behaviour.max_package).await;
-                handset.fumo.fetched(package, behaviour)
-            }
+            Step::Fetch(url) => match fetch(&self.wire.client, &url, &mut self.partial, behaviour).await {
+                Fetched::Broken => Step::Wait(Duration::from_millis(behaviour.retry_ms)),
+                Fetched::Over(package) => handset.fumo.fetched(package, behaviour),
+                Fetched::Vanished => {
+                    *gone = true;
+                    return None;
+                }
+            },
             step => step,
         };
         match step {

@@ -13,6 +13,7 @@ mod deltas;
 mod device_row;
 mod device_tags;
 mod devices;
+pub mod downloads;
 pub mod events;
 pub mod executions;
 mod expansion;

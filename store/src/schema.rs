@@ -328,6 +328,21 @@ table! {
     }
 }
 
+table! {
+    downloads (job_id, ordinal, payload) {
+        job_id -> Text,
+        ordinal -> BigInt,
+        payload -> Text,
+        size -> BigInt,
+        sent -> BigInt,
+        reached -> BigInt,
+        requests -> BigInt,
+        started_at -> BigInt,
+        updated_at -> BigInt,
+        revision -> BigInt,
+    }
+}
+
 joinable!(deliverables -> containers (container_id));
 joinable!(device_tags -> devices (device_id));
 
@@ -335,6 +350,7 @@ allow_tables_to_appear_in_same_query!(
     containers,
     container_manifests,
     deliverables,
+    downloads,
     contents,
     content_references,
     content_markers,

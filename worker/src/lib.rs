@@ -1,6 +1,7 @@
 //! South: the device gateway, and everything that happens later.
 //!
-//! [`gateway`] answers devices. [`jobs`] holds the tasks, each a file of its own, which [`queue`] runs.
+//! [`gateway`] answers devices, [`download`] serves them what they fetch. [`jobs`] holds the tasks, each a file of its own, which [`queue`] runs.
+pub mod download;
 pub mod egress;
 pub mod gateway;
 pub mod jobs;

@@ -1,5 +1,5 @@
 //! A message in XML (OMA SyncML RepPro 1.2).
-mod reader;
+pub(crate) mod reader;
 mod writer;
 
 pub(crate) use reader::{Reader, text};
