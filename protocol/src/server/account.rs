@@ -23,8 +23,8 @@ pub struct Account<'a> {
 /// The nonces for one message, as octets.
 #[derive(Clone, Copy)]
 pub struct Nonces<'a> {
-    /// The one that the device was last given; none when this process does not hold it, so that no digest is accepted.
-    pub expected: Option<&'a [u8]>,
+    /// Those that the device was given and has not used yet; with none of them no digest is accepted.
+    pub expected: &'a [Vec<u8>],
     /// The one that goes out if this reply carries a challenge.
     pub next: &'a [u8],
     /// The one that the device gave the server before this session.

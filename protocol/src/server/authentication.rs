@@ -21,8 +21,8 @@ pub(super) struct Authentication {
 /// What came of the credentials of one message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Verdict {
-    /// These are right.
-    Accepted(AuthType),
+    /// These are right; a digest is over the expected nonce at that place.
+    Accepted(AuthType, Option<usize>),
     /// There are none, and none are needed.
     Kept,
     /// There are none, or wrong ones.
@@ -52,35 +52,39 @@ impl Authentication {
                 self.asked = true;
                 Verdict::Refused { missing: true }
             }
-            Some(shown) if is_right(shown, account, nonces) => {
-                self.accepted = true;
-                Verdict::Accepted(account.client_auth)
-            }
-            Some(_) => {
-                self.accepted = false;
-                self.asked = true;
-                self.tries = self.tries.saturating_add(1);
-                Verdict::Refused { missing: false }
-            }
+            Some(shown) => match proven(shown, account, nonces) {
+                Some(spent) => {
+                    self.accepted = true;
+                    Verdict::Accepted(account.client_auth, spent)
+                }
+                None => {
+                    self.accepted = false;
+                    self.asked = true;
+                    self.tries = self.tries.saturating_add(1);
+                    Verdict::Refused { missing: false }
+                }
+            },
         }
     }
 }
 
-fn is_right(shown: &Credentials, account: &Account<'_>, nonces: &Nonces<'_>) -> bool {
+/// None where the credentials are wrong; else which nonce they spend, if they are of a kind that has one.
+fn proven(shown: &Credentials, account: &Account<'_>, nonces: &Nonces<'_>) -> Option<Option<usize>> {
     if AuthType::from_syncml(&shown.kind) != Some(account.client_auth) {
-        return false;
+        return None;
     }
     match account.client_auth {
         AuthType::Basic => {
             let expected = credentials::basic(account.client_name, account.client_secret);
-            credentials::same(expected.trim_end_matches('='), shown.data.trim().trim_end_matches('='))
+            credentials::same(expected.trim_end_matches('='), shown.data.trim().trim_end_matches('=')).then_some(None)
         }
-        AuthType::Digest => nonces.expected.is_some_and(|nonce| {
+        AuthType::Digest => {
             let hash = credentials::account_hash(account.client_name, account.client_secret);
             let is = |nonce: &[u8]| credentials::same_digest(&credentials::digest(&hash, nonce), &shown.data);
             // Some clients forget to decode the nonce.
-            is(nonce) || is(BASE64_STANDARD.encode(nonce).as_bytes())
-        }),
-        AuthType::Hmac => false,
+            let is_over = |nonce: &Vec<u8>| is(nonce) || is(BASE64_STANDARD.encode(nonce).as_bytes());
+            nonces.expected.iter().position(is_over).map(Some)
+        }
+        AuthType::Hmac => None,
     }
 }

@@ -21,8 +21,10 @@ pub struct Received {
     pub answers: Vec<Answer>,
     /// The nonce that the device gave for the server's next credentials, to be kept for its next session and notification.
     pub server_nonce: Option<Vec<u8>>,
-    /// How the device proved who it is in this very message: with [`AuthType::Digest`] the expected nonce is spent and the next one is given.
+    /// How the device proved who it is in this very message: with [`AuthType::Digest`] a nonce is spent and the next one is given.
     pub accepted_with: Option<AuthType>,
+    /// Which of [`super::Nonces::expected`] is spent.
+    pub spent: Option<usize>,
     /// The device does not accept the server's credentials, although they were made anew by its challenge: comes with [`Turn::Aborted`].
     pub rejected: bool,
 }
@@ -38,6 +40,7 @@ impl Received {
             answers: Vec::new(),
             server_nonce: None,
             accepted_with: None,
+            spent: None,
             rejected: false,
         }
     }

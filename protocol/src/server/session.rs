@@ -182,8 +182,9 @@ impl Session {
         let verdict = self.authentication.judge(header.credentials.as_ref(), at_respond_to, account, nonces);
         let mut received = Received::new(Turn::Closed);
         match verdict {
-            Verdict::Accepted(kind) => {
+            Verdict::Accepted(kind, spent) => {
                 received.accepted_with = Some(kind);
+                received.spent = spent;
                 self.due.challenge = kind == AuthType::Digest;
             }
             Verdict::Kept => {}

@@ -119,8 +119,8 @@ impl Gateway {
             }
         }
         match known {
-            Some(known) if !self.is_locked_out(&known.contact, incoming.at) => self.known(incoming, known).await,
-            Some(_) => self.stranger(incoming, StrangerReason::Credentials).await,
+            Some(known) if self.is_shut(incoming, &known) => self.stranger(incoming, StrangerReason::Credentials).await,
+            Some(known) => self.known(incoming, known).await,
             None => self.stranger(incoming, StrangerReason::Unknown).await,
         }
     }
@@ -151,41 +151,58 @@ impl Gateway {
         let was_authenticated = state.session.is_authenticated();
         let at_respond_to = incoming.is_at_respond_to(&state.session);
 
-        // Who is it?
-        let place = self.place(incoming, &contact, stored.as_ref(), was_authenticated && at_respond_to).await?;
-        let next = self.nonces.after(contact.device, place);
-        // Nonces matter to digests only, and are not made for nothing.
+        // Who is it? Nonces matter to digests only, and are not made for nothing.
+        let (device, epoch) = (contact.device, contact.nonce_epoch);
         let is_digest = contact.account.client.auth == AuthType::Digest;
-        let derive = |place| if is_digest { self.nonces.derive(contact.device, place) } else { Ok(Vec::new()) };
-        let expected = place.counter.gt(&0).then(|| derive(place)).transpose()?;
+        let held = self.held(incoming, &contact, stored.as_ref());
+        let mut expected = Vec::new();
+        if is_digest && header.credentials.is_some() {
+            expected.extend(held.map(|place| self.nonces.derive(device, place)).transpose()?);
+            expected.extend(self.nonces.challenges(device, epoch, header.message, now)?);
+        }
         let secrets = self.secrets(&contact)?;
         let account = secrets.account(&contact);
-        let next_nonce = derive(next)?;
-        let nonces = Nonces { expected: expected.as_deref(), next: &next_nonce, server: &contact.server_nonce };
+        let nonces = Nonces { expected: &expected, next: &[], server: &contact.server_nonce };
         let (session, received) = state.session.receive(&incoming.message, at_respond_to, &account, &nonces, &self.limits)?;
         state.session = session;
         let refused = matches!(received.turn, Turn::Refused { .. });
-        let moved = is_digest && (refused || received.accepted_with.is_some());
-        let at = if moved { next } else { place };
-        if moved && !self.nonces.advance(contact.device, place, next) {
-            // Another message of the device came with the same nonce at the same time: one of them is too late.
-            return Err(Error::Stale { what: "nonce" }.into());
-        }
-        effects.nonce_epoch = (moved && at.epoch > place.epoch).then_some(at.epoch);
         self.count(&received.turn);
-        // A digest over a nonce that this process does not know proves nothing against the device.
-        let was_wrong = contact.account.client.auth != AuthType::Digest || expected.is_some();
+        // A digest over a nonce that this process did not give proves nothing against the device.
+        let was_wrong = !is_digest || held.is_some() || self.nonces.has_given(device, epoch);
         if matches!(received.turn, Turn::Refused { missing: false, .. }) && was_wrong {
-            effects.failed_try = true;
+            effects.failed_try = !self.is_locked_out(&contact, now);
             self.note(incoming, StrangerReason::Credentials).await?;
         }
 
         // Only one session has the device's work: a new one takes it from any other, whatever else comes from outside of it gets none.
         let takes_over = stored.is_some() && !goes_on && !refused && incoming.begins();
-        let mut work = Work::new(if takes_over || goes_on || stored.is_none() { executions } else { Vec::new() }, now);
+        let is_outside = stored.is_some() && !goes_on && !takes_over;
+        let mut work = Work::new(if is_outside { Vec::new() } else { executions }, now);
         if let Some(row) = stored.as_ref().filter(|_| takes_over) {
             abandon(row, &mut work, &facts);
         }
+
+        // What this process gave and nobody else can take moves on in memory; anything else is spent by a new epoch, which one alone can begin.
+        // So is a nonce that stands in the row of a session, unless that row is written with it.
+        let own = self.nonces.held(device, epoch).filter(|own| received.spent == Some(0) && held == Some(*own) && !is_outside);
+        let next = received.spent.map(|_| own.map_or(Place::anew(epoch), Place::next));
+        if let (Some(own), Some(next)) = (own, next)
+            && !self.nonces.advance(device, own, next)
+        {
+            // Another message of the device came with the same nonce at the same time: one of them is too late.
+            return Err(Error::Stale { what: "nonce" }.into());
+        }
+        effects.nonce_epoch = next.filter(|_| own.is_none()).map(|next| next.epoch);
+        let next_nonce = match next {
+            Some(next) => self.nonces.derive(device, next)?,
+            None if refused && is_digest => {
+                self.nonces.challenged(device, epoch);
+                self.nonces.challenge(device, epoch, header.message, now)?
+            }
+            None => Vec::new(),
+        };
+        let nonces = Nonces { next: &next_nonce, ..nonces };
+        let at = next.or(held).unwrap_or(Place { epoch, counter: 0 });
 
         // What does it say, and what is there to say to it?
         let commands =
@@ -231,10 +248,15 @@ impl Gateway {
             effects.session = SessionEffect::Delete(row.revision);
         }
         if let Err(error) = self.commit(&contact, effects, now).await {
-            if moved {
-                self.nonces.go_back(contact.device, next, place);
+            match (own, next) {
+                (Some(own), Some(next)) if matches!(error, Error::Stale { .. }) => self.nonces.go_back(device, next, own),
+                (Some(_), _) => self.nonces.forget(device),
+                (None, _) => {}
             }
             return Err(error.into());
+        }
+        if let Some(next) = next.filter(|_| own.is_none()) {
+            self.nonces.begun(device, next);
         }
         if has_work {
             self.memory.forget(&key);
@@ -244,32 +266,24 @@ impl Gateway {
         Ok(bytes)
     }
 
-    /// Where the device's nonces stand. Counter 0 means that it was given none that still counts: a challenge follows.
-    async fn place(
-        &self,
-        incoming: &Incoming,
-        contact: &Contact,
-        stored: Option<&StoredSession>,
-        authenticated: bool,
-    ) -> Result<Place> {
-        if let Some(place) = self.nonces.place(contact.device, contact.nonce_epoch) {
-            return Ok(place);
-        }
+    /// Where the nonce stands that the device was given last, if it may be taken here: this process gave it, or the row of the session says it.
+    fn held(&self, incoming: &Incoming, contact: &Contact, stored: Option<&StoredSession>) -> Option<Place> {
         let row = stored.filter(|row| {
             row.nonce_counter > 0 && row.nonce_epoch == contact.nonce_epoch && row.session == incoming.message.header.session
         });
-        if let Some(row) = row {
-            return Ok(Place { epoch: row.nonce_epoch, counter: row.nonce_counter });
+        let in_row = row.map(|row| Place { epoch: row.nonce_epoch, counter: row.nonce_counter });
+        self.nonces.held(contact.device, contact.nonce_epoch).or(in_row)
+    }
+
+    /// Whether the device is refused without a look at its credentials. Where that would only help whoever guesses at them, it is not: a digest
+    /// answers a nonce of ours, and who speaks at the address of a session has proven itself before.
+    fn is_shut(&self, incoming: &Incoming, known: &Known) -> bool {
+        if !self.is_locked_out(&known.contact, incoming.at) || known.contact.account.client.auth == AuthType::Digest {
+            return false;
         }
-        let stays = Place { epoch: contact.nonce_epoch, counter: 0 };
-        let shows_none = incoming.message.header.credentials.is_none();
-        if contact.account.client.auth != AuthType::Digest || (authenticated && shows_none) {
-            return Ok(stays);
-        }
-        let (device, epoch) = (contact.device, contact.nonce_epoch);
-        let epoch = epoch.saturating_add(1);
-        self.store.write(move |tx| tx.save_nonce_epoch(device, epoch)).await?;
-        Ok(Place { epoch, counter: 0 })
+        let held = self.memory.find(&incoming.key(), incoming.at);
+        let goes_on = |session: &Session| session.is_authenticated() && incoming.is_at_respond_to(session);
+        !prior(incoming, known.stored.as_ref(), held).is_some_and(|(state, _)| goes_on(&state.session))
     }
 
     /// Steps the executions by what the device said, and finds the next commands.

@@ -1,13 +1,16 @@
 //! The nonces that devices are given: derived, so that giving one costs no write.
 //!
-//! A nonce is HMAC(key, device, epoch, counter). The epoch stands in the device's row, the counter in the memory of the process that
-//! last answered the device, and moves with each use. A process that holds no counter for a device accepts no digest of it: it writes a
-//! new epoch and challenges with that, so a nonce is never accepted twice, whichever process is asked and whatever crashed.
+//! Each is an HMAC over the device and an epoch, which stands in the device's row, and there are two kinds. A *challenge* depends on the
+//! MsgID that it answers and on the time besides, so any process knows it; whoever takes one begins a new epoch in the transaction of the
+//! message, so only one process does, and only once. The *next* nonce, which goes out when a device is let in, depends on a counter in the
+//! memory of the process that gave it, which alone takes it, without a write; where it stands in the row of a session too, the next message
+//! of that session may spend it elsewhere, which begins a new epoch as well. What is refused moves nothing: nobody can spoil the nonces of a
+//! device by knocking in its name.
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 
 use dmwsi_domain::id::DeviceId;
-use dmwsi_domain::{Error, Result};
+use dmwsi_domain::{Error, Result, Timestamp};
 use lru::LruCache;
 use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
@@ -17,15 +20,30 @@ use openssl::sign::Signer;
 /// 50 bytes, some misread lengths that need one `=`).
 pub(super) const LENGTH: usize = 24;
 
+/// A challenge can be met for this long at least and twice as long at most, in microseconds: ten minutes.
+const CHALLENGE_LASTS: i64 = 600_000_000;
+
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// Where a device's nonces stand.
+/// Where a device's next nonce stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Place {
-    /// Counts the times that somebody had to start anew.
+    /// Counts the times that nonces began anew.
     pub(super) epoch: u64,
-    /// Counts the nonces given in this epoch.
+    /// Counts the nonces given in this epoch; 0 where there was none yet.
     pub(super) counter: u64,
+}
+
+impl Place {
+    /// The first one after all of that epoch.
+    pub(super) const fn anew(epoch: u64) -> Self {
+        Self { epoch: epoch.saturating_add(1), counter: 1 }
+    }
+
+    /// The next one in the same epoch.
+    pub(super) const fn next(self) -> Self {
+        Self { epoch: self.epoch, counter: self.counter.saturating_add(1) }
+    }
 }
 
 /// Derives nonces and remembers which one each device was last given.
@@ -40,62 +58,87 @@ impl Nonces {
         Self { key, places: Mutex::new(LruCache::new(capacity)) }
     }
 
-    /// Where the device stands, if this process gave the last nonce and nobody else has started anew since.
-    pub(super) fn place(&self, device: DeviceId, epoch: u64) -> Option<Place> {
-        self.lock().get(&device).copied().filter(|place| place.epoch == epoch)
+    /// Where the nonce stands that this process gave the device last, if that still counts.
+    pub(super) fn held(&self, device: DeviceId, epoch: u64) -> Option<Place> {
+        self.lock().get(&device).copied().filter(|place| place.epoch == epoch && place.counter > 0)
     }
 
-    /// The place after this one. Where another process gave the last nonce, that process must not take it once more, so an epoch begins.
-    pub(super) fn after(&self, device: DeviceId, place: Place) -> Place {
-        let is_own = place.counter == 0 || self.lock().peek(&device) == Some(&place);
-        let Place { epoch, counter } = place;
-        if is_own {
-            Place { epoch, counter: counter.saturating_add(1) }
-        } else {
-            Place { epoch: epoch.saturating_add(1), counter: 1 }
+    /// Whether this process gave the device a nonce of that epoch, be it a challenge.
+    pub(super) fn has_given(&self, device: DeviceId, epoch: u64) -> bool {
+        self.lock().peek(&device).is_some_and(|place| place.epoch == epoch)
+    }
+
+    /// The device is challenged.
+    pub(super) fn challenged(&self, device: DeviceId, epoch: u64) {
+        let mut places = self.lock();
+        if places.get(&device).is_none_or(|place| place.epoch < epoch) {
+            places.put(device, Place { epoch, counter: 0 });
         }
     }
 
-    /// Moves the device on. False when another message has moved it meanwhile: then this one's nonce no longer counts.
+    /// Moves the device on within an epoch. False when another message has moved it meanwhile: then this one's nonce no longer counts.
     pub(super) fn advance(&self, device: DeviceId, from: Place, to: Place) -> bool {
         let mut places = self.lock();
-        if places.get(&device).is_some_and(|place| place.epoch >= to.epoch && *place != from) {
-            return false;
+        let is_there = places.get(&device) == Some(&from);
+        if is_there {
+            places.put(device, to);
         }
-        places.put(device, to);
-        true
+        is_there
     }
 
-    /// Takes back a move that could not be written.
+    /// The first nonce of an epoch that this process has begun: it must be written by now, or another could begin the same one.
+    pub(super) fn begun(&self, device: DeviceId, at: Place) {
+        self.lock().put(device, at);
+    }
+
+    /// Takes back a move that was not written.
     pub(super) fn go_back(&self, device: DeviceId, from: Place, to: Place) {
         let mut places = self.lock();
-        if places.peek(&device) != Some(&from) {
-            return;
-        }
-        if to.epoch == from.epoch && to.counter > 0 {
+        if places.peek(&device) == Some(&from) {
             places.put(device, to);
-        } else {
-            places.pop(&device);
         }
+    }
+
+    /// The device is challenged before anything else is taken from it: nobody knows whether a move was written.
+    pub(super) fn forget(&self, device: DeviceId) {
+        self.lock().pop(&device);
+    }
+
+    /// The challenge that a device gets in reply to its message of that number.
+    pub(super) fn challenge(&self, device: DeviceId, epoch: u64, message: u32, at: Timestamp) -> Result<Vec<u8>> {
+        self.derive_challenge(device.uuid().as_bytes(), epoch, message, span(at))
+    }
+
+    /// The challenges that a message of that number may answer: that of the message before, or of an earlier try under the same number.
+    pub(super) fn challenges(&self, device: DeviceId, epoch: u64, message: u32, at: Timestamp) -> Result<Vec<Vec<u8>>> {
+        let numbers = [message.saturating_sub(1), message];
+        let spans = [span(at), span(at).saturating_sub(1)];
+        let all = numbers.into_iter().flat_map(|number| spans.map(|span| (number, span)));
+        all.map(|(number, span)| self.derive_challenge(device.uuid().as_bytes(), epoch, number, span)).collect()
+    }
+
+    /// The challenge that somebody unknown gets. It looks like any other and never leads to anything.
+    pub(super) fn decoy(&self, identity: &str, message: u32, at: Timestamp) -> Result<Vec<u8>> {
+        self.derive_challenge(identity.as_bytes(), u64::MAX, message, span(at))
+    }
+
+    fn derive_challenge(&self, whose: &[u8], epoch: u64, message: u32, span: i64) -> Result<Vec<u8>> {
+        self.derive_from(&[b"challenge", &epoch.to_be_bytes(), &message.to_be_bytes(), &span.to_be_bytes(), whose])
     }
 
     /// The nonce of a device at a place.
     pub(super) fn derive(&self, device: DeviceId, place: Place) -> Result<Vec<u8>> {
-        self.derive_for(device.uuid().as_bytes(), place)
+        self.derive_from(&[&place.epoch.to_be_bytes(), &place.counter.to_be_bytes(), device.uuid().as_bytes()])
     }
 
-    /// The nonce that somebody unknown is challenged with. It looks like any other and never leads to anything.
-    pub(super) fn decoy(&self, identity: &str, message: u64) -> Result<Vec<u8>> {
-        self.derive_for(identity.as_bytes(), Place { epoch: u64::MAX, counter: message })
-    }
-
-    fn derive_for(&self, whose: &[u8], place: Place) -> Result<Vec<u8>> {
+    fn derive_from(&self, parts: &[&[u8]]) -> Result<Vec<u8>> {
         let key = PKey::hmac(&self.key).map_err(Error::internal)?;
         let mut nonce = Vec::with_capacity(LENGTH);
         let mut block = 0_u8;
         while nonce.len() < LENGTH {
             let mut signer = Signer::new(MessageDigest::sha256(), &key).map_err(Error::internal)?;
-            for part in [&[block][..], &place.epoch.to_be_bytes(), &place.counter.to_be_bytes(), whose] {
+            signer.update(&[block]).map_err(Error::internal)?;
+            for part in parts {
                 signer.update(part).map_err(Error::internal)?;
             }
             let bytes = signer.sign_to_vec().map_err(Error::internal)?;
@@ -111,6 +154,11 @@ impl Nonces {
     fn lock(&self) -> std::sync::MutexGuard<'_, LruCache<DeviceId, Place>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Counts the spans of time for which challenges are made.
+const fn span(at: Timestamp) -> i64 {
+    at.micros().div_euclid(CHALLENGE_LASTS)
 }
 
 impl std::fmt::Debug for Nonces {
@@ -147,41 +195,44 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_was_forgotten_or_started_anew_elsewhere_has_no_place() {
+    fn a_device_that_was_forgotten_or_began_anew_elsewhere_has_no_place() {
         let nonces = nonces(1);
-        let moved = |number, place: Place| nonces.advance(device(number), Place { counter: 0, ..place }, place);
-        assert!(moved(1, Place { epoch: 3, counter: 9 }));
-        assert_eq!(nonces.place(device(1), 3), Some(Place { epoch: 3, counter: 9 }));
-        assert_eq!(nonces.place(device(1), 4), None);
-        assert!(moved(2, Place { epoch: 0, counter: 1 }));
-        assert_eq!(nonces.place(device(1), 3), None);
+        nonces.begun(device(1), Place { epoch: 3, counter: 9 });
+        assert_eq!(nonces.held(device(1), 3), Some(Place { epoch: 3, counter: 9 }));
+        assert_eq!(nonces.held(device(1), 4), None);
+        nonces.begun(device(2), Place { epoch: 0, counter: 1 });
+        assert_eq!(nonces.held(device(1), 3), None);
     }
 
     /// AD-6
     #[test]
     fn of_two_messages_with_one_nonce_only_one_moves_the_device() {
         let nonces = nonces(4);
-        let [first, second, third] = [1, 2, 3].map(|counter| Place { epoch: 3, counter });
-        assert!(nonces.advance(device(1), Place { epoch: 3, counter: 0 }, first));
-        assert_eq!(nonces.after(device(1), first), second);
+        let first = Place::anew(2);
+        let (second, third) = (first.next(), first.next().next());
+        nonces.begun(device(1), first);
         assert!(nonces.advance(device(1), first, second));
         assert!(!nonces.advance(device(1), first, second));
         assert!(nonces.advance(device(1), second, third));
         nonces.go_back(device(1), third, second);
-        assert_eq!(nonces.place(device(1), 3), Some(second));
+        assert_eq!(nonces.held(device(1), 3), Some(second));
     }
 
     /// AD-6
     #[test]
-    fn a_nonce_that_another_process_gave_is_followed_by_a_new_epoch() {
+    fn a_challenge_is_known_to_every_process_until_it_is_too_old_or_the_epoch_ends() {
         let (here, elsewhere) = (nonces(4), nonces(4));
-        let given = Place { epoch: 5, counter: 2 };
-        assert!(here.advance(device(1), Place { epoch: 5, counter: 0 }, given));
-        let next = elsewhere.after(device(1), given);
-        assert_eq!(next, Place { epoch: 6, counter: 1 });
-        assert!(elsewhere.advance(device(1), given, next));
-        assert_eq!(here.place(device(1), next.epoch), None);
-        elsewhere.go_back(device(1), next, given);
-        assert_eq!(elsewhere.place(device(1), given.epoch), None);
+        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        let given = here.challenge(device(1), 5, 2, at(0)).unwrap();
+        let meets = |number, epoch, message, seconds| {
+            elsewhere.challenges(device(number), epoch, message, at(seconds)).unwrap().contains(&given)
+        };
+        assert!(meets(1, 5, 3, 0) && meets(1, 5, 2, 0) && meets(1, 5, 3, 1_199));
+        assert!(!meets(2, 5, 3, 0) && !meets(1, 6, 3, 0) && !meets(1, 5, 4, 0) && !meets(1, 5, 1, 0) && !meets(1, 5, 3, 1_200));
+        here.challenged(device(1), 5);
+        assert!(here.has_given(device(1), 5) && !elsewhere.has_given(device(1), 5) && here.held(device(1), 5).is_none());
+        here.begun(device(1), Place::anew(5));
+        here.challenged(device(1), 6);
+        assert_eq!(here.held(device(1), 6), Some(Place::anew(5)), "a challenge to anybody leaves the device's own nonce");
     }
 }

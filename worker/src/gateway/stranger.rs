@@ -78,7 +78,7 @@ impl Gateway {
             Some(held) => held.session,
             None => self.open(incoming)?,
         };
-        let next = self.nonces.decoy(&identity, u64::try_from(incoming.at.micros()).unwrap_or(0))?;
+        let next = self.nonces.decoy(&identity, header.message, incoming.at)?;
         let secret = String::from_utf8_lossy(&next).into_owned();
         let account = Account {
             server_id: &self.settings.server_id,
@@ -89,7 +89,7 @@ impl Gateway {
             server_name: "",
             server_secret: "",
         };
-        let nonces = Nonces { expected: None, next: &next, server: &[] };
+        let nonces = Nonces { expected: &[], next: &next, server: &[] };
         let (session, received) = session.receive(&incoming.message, false, &account, &nonces, &self.limits)?;
         self.count(&received.turn);
         let (session, reply) = session.reply(Vec::new(), &account, &nonces, incoming.encoding, &self.limits);

@@ -82,14 +82,14 @@ fn hold(setting: Setting, batches: Vec<Vec<Command>>) -> Outcome {
     for turn in 1..200 {
         let heard = encoding.decode(&encoding.encode(&message)).unwrap();
         let next = format!("nonce {turn:010}").into_bytes();
-        let nonces = server::Nonces { expected: expected.as_deref(), next: &next, server: &own };
+        let nonces = server::Nonces { expected: expected.as_slice(), next: &next, server: &own };
         let (received_session, received) = session.receive(&heard, true, &server_account, &nonces, &limits).unwrap();
         let fresh = received.server_nonce.clone();
         let offer = if received.turn == server::Turn::Offer { batches.next().unwrap_or_default() } else { Vec::new() };
         answers.extend(received.answers);
         told.extend(received.alerts);
         let given = fresh.clone().unwrap_or_else(|| own.clone());
-        let nonces = server::Nonces { expected: expected.as_deref(), next: &next, server: &given };
+        let nonces = server::Nonces { expected: expected.as_slice(), next: &next, server: &given };
         let (replying_session, reply) = received_session.reply(offer, &server_account, &nonces, encoding, &limits);
         session = replying_session;
         assert!(reply.bytes.len() <= usize::try_from(max_message).unwrap());

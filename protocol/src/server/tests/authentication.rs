@@ -30,7 +30,7 @@ fn a_device_without_credentials_is_challenged_on_every_command_and_then_accepted
         let again = scene.first(Some(shown(AuthType::Digest, "secret", NEXT)));
         let received = scene.hear(again);
         assert_eq!(received.turn, Turn::Offer);
-        assert_eq!(received.accepted_with, Some(AuthType::Digest));
+        assert_eq!((received.accepted_with, received.spent), (Some(AuthType::Digest), Some(0)));
         assert_eq!(received.device.len(), 3);
         let reply = scene.say(vec![get("./DevDetail/FwV")]);
         assert_eq!(codes(&reply), [212, 200, 200]);

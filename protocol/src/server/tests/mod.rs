@@ -64,7 +64,8 @@ impl Scene {
             server_name: "server",
             server_secret: "hidden",
         };
-        run(&account, &Nonces { expected: self.expected, next: NEXT, server: SERVER_NONCE })
+        let expected: Vec<_> = self.expected.into_iter().map(<[u8]>::to_vec).collect();
+        run(&account, &Nonces { expected: &expected, next: NEXT, server: SERVER_NONCE })
     }
 
     /// A message of the device; its elements are numbered.
