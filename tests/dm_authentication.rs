@@ -124,6 +124,30 @@ both! {
         server.stop().await;
     }
 
+    /// AD-6: who guesses at the secret of a device cannot shut it out where a digest proves more than a guess.
+    async fn a_device_with_digests_is_let_in_whoever_knocks_in_its_name(database: Database) {
+        let (server, _) = server(&database, "DIGEST", None, |config| config.gateway.max_failed_tries = 2).await;
+        let (device, stranger) = (Phone::of(server.url()), Phone::deaf_to_resp_uri(server.url()));
+        let guess = async |session: &str| {
+            let nonce = next_nonce(&stranger.say(first(session, 1, "")).await).to_owned();
+            let heard = stranger.say(first(session, 2, &md5_cred("me", "not mine", &nonce))).await;
+            assert_eq!(codes(&heard), ["401", "401", "401"]);
+        };
+        for session in ["a", "b", "c", "d"] {
+            guess(session).await;
+        }
+        // Its last nonce is of another time, and between every two messages of its own somebody guesses.
+        let challenged = device.say(first("1", 1, "")).await;
+        guess("e").await;
+        let accepted = device.say(first("1", 2, &md5_cred("me", "mine", next_nonce(&challenged)))).await;
+        assert_eq!(codes(&accepted), ["212", "200", "200"]);
+        guess("f").await;
+        let accepted = device.say(first("2", 1, &md5_cred("me", "mine", next_nonce(&accepted)))).await;
+        assert_eq!(codes(&accepted)[0], "212", "without another challenge");
+        assert_eq!(strangers(&server).await, [(DEVICE.to_owned(), StrangerReason::Credentials)]);
+        server.stop().await;
+    }
+
     /// AD-6: who repairs a device's account need not wait until the door opens again.
     async fn a_new_account_opens_the_door_at_once(database: Database) {
         let (server, _) = server(&database, "BASIC", None, |config| config.gateway.max_failed_tries = 1).await;
@@ -173,7 +197,7 @@ both! {
         let next = next_nonce(&accepted).to_owned();
         assert_eq!(codes(&phone.say(first("2", 1, &cred)).await), ["401", "401", "401"]);
         let again = phone.say(first("3", 1, &md5_cred("me", "mine", &next))).await;
-        assert_eq!(codes(&again)[0], "401", "a refusal gives a new nonce, and that is the only one that counts");
+        assert_eq!(codes(&again)[0], "212", "what is refused to anybody leaves the device's own nonce");
         let mut nonce = next_nonce(&again).to_owned();
         for round in 10..20 {
             // Many at once with one nonce: one is let in.

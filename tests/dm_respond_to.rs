@@ -70,6 +70,23 @@ both! {
         server.stop().await;
     }
 
+    /// AD-6: guesses lock out new sessions by password, not the one whose device has proven itself.
+    async fn a_session_goes_on_while_somebody_guesses_at_the_password(database: Database) {
+        let (server, portal, job) = scene(&database, "BASIC").await;
+        let (device, stranger) = (Phone::of(server.url()), Phone::deaf_to_resp_uri(server.url()));
+        let mine = basic_cred("me", "mine");
+        assert!(device.say(first(&mine)).await.contains("<Get>"));
+        let begin = |session: usize, cred: &str| message(DEVICE, &session.to_string(), 1, cred, &format!("{PACKAGE_1}{FINAL}"));
+        for session in 10..22 {
+            assert!(stranger.say(begin(session, &basic_cred("me", "guessed"))).await.contains("<Data>401</Data>"));
+        }
+        assert!(stranger.say(begin(22, &mine)).await.contains("<Data>401</Data>"), "locked, also for the right one");
+        assert!(stranger.say(answer(2, &mine, "forged")).await.contains("<Data>401</Data>"));
+        assert!(device.say(answer(2, "", "true")).await.contains("<Data>212</Data>"));
+        assert!(!told(&server, &portal, &job).await.contains("forged"));
+        server.stop().await;
+    }
+
     /// AD-12: a client that sends all of a session to the address of its account shows its credentials when it is asked to.
     async fn a_client_that_does_not_heed_resp_uri_is_asked_for_credentials_and_gets_on(database: Database) {
         let (server, portal, job) = scene(&database, "BASIC").await;

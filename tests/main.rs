@@ -24,6 +24,7 @@ mod downloads;
 mod executions;
 mod firmware_by_hand;
 mod firmware_update;
+mod gateways;
 mod idle;
 mod imports;
 mod jobs;

@@ -109,10 +109,8 @@ async fn another_gateway_takes_the_next_message_of_a_session() {
         let replayed = say(&third, &format!("9{at}"), 1, &md5_cred("me", "mine", used), &body).await;
         assert!(replayed.contains("<Data>401</Data>"), "{replayed}");
     }
-    // The last one that the second gave is of an epoch that is over: it is challenged once, and let in.
-    let elsewhere = say(&second, "2", 1, &md5_cred("me", "mine", next_nonce(&last)), &body).await;
-    assert!(elsewhere.contains("<Data>401</Data>"), "{elsewhere}");
-    let back = say(&second, "2", 2, &md5_cred("me", "mine", next_nonce(&elsewhere)), &body).await;
+    // The device's own nonce is not spoilt by that.
+    let back = say(&second, "2", 1, &md5_cred("me", "mine", next_nonce(&last)), &body).await;
     assert!(back.contains("<Data>212</Data>"), "{back}");
     drop((api, worker));
 }

@@ -191,9 +191,9 @@ impl FirmwareUpdate {
         self.root = Some(root);
         self.left_over = state_in(state);
         if self.left_over.is_some_and(State::is_busy) {
-            // Another update runs. It is told nothing until it is free; the job's expiry ends the waiting.
+            // Another update runs. It is told nothing until it is free, for as long as an update may take.
             self.stage = Stage::Locate;
-            return Step::rest(LOCATING, None);
+            return Step::rest(LOCATING, Some(self.whole_limit()));
         }
         self.stage = Stage::Prepare;
         self.say(cx)
@@ -320,6 +320,9 @@ impl FirmwareUpdate {
             Stage::Downloading => Step::failed("DOWNLOAD_NOT_REPORTED", "no report came in time".to_owned()),
             Stage::Updating => Step::failed("UPDATE_NOT_REPORTED", "no report came in time".to_owned()),
             Stage::Verify => Step::failed("VERSION_UNREADABLE", "the version could not be read in time".to_owned()),
+            Stage::Locate if self.left_over.is_some_and(State::is_busy) => {
+                Step::failed("DEVICE_BUSY", "another update did not come to its end in time".to_owned())
+            }
             _ => Step::failed("TIMED_OUT", None),
         }
     }
@@ -350,11 +353,17 @@ impl FirmwareUpdate {
         }
     }
 
-    /// How long the present stage may rest; none when only the job's expiry ends it.
+    /// How long an update may take from its start to its report.
+    fn whole_limit(&self) -> Duration {
+        self.request.download_limit().saturating_add(self.request.update_limit())
+    }
+
+    /// How long the present stage may rest. Until something was started only the job's expiry ends it: a device that does not call keeps nobody
+    /// waiting but whoever asked, who has said how long that may be.
     fn limit(&self) -> Option<Duration> {
         match self.stage {
             Stage::Start | Stage::Downloading => Some(match self.request.delivery {
-                Delivery::DownloadAndUpdate => self.request.download_limit().saturating_add(self.request.update_limit()),
+                Delivery::DownloadAndUpdate => self.whole_limit(),
                 Delivery::DownloadThenUpdate => self.request.download_limit(),
             }),
             Stage::StartUpdate | Stage::Updating => Some(self.request.update_limit()),

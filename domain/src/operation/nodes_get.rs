@@ -36,7 +36,8 @@ impl NodesGetRequest {
     }
 }
 
-/// Reads what was asked for. A Get does no harm, so what was lost with a session is asked again in the next.
+/// Reads what was asked for. A Get does no harm, so what was lost with a session is asked again in the next; it rests without a limit of its
+/// own, and the job's expiry ends it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodesGet {

@@ -87,7 +87,8 @@ impl NodesSetRequest {
     }
 }
 
-/// Makes the changes one after the other. A lost answer is asked for again where that does no harm; an Exec is never sent twice.
+/// Makes the changes one after the other. A lost answer is asked for again where that does no harm; an Exec is never sent twice. It rests without
+/// a limit of its own, and the job's expiry ends it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodesSet {

@@ -225,10 +225,22 @@ fn a_device_that_is_busy_is_told_nothing_until_it_is_free() {
         let mut script = one_step();
         script.set("./FUMO/State", busy).session();
         assert_eq!(script.phase(), ("WAITING", "LOCATING"), "{busy}");
-        assert!(script.execution.due_at.is_none() && script.execs().is_empty());
+        assert!(script.execs().is_empty());
         script.set("./FUMO/State", "10").session();
         assert_eq!((script.phase(), script.execs().len()), (("WAITING", "DOWNLOADING"), 1));
     }
+}
+
+#[test]
+fn a_device_that_is_never_free_is_waited_for_as_long_as_an_update_may_take() {
+    let mut script = one_step();
+    script.set("./FUMO/State", "30").session();
+    let due = script.execution.due_at.unwrap();
+    script.pass(HOUR).session();
+    assert_eq!((script.phase(), script.execution.due_at), (("WAITING", "LOCATING"), Some(due)), "not renewed by its calls");
+    script.now = due;
+    script.pass(HOUR);
+    assert_eq!(script.end(), ("FAILED", "DEVICE_BUSY"));
 }
 
 #[test]

@@ -18,9 +18,12 @@ pub struct Settings {
     pub max_tries: u32,
     /// How often in a row a device is asked to go on with its package before the session is broken off.
     pub max_next_messages: u32,
-    /// How often a device may fail to prove itself within `lockoutSeconds` before it is refused without a look.
+    /// How often a device may fail to prove itself, each time within `lockoutSeconds` of the last, before it is locked out. Anybody who knows
+    /// its name can bring that about, so it stops what can be guessed at and nothing else: new sessions with basic credentials are refused
+    /// without a look, the right ones too. A device with digests is let in, since a digest must be over a fresh nonce, and whoever can guess
+    /// one knows the secret: make those long. A session whose device has proven itself goes on at the address of its `RespURI`.
     pub max_failed_tries: u32,
-    /// For how long a device that failed too often is refused, in seconds.
+    /// For how long a device that failed too often is locked out, in seconds; new credentials from the portal end it at once.
     pub lockout_seconds: u64,
     /// After how long without a message a session is given up, in seconds.
     pub session_idle_seconds: u64,
