@@ -1,10 +1,12 @@
 //! The address that a session gives its device: who speaks elsewhere must prove itself each time.
 use dmwsi::keys::Keys;
 use dmwsi_domain::Clock;
+use dmwsi_objects::dmacc::AuthType;
+use dmwsi_simulator::Behaviour;
 use serde_json::json;
 
 use crate::harness::Database;
-use crate::harness::handset::{SCOPES, ended, job};
+use crate::harness::handset::{Handset, SCOPES, ended, job, outcome, package, update};
 use crate::harness::phone::{
     FINAL, PACKAGE_1, Phone, basic_cred, between, md5_cred, message, next_nonce, results, status, without_pass,
 };
@@ -96,7 +98,7 @@ both! {
         let heard = phone.say(answer(2, "", "told")).await;
         assert!(heard.contains("<Data>407</Data>") && heard.contains("syncml:auth-basic"), "{heard}");
         let heard = phone.say(answer(2, &mine, "told")).await;
-        assert!(heard.contains("<Data>212</Data>"), "{heard}");
+        assert!(heard.contains("<Data>200</Data>"), "{heard}");
         assert!(told(&server, &portal, &job).await.contains("told"));
         server.stop().await;
     }
@@ -111,8 +113,30 @@ both! {
         let heard = phone.say(answer_to(2, 2, "", "told")).await;
         assert!(heard.contains("<Data>407</Data>"), "{heard}");
         let heard = phone.say(answer_to(2, 3, &md5_cred("me", "mine", next_nonce(&heard)), "told")).await;
-        assert!(heard.contains("<Data>212</Data>"), "{heard}");
+        assert!(heard.contains("<Data>200</Data>"), "{heard}");
         assert!(told(&server, &portal, &job).await.contains("told"));
+        server.stop().await;
+    }
+
+    /// AD-12, FU-1: simulated devices of that kind, which begin anew when they are asked for credentials on the way, finish an update.
+    async fn an_update_ends_well_on_a_client_that_does_not_heed_resp_uri(database: Database) {
+        let server = Server::on(&database).await;
+        let portal = server.portal("acme", SCOPES).await;
+        let package = package("2.0.0").await;
+        for client_auth in [AuthType::Basic, AuthType::Digest] {
+            for delivery in ["DOWNLOAD_AND_UPDATE", "DOWNLOAD_THEN_UPDATE"] {
+                let behaviour = Behaviour { ignore_resp_uri: true, client_auth, ..Behaviour::default() };
+                let mut handset = Handset::register(&portal, server.url(), behaviour).await;
+                let mut operation = update(&package, "2.0.0");
+                operation["delivery"] = delivery.into();
+                let job = job(&portal, &handset.id, &operation).await;
+                handset.live().await;
+                assert_eq!(outcome(&portal, &job, &handset.id).await, ("SUCCEEDED".to_owned(), "UPDATED".to_owned()), "{client_auth:?}");
+                // What it is like was learned by then: nothing is asked twice any more.
+                let report = handset.device.check_in().await.unwrap();
+                assert!(report.verdicts.iter().all(|code| code.0 == 200), "{:?}", report.verdicts);
+            }
+        }
         server.stop().await;
     }
 

@@ -47,8 +47,9 @@ fn replace(id: u32, node: &str, data: &str) -> String {
     )
 }
 
-/// The whole story, with a device that in the end says it has this version.
-async fn update(database: &Database, version_after: &str) -> serde_json::Value {
+/// The whole story, with a device that in the end says it has this version. Where it is disturbed, a stranger who sees all numbers but not the
+/// address speaks after each of its messages: to go on with the session, to end it, to begin it anew, and with a guess.
+async fn update(database: &Database, version_after: &str, disturbed: bool) -> serde_json::Value {
     let server = Server::with(database, Keys::mint().unwrap(), Clock::System, |config| config.gateway.details_days = 0).await;
     let portal = server.portal("acme", SCOPES).await;
     let base = server.url();
@@ -64,9 +65,24 @@ async fn update(database: &Database, version_after: &str) -> serde_json::Value {
     });
     let job = job(&portal, &device, &operation).await;
     let correlator = format!("{}.0.1.1", job.strip_prefix("/v1/jobs/job_").unwrap());
-    let phone = Phone::of(base);
+    let (phone, stranger) = (Phone::of(base), Phone::deaf_to_resp_uri(base));
+    let abort = format!("<Alert><CmdID>1</CmdID><Data>1223</Data></Alert>{FINAL}");
+    let disturb = async |session: &str, number: u32| {
+        let guess = md5_cred("device-1", "guessed", "bm9uY2U=");
+        for body in [format!("{}{FINAL}", status(1, number, 0, "SyncHdr", 200)), abort.clone(), format!("{PACKAGE_1}{FINAL}")] {
+            for (cred, code) in [("", 407), (guess.as_str(), 401)] {
+                let heard = stranger.say(message(IMEI, session, number + 1, cred, &body)).await;
+                assert!(heard.contains(&format!("<Data>{code}</Data>")) && !heard.contains("<Get>"), "{heard}");
+            }
+        }
+    };
     let say = async |session: &'static str, number, cred: &str, body: String| {
-        without_pass(&phone.say(message(IMEI, session, number, cred, &body)).await)
+        let heard = without_pass(&phone.say(message(IMEI, session, number, cred, &body)).await);
+        // Before it has proven itself there is nothing to take over.
+        if disturbed && (session, number) != ("1", 1) {
+            disturb(session, number).await;
+        }
+        heard
     };
     let own = |nonce: &str| md5_cred("dm.example.com", "battery staple", nonce);
     let theirs = |nonce: &str| md5_cred("device-1", "correct horse", nonce);
@@ -195,16 +211,22 @@ fn evidence(execution: &serde_json::Value, fields: &[(&str, &str)]) -> usize {
 both! {
     /// AD-12, AD-6, FU-1: challenge, digest, naming, Exec, a lost 202, the final report, and the version that proves it.
     async fn an_update_by_hand_succeeds_when_the_version_says_so(database: Database) {
-        let execution = update(&database, "2.0").await;
+        let execution = update(&database, "2.0", false).await;
         assert_eq!((execution["state"].as_str(), execution["outcome"].as_str()), (Some("SUCCEEDED"), Some("UPDATED")));
         assert_eq!(evidence(&execution, &[("type", "ANSWER_LOST"), ("command", "Exec")]), 1);
         assert_eq!(evidence(&execution, &[("type", "ALERT"), ("data", "200")]), 1);
         assert_eq!(evidence(&execution, &[("type", "READ"), ("node", "./DevDetail/FwV"), ("value", "2.0")]), 1);
     }
 
+    /// AD-6, FU-1: the device hears the same bytes to the end, its nonces too, whatever a stranger says in its name.
+    async fn an_update_by_hand_succeeds_while_a_stranger_speaks_in_its_sessions(database: Database) {
+        let execution = update(&database, "2.0", true).await;
+        assert_eq!((execution["state"].as_str(), execution["outcome"].as_str()), (Some("SUCCEEDED"), Some("UPDATED")));
+    }
+
     /// FU-1: a success that the version contradicts is a failure, and says which version it is.
     async fn an_update_by_hand_fails_when_the_version_disagrees(database: Database) {
-        let execution = update(&database, "1.0").await;
+        let execution = update(&database, "1.0", false).await;
         assert_eq!((execution["state"].as_str(), execution["outcome"].as_str()), (Some("FAILED"), Some("VERSION_UNCHANGED")));
         assert_eq!(execution["detail"], "the device reported success but says version 1.0, not 2.0");
     }

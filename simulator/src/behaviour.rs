@@ -63,6 +63,8 @@ pub struct Behaviour {
     pub omit_correlator: bool,
     /// Its alerts come from the node of the Exec in place of that of the package.
     pub alert_from_exec_node: bool,
+    /// It sends every message to the address of its account, whatever the server names in `RespURI`.
+    pub ignore_resp_uri: bool,
     /// It reports success, but its firmware stays what it was.
     pub lie_about_version: bool,
 }
@@ -97,6 +99,7 @@ impl Default for Behaviour {
             go_away: false,
             omit_correlator: false,
             alert_from_exec_node: false,
+            ignore_resp_uri: false,
             lie_about_version: false,
         }
     }

@@ -212,7 +212,8 @@ impl Device {
         let ending = loop {
             record.sent(&message);
             let body = Bytes::from(encoding.encode(&message));
-            let url = session.respond_to().unwrap_or(&memory.account.server_url);
+            let named = session.respond_to().filter(|_| !memory.behaviour.ignore_resp_uri);
+            let url = named.unwrap_or(&memory.account.server_url);
             let reply = record.exchange(&self.wire, url, &body, &memory.behaviour).await?;
             let reply = encoding.decode(&reply)?;
             record.received(&reply);

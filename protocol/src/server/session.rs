@@ -29,6 +29,9 @@ pub struct Session {
     pub(super) address: String,
     /// `RespURI`.
     pub(super) respond_to: String,
+    /// The device sends its messages elsewhere, so each needs credentials.
+    #[serde(default)]
+    pub(super) elsewhere: bool,
     /// `MsgID` of our last message.
     pub(super) sent: u32,
     /// `MsgID` of the device's last message.
@@ -95,6 +98,7 @@ impl Session {
             device: first.header.source.uri.clone(),
             address: first.header.target.uri.clone(),
             respond_to: respond_to.to_owned(),
+            elsewhere: false,
             sent: 0,
             heard: 0,
             max_message: None,
@@ -126,6 +130,19 @@ impl Session {
         &self.respond_to
     }
 
+    /// A session of a device that is known to send its later messages elsewhere than to the session's own address: it is told from the first
+    /// to show credentials in each (status 200 in the place of 212, OMA DM Security 1.2, 5.3).
+    #[must_use]
+    pub fn elsewhere(self) -> Self {
+        Self { elsewhere: true, ..self }
+    }
+
+    /// Whether the device is taken for one that sends its later messages elsewhere.
+    #[must_use]
+    pub const fn is_elsewhere(&self) -> bool {
+        self.elsewhere
+    }
+
     /// Whether the device has proven who it is.
     #[must_use]
     pub const fn is_authenticated(&self) -> bool {
@@ -155,7 +172,7 @@ impl Session {
     /// Takes a message of the device. Gateways answer an exact repetition of the last message from their memory; it is not for the session.
     ///
     /// A device that has proven who it is need not do so again in what it sends to the session's own address, `at_respond_to`. Elsewhere
-    /// anybody could go on with the session who guesses its numbers, so there each message needs credentials. When one is refused of a session
+    /// anybody could go on with the session who guesses its numbers, so there each message needs credentials, and is told so by status 200. When one is refused of a session
     /// that was authenticated, send the reply and keep the session as it was before: it may not have been the device that spoke.
     pub fn receive(
         mut self,
@@ -181,6 +198,9 @@ impl Session {
         }
         let verdict = self.authentication.judge(header.credentials.as_ref(), at_respond_to, account, nonces);
         let mut received = Received::new(Turn::Closed);
+        if self.sent > 0 && !matches!(verdict, Verdict::Refused { .. }) {
+            self.elsewhere = !at_respond_to;
+        }
         match verdict {
             Verdict::Accepted(kind, spent) => {
                 received.accepted_with = Some(kind);
@@ -193,7 +213,7 @@ impl Session {
                 return Ok((self, received));
             }
         }
-        self.due.header = if self.is_ended() { StatusCode::OK } else { StatusCode::AUTHENTICATED };
+        self.due.header = if self.is_ended() || self.elsewhere { StatusCode::OK } else { StatusCode::AUTHENTICATED };
         let heard = self.absorb(&message.body, limits, &mut received);
         received.server_nonce = self.proof.news();
         self.pass_turn(heard, message.last, account, limits, &mut received);

@@ -141,11 +141,18 @@ impl Gateway {
 
         // The session that goes on, or a new one in the place of any other.
         let held = self.memory.find(&key, now);
-        let prior = prior(incoming, stored.as_ref(), held);
+        let found = found(incoming, stored.as_ref(), held);
+        // Asked for credentials on the way, some clients repeat package 1 where they sent the rest.
+        let repeats_elsewhere = found.as_ref().is_some_and(|(state, _)| {
+            let goes_on = state.session.is_authenticated() && state.session.continues(&incoming.message);
+            goes_on && incoming.begins() && !incoming.is_at_respond_to(&state.session)
+        });
+        let prior = prior(incoming, found);
         let goes_on = prior.as_ref().is_some_and(|(_, from_row)| *from_row);
         let generation = stored.as_ref().map_or(0, |row| row.generation);
         let mut state = match prior {
             Some((state, _)) => state,
+            None if repeats_elsewhere || self.elsewhere.has(contact.device) => State::new(self.open(incoming)?.elsewhere()),
             None => State::new(self.open(incoming)?),
         };
         let was_authenticated = state.session.is_authenticated();
@@ -214,6 +221,7 @@ impl Gateway {
 
         if !refused {
             self.seen.note(contact.device, now, incoming.answers());
+            self.elsewhere.note(contact.device, state.session.is_elsewhere());
             effects.clear_tries = received.accepted_with.is_some() && contact.failed_tries > 0;
             effects.server_nonce = received.server_nonce.filter(|nonce| *nonce != contact.server_nonce);
             effects.facts = (facts != contact.facts).then_some(facts);
@@ -283,7 +291,7 @@ impl Gateway {
         }
         let held = self.memory.find(&incoming.key(), incoming.at);
         let goes_on = |session: &Session| session.is_authenticated() && incoming.is_at_respond_to(session);
-        !prior(incoming, known.stored.as_ref(), held).is_some_and(|(state, _)| goes_on(&state.session))
+        !prior(incoming, found(incoming, known.stored.as_ref(), held)).is_some_and(|(state, _)| goes_on(&state.session))
     }
 
     /// Steps the executions by what the device said, and finds the next commands.
@@ -345,16 +353,20 @@ impl Gateway {
     }
 }
 
-/// The session that the message belongs to, and whether it has a row. None when the message begins a new one.
-fn prior(incoming: &Incoming, stored: Option<&StoredSession>, held: Option<Held>) -> Option<(State, bool)> {
+/// The session of that SessionID, and whether it has a row.
+fn found(incoming: &Incoming, stored: Option<&StoredSession>, held: Option<Held>) -> Option<(State, bool)> {
     let row = stored.filter(|row| row.session == incoming.message.header.session);
-    let prior = match row.and_then(|row| State::read(&row.document)) {
+    match row.and_then(|row| State::read(&row.document)) {
         Some(state) => Some((state, true)),
         None => held.map(|held| (State::new(held.session), false)),
-    };
+    }
+}
+
+/// The one found, if the message belongs to it. None when the message begins a new one.
+fn prior(incoming: &Incoming, found: Option<(State, bool)>) -> Option<(State, bool)> {
     // A package 1 that comes after a challenge repeats the first; after that it begins anew under the same SessionID.
     let begins_anew = |session: &Session| session.is_authenticated() || !session.continues(&incoming.message);
-    prior.filter(|(state, _)| !(incoming.begins() && begins_anew(&state.session)))
+    found.filter(|(state, _)| !(incoming.begins() && begins_anew(&state.session)))
 }
 
 /// The old session of the device is over: what it had asked for and not heard of has an unknown outcome.

@@ -1,6 +1,7 @@
 //! The device side: `POST /dm`, OMA DM 1.2 in XML and WBXML.
 mod agenda;
 mod effects;
+mod elsewhere;
 mod exchange;
 mod idle;
 mod memory;
@@ -28,6 +29,7 @@ use dmwsi_protocol::server::{Fault, Limits, Turn};
 use dmwsi_store::{Keys, Store};
 use openssl::sha::sha256;
 
+use self::elsewhere::Elsewhere;
 use self::exchange::Incoming;
 use self::memory::Memory;
 use self::nonce::Nonces;
@@ -51,6 +53,7 @@ pub struct Gateway {
     sealing: Keys,
     nonces: Nonces,
     memory: Memory,
+    elsewhere: Elsewhere,
     seen: Seen,
     strangers: Strangers,
     turnstiles: Turnstiles,
@@ -83,6 +86,7 @@ impl Gateway {
             address: format!("{}{PATH}", public_url.trim_end_matches('/')),
             nonces: Nonces::new(nonce_key, some(settings.remembered_nonces)),
             memory: Memory::new(some(settings.remembered_sessions)),
+            elsewhere: Elsewhere::new(some(settings.remembered_sessions)),
             seen: Seen::default(),
             strangers: Strangers::new(settings.max_strangers),
             turnstiles: Turnstiles::new(),
