@@ -132,6 +132,16 @@ async fn job(portal: &Portal, devices: &[String]) -> String {
     }
 }
 
+async fn until_completed(portal: &Portal, job: &str) {
+    loop {
+        let now = portal.job(job, 30).await.unwrap();
+        if now["state"] == "COMPLETED" {
+            assert_eq!(now["outcome"], "SUCCEEDED", "{now}");
+            return;
+        }
+    }
+}
+
 fn loaded(address: SocketAddr, limit: Duration, script: impl Fn(usize) -> Script + Send + 'static) -> Run {
     tokio::task::block_in_place(|| load::run(address, "/dm", limit, script))
 }
@@ -161,7 +171,12 @@ async fn main() {
     loaded(running.address(), ROUND / 2, check_ins(90, b"<Data>212</Data>"));
     if std::env::args().any(|argument| argument == "--profile") {
         println!("only dmwsi, to look at with a profiler");
-        line("dmwsi", &[loaded(running.address(), ROUND * 3, check_ins(91, b"<Data>212</Data>"))]);
+        line("check-ins", &[loaded(running.address(), ROUND * 3, check_ins(91, b"<Data>212</Data>"))]);
+        for _ in 0..ROUNDS {
+            let job = job(&portal, &devices).await;
+            line("sessions", &[loaded(running.address(), ROUND * 20, sessions(b"<Get>"))]);
+            until_completed(&portal, &job).await;
+        }
         return;
     }
     let (mut ours, mut floors, mut bare) = (Vec::new(), Vec::new(), Vec::new());
@@ -186,13 +201,7 @@ async fn main() {
         let job = job(&portal, &devices).await;
         floors.push(loaded(write, ROUND * 20, sessions(b"212")));
         ours.push(loaded(running.address(), ROUND * 20, sessions(b"<Get>")));
-        loop {
-            let now = portal.job(&job, 30).await.unwrap();
-            if now["state"] == "COMPLETED" {
-                assert_eq!(now["outcome"], "SUCCEEDED", "{now}");
-                break;
-            }
-        }
+        until_completed(&portal, &job).await;
     }
     println!("\nsessions that read a node, messages");
     let floor = line("that handler, and a row in a shared commit", &floors);

@@ -11,3 +11,7 @@ mod running;
 
 pub use listener::ListenError;
 pub use running::{Role, Running, StartError, open_store, start};
+
+/// Messages are small trees of texts, made and dropped on many threads; this allocator is built for that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

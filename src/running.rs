@@ -13,6 +13,7 @@ use clap::ValueEnum;
 use dmwsi_api::PublicUrl;
 use dmwsi_domain::{Clock, Error};
 use dmwsi_store::ingest::Ingest;
+use dmwsi_store::sweep::Ages;
 use dmwsi_store::{DatabaseUrl, Exclusive, Store};
 use dmwsi_worker::download::{Downloads, Tokens};
 use dmwsi_worker::gateway::Gateway;
@@ -174,7 +175,8 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
     let tasks = if role.has_worker() {
         dmwsi_worker::jobs::install(&store, &clock).await?;
         let queues = Queues::new(store.clone(), clock.clone(), config.tasks.clone());
-        Some(dmwsi_worker::jobs::handle(queues, &store, &clock, &ingest, config.gateway.session_idle()).start())
+        let ages = Ages { session_idle: config.gateway.session_idle(), imports_kept: config.api.imports_kept() };
+        Some(dmwsi_worker::jobs::handle(queues, &store, &clock, &ingest, ages).start())
     } else {
         None
     };

@@ -225,3 +225,38 @@ async fn the_log_holds_no_secret_no_number_and_no_node_value_even_when_it_says_m
         assert!(!log.contains(canary), "{canary} stands in the log");
     }
 }
+
+/// HL-INGEST3: a folder becomes a container that the server takes; what is wrong is told before.
+#[test]
+fn a_folder_is_packed_into_a_container() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("release");
+    std::fs::create_dir_all(source.join("payloads")).unwrap();
+    std::fs::write(source.join("payloads/x1.bin"), b"the new firmware").unwrap();
+    let targets = json!([{"manufacturer": "Acme", "models": ["X1"]}]);
+    let deliverable = json!({"deliverableId": "x1", "kind": "FIRMWARE", "name": "X1", "version": "2.0.0", "targets": targets, "payloads": [{"payloadId": "p0", "path": "payloads/x1.bin"}]});
+    let mut manifest = json!({"formatVersion": 1, "containerId": "urn:packed", "sequenceNumber": 1, "createdAt": "2026-11-20T10:00:00Z", "deliverables": [deliverable]});
+    std::fs::write(source.join("manifest.json"), manifest.to_string()).unwrap();
+    said(&run(folder.path(), &["container", "pack", "release"]));
+    let packed = std::fs::read(folder.path().join("release.tar")).unwrap();
+    let listed = Command::new("tar").arg("tf").arg(folder.path().join("release.tar")).output().unwrap();
+    assert_eq!(said(&listed), "manifest.json\npayloads/x1.bin\n");
+    assert!(complaint(&run(folder.path(), &["container", "pack", "release"])).contains("release.tar"), "it is there already");
+    said(&run(folder.path(), &["container", "pack", "release", "--output", "again.tar"]));
+    assert_eq!(std::fs::read(folder.path().join("again.tar")).unwrap(), packed, "the same folder gives the same bytes");
+    manifest["deliverables"][0]["payloads"][0]["size"] = json!(3);
+    std::fs::write(source.join("manifest.json"), manifest.to_string()).unwrap();
+    assert!(complaint(&run(folder.path(), &["container", "pack", "release", "--output", "bad.tar"])).contains("has 16 bytes"));
+    assert!(!folder.path().join("bad.tar").exists());
+    for wrong in [json!("TOY"), json!("FIRMWARE ")] {
+        manifest["deliverables"][0]["kind"] = wrong;
+        manifest["deliverables"][0]["payloads"][0]["size"] = json!(16);
+        std::fs::write(source.join("manifest.json"), manifest.to_string()).unwrap();
+        assert!(
+            complaint(&run(folder.path(), &["container", "pack", "release", "--output", "bad.tar"]))
+                .contains("/deliverables/0/kind")
+        );
+    }
+    let help = said(&run(folder.path(), &["container", "pack", "--help"]));
+    assert!(help.contains("manifest.json") && help.contains("--output"), "{help}");
+}

@@ -79,7 +79,7 @@ both! {
             updated_at: now,
             revision: 1,
         };
-        let inserted = server.store().write(move |tx| tx.insert_session(&session, None)).await;
+        let inserted = server.store().write(move |tx| tx.insert_session(&session)).await;
         assert!(matches!(inserted, Err(Error::Stale { .. })), "{inserted:?}");
         let learned = server.store().write(move |tx| tx.save_facts(device, &Facts::default(), now, &mut ids.clone())).await;
         assert!(matches!(learned, Err(Error::Stale { .. })), "{learned:?}");

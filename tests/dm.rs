@@ -6,6 +6,7 @@ use dmwsi::keys::Keys;
 use dmwsi_domain::Clock;
 use dmwsi_protocol::encoding::Encoding;
 use dmwsi_simulator::Behaviour;
+use dmwsi_store::sweep::Ages;
 use serde_json::{Value, json};
 
 use crate::harness::handset::{Handset, SCOPES, ended, execution, job};
@@ -279,8 +280,8 @@ both! {
         assert_eq!(sessions(), ["1"]);
         assert_eq!(scene.state().await, "RUNNING");
         let (idle, now) = (Duration::from_secs(1), scene.server.clock.now());
-        let due = scene.server.store().read(move |tx| tx.next_due(idle)).await.unwrap();
-        assert!(due.is_some_and(|due| due <= now.plus(idle)), "the sweep knows when to look");
+        let due = scene.server.store().read(move |tx| tx.outlook(Ages { session_idle: idle, imports_kept: idle }, now)).await.unwrap();
+        assert!(due.next.is_some_and(|due| due <= now.plus(idle)), "the sweep knows when to look");
         eventually("it is given up", async || sessions().is_empty()).await;
         assert_eq!(scene.state().await, "WAITING");
         let late = phone.say(message(DEVICE, "1", 2, &cred(), &[status(1, 1, 4, "Get", 200), results(2, 1, 4, "./Vendor/A", "old"), FINAL.to_owned()].concat())).await;

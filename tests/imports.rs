@@ -7,9 +7,9 @@ use dmwsi::keys::Keys;
 use dmwsi_domain::Clock;
 use serde_json::{Value, json};
 
-use crate::harness::Database;
 use crate::harness::process::Process;
 use crate::harness::server::{Portal, Server};
+use crate::harness::{Database, eventually};
 
 const SCOPES: &str = "devices:read devices:write";
 const IMPORTS: &str = "/v1/devices/imports";
@@ -180,5 +180,31 @@ both! {
         assert!(all.iter().zip(1..).all(|(verdict, line)| verdict["line"] == line && verdict["status"] == "CREATED"));
         assert_eq!((all.len(), count(&database)), (20_000, 20_000));
         assert_eq!(database.lines("SELECT CAST(COUNT(*) AS TEXT) AS line FROM events"), ["20000"]);
+    }
+
+    /// The verdicts of imports do not pile up: what nobody repeats any more is forgotten, some at a time.
+    async fn an_import_is_forgotten_when_its_time_is_over(database: Database) {
+        let server = Server::on(&database).await;
+        let portal = server.portal("acme", SCOPES).await;
+        for n in 0..25 {
+            assert_eq!(import(&portal, Some(&format!("old-{n}")), &line(n)).await.0, 200);
+        }
+        assert_eq!(import(&portal, Some("young"), &line(100)).await.0, 200);
+        let kept = || database.lines("SELECT idempotency_key AS line FROM imports").len();
+        let verdicts_kept = || database.lines("SELECT verdicts AS line FROM import_verdicts").len();
+        let (now, ids) = (Clock::System.now(), Clock::System.new_ids());
+        let ring = async || server.store().write(move |tx| tx.ring_sweep(now, now, &mut ids.clone())).await.unwrap();
+        let days = |days: u64| now.minus(Duration::from_secs(days * 86_400)).micros();
+        database.execute(&format!("UPDATE imports SET updated_at = {} WHERE idempotency_key <> 'young'", days(8)));
+        database.execute(&format!("UPDATE imports SET updated_at = {} WHERE idempotency_key = 'young'", days(6)));
+        assert_eq!((kept(), verdicts_kept()), (26, 26));
+        ring().await;
+        eventually("the old ones are forgotten", async || (kept(), verdicts_kept()) == (1, 1)).await;
+        let again = import(&portal, Some("young"), &line(100)).await;
+        assert!(again.1.contains("CREATED"), "{again:?}");
+        let anew = import(&portal, Some("old-1"), &line(1)).await;
+        assert!(anew.1.contains("ALREADY_EXISTS"), "the devices stay: {anew:?}");
+        assert_eq!(count(&database), 26);
+        server.stop().await;
     }
 }

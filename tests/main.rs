@@ -8,6 +8,7 @@
 #[macro_use]
 mod harness;
 
+mod agenda;
 mod authorization;
 mod command;
 mod conformance;
@@ -21,8 +22,10 @@ mod dm_clients;
 mod executions;
 mod firmware_by_hand;
 mod firmware_update;
+mod idle;
 mod imports;
 mod jobs;
+mod lists;
 mod nodes;
 mod queue;
 mod queue_processes;

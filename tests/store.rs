@@ -144,3 +144,22 @@ async fn a_notice_reaches_other_processes_after_commit() {
     }
     assert!(fastest < Duration::from_millis(50), "{fastest:?}");
 }
+
+/// A deadlock is told by its text, so that must be English whatever the server speaks.
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_is_spoken_to_in_english_whatever_the_server_speaks() {
+    let Some(database) = Database::postgres() else { return };
+    drop(database.store().await);
+    database.execute(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET lc_messages = %L', current_database(), 'POSIX'); END $$;
+        CREATE TABLE spoken (language TEXT);
+        CREATE FUNCTION hear() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN INSERT INTO spoken VALUES (current_setting('lc_messages')); RETURN NEW; END $$;
+        CREATE TRIGGER hears AFTER INSERT ON tasks FOR EACH ROW EXECUTE FUNCTION hear()",
+    );
+    let store = database.open();
+    let id = TaskId::new(Clock::System.new_id());
+    store.write(move |tx| tx.enqueue(id, &task("x"), Timestamp::from_micros(1))).await.unwrap();
+    assert_eq!(database.lines("SELECT language AS line FROM spoken"), ["C"]);
+    assert_eq!(database.lines("SELECT current_setting('lc_messages') AS line"), ["POSIX"]);
+}

@@ -1,6 +1,8 @@
 //! Bodies of requests: JSON of a declared type, within a size, with nothing in them we do not know.
+use std::marker::PhantomData;
+
 use actix_web::dev::Payload;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::web::{Bytes, BytesMut};
 use actix_web::{FromRequest, HttpRequest, web};
 use dmwsi_domain::pointer::pointer;
@@ -11,52 +13,54 @@ use serde::de::DeserializeOwned;
 use crate::app::App;
 use crate::problem::{Code, Problem};
 
-/// A JSON body (`application/json`); `T` denies unknown fields.
+/// What a body says it is.
+pub trait MediaType: 'static {
+    /// The media type.
+    const NAME: &'static str;
+    /// The header that names it to whoever sent another, where there is one for the method.
+    const ACCEPT: Option<HeaderName>;
+}
+
+/// `application/json`.
 #[derive(Debug)]
-pub struct Body<T> {
+pub enum Json {}
+
+/// `application/merge-patch+json` (RFC 7396); the type it is read as tells an absent field from `null`.
+#[derive(Debug)]
+pub enum MergePatch {}
+
+impl MediaType for Json {
+    const NAME: &'static str = "application/json";
+    const ACCEPT: Option<HeaderName> = None;
+}
+
+impl MediaType for MergePatch {
+    const NAME: &'static str = "application/merge-patch+json";
+    const ACCEPT: Option<HeaderName> = Some(HeaderName::from_static("accept-patch"));
+}
+
+/// A body in JSON of that media type; `T` denies unknown fields.
+#[derive(Debug)]
+pub struct Body<T, M = Json> {
     /// What it says.
     pub value: T,
     /// The bytes as they came, for a fingerprint.
     pub bytes: Bytes,
+    media_type: PhantomData<M>,
 }
 
-impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
+impl<T: DeserializeOwned + 'static, M: MediaType> FromRequest for Body<T, M> {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let bytes = read(request, payload.take(), "application/json");
+        let bytes = read(request, payload.take(), M::NAME);
         Box::pin(async move {
-            let bytes = bytes.await?;
-            Ok(Self { value: parse(&bytes)?, bytes })
-        })
-    }
-}
-
-/// A merge patch (`application/merge-patch+json`, RFC 7396); `T` tells an absent field from `null`.
-#[derive(Debug)]
-pub struct MergePatch<T> {
-    /// What it says.
-    pub value: T,
-    /// The bytes as they came, for a fingerprint.
-    pub bytes: Bytes,
-}
-
-impl<T: DeserializeOwned + 'static> FromRequest for MergePatch<T> {
-    type Error = Problem;
-    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
-
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let bytes = read(request, payload.take(), "application/merge-patch+json");
-        Box::pin(async move {
-            let bytes = bytes.await.map_err(|problem| match problem.code() {
-                Code::UnsupportedMediaType => problem.with_header(
-                    header::HeaderName::from_static("accept-patch"),
-                    header::HeaderValue::from_static("application/merge-patch+json"),
-                ),
+            let bytes = bytes.await.map_err(|problem| match (problem.code(), M::ACCEPT) {
+                (Code::UnsupportedMediaType, Some(accept)) => problem.with_header(accept, HeaderValue::from_static(M::NAME)),
                 _ => problem,
             })?;
-            Ok(Self { value: parse(&bytes)?, bytes })
+            Ok(Self { value: parse(&bytes)?, bytes, media_type: PhantomData })
         })
     }
 }

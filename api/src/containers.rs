@@ -172,7 +172,7 @@ pub struct ContainersQuery {
 pub async fn list_containers(
     allowed: Allowed<ContainersRead>,
     query: Query<ContainersQuery>,
-) -> Result<web::Json<Page<ContainerView>>, Problem> {
+) -> Result<Page<ContainerView>, Problem> {
     let Allowed { app, caller, .. } = allowed;
     let list = List::new(caller.client, "containers", &query.state)?;
     let page = ContainerPage {
@@ -183,7 +183,7 @@ pub async fn list_containers(
     };
     let found = app.store.read(move |tx| tx.containers(&page)).await?;
     let next = |last: &Container| list.cursor(&app.keys.sealer, &last.id);
-    Ok(web::Json(Page::cut(found, query.per_page, next, |container| Ok(ContainerView::new(container)))?))
+    Ok(Page::cut(found, query.per_page, next, |container| Ok(ContainerView::new(container)))?)
 }
 
 /// Read a container

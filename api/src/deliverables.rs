@@ -102,7 +102,7 @@ pub struct DeliverablesQuery {
 pub async fn list_deliverables(
     allowed: Allowed<ContainersRead>,
     query: Query<DeliverablesQuery>,
-) -> Result<web::Json<Page<DeliverableView>>, Problem> {
+) -> Result<Page<DeliverableView>, Problem> {
     let Allowed { app, caller, .. } = allowed;
     let filters = (query.kind, query.state, query.container_id, &query.reference);
     let list = List::new(caller.client, "deliverables", &filters)?;
@@ -117,7 +117,7 @@ pub async fn list_deliverables(
     };
     let found = app.store.read(move |tx| tx.deliverables(&page)).await?;
     let next = |last: &Deliverable| list.cursor(&app.keys.sealer, &last.id);
-    Ok(web::Json(Page::cut(found, query.per_page, next, |deliverable| Ok(DeliverableView::new(deliverable)))?))
+    Ok(Page::cut(found, query.per_page, next, |deliverable| Ok(DeliverableView::new(deliverable)))?)
 }
 
 /// Read a deliverable

@@ -1,5 +1,5 @@
 //! Search for devices by what must not stand in an address: identities and subscribers.
-use actix_web::{post, web};
+use actix_web::post;
 use dmwsi_domain::Error;
 use dmwsi_domain::device::Subscriber;
 use dmwsi_domain::identity::{DmIdentity, Identity};
@@ -45,10 +45,7 @@ pub struct DeviceSearch {
     security(("oauth2" = ["devices:read"]))
 )]
 #[post("/v1/devices/search")]
-pub async fn search_devices(
-    allowed: Allowed<DevicesRead>,
-    body: Body<DeviceSearch>,
-) -> Result<web::Json<Page<DeviceView>>, Problem> {
+pub async fn search_devices(allowed: Allowed<DevicesRead>, body: Body<DeviceSearch>) -> Result<Page<DeviceView>, Problem> {
     let Allowed { app, caller, .. } = allowed;
     let search = body.value;
     let list = List::new(caller.client, "device-search", &search.subscriber)?;
@@ -56,12 +53,12 @@ pub async fn search_devices(
     let found = match (search.identity, search.dm_identity, search.subscriber) {
         (None, None, Some(subscriber)) => {
             let filter = DeviceFilter { subscriber: Some(subscriber), ..DeviceFilter::default() };
-            return page(&app, &caller, &list, filter, search.cursor.as_deref(), search.per_page).await.map(web::Json);
+            return page(&app, &caller, &list, filter, search.cursor.as_deref(), search.per_page).await;
         }
         (Some(identity), None, None) => app.store.read(move |tx| tx.device_by_identity(organisation, &identity)).await?,
         (None, Some(dm_identity), None) => app.store.read(move |tx| tx.device_by_dm_identity(organisation, &dm_identity)).await?,
         _ => return Err(Problem::invalid("A search names one of identity, dmIdentity and subscriber.")),
     };
     let views = found.into_iter().map(|device| DeviceView::new(&app.keys.device_ids, device));
-    Ok(web::Json(Page { items: views.collect::<Result<_, Error>>()?, next_cursor: None }))
+    Ok(Page { items: views.collect::<Result<_, Error>>()?, next_cursor: None })
 }

@@ -103,15 +103,12 @@ pub struct DevicesQuery {
     security(("oauth2" = ["devices:read"]))
 )]
 #[get("/v1/devices")]
-pub async fn list_devices(
-    allowed: Allowed<DevicesRead>,
-    query: Query<DevicesQuery>,
-) -> Result<web::Json<Page<DeviceView>>, Problem> {
+pub async fn list_devices(allowed: Allowed<DevicesRead>, query: Query<DevicesQuery>) -> Result<Page<DeviceView>, Problem> {
     let Allowed { app, caller, .. } = allowed;
     let DevicesQuery { cursor, per_page, manufacturer, model, firmware_version, tag } = query.0;
     let list = List::new(caller.client, "devices", &(&manufacturer, &model, &firmware_version, &tag))?;
     let filter = DeviceFilter { manufacturer, model, firmware_version, tag, subscriber: None };
-    page(&app, &caller, &list, filter, cursor.as_deref(), per_page).await.map(web::Json)
+    page(&app, &caller, &list, filter, cursor.as_deref(), per_page).await
 }
 
 /// One page of the devices that fit the filter.
@@ -189,7 +186,7 @@ pub async fn change_device(
     correlator: Correlator,
     id: web::Path<String>,
     condition: IfMatch,
-    body: MergePatch<DevicePatch>,
+    body: Body<DevicePatch, MergePatch>,
 ) -> Result<HttpResponse, Problem> {
     let Allowed { app, caller, .. } = allowed;
     let (organisation, id) = (caller.organisation, inside(&app, &caller, &id)?);
@@ -211,7 +208,8 @@ pub async fn change_device(
 
 /// Delete a device
 ///
-/// Its identities are free again at once. It is not told: from now on it is unknown here.
+/// Its identities are free again at once. It is not told: from now on it is unknown here. What a job had still to do on it ends with the outcome
+/// `DEVICE_GONE`: `REFUSED` where it had not begun, `FAILED` where it had.
 #[utoipa::path(
     tag = "Devices",
     params(

@@ -34,6 +34,11 @@ impl Document {
         self.routes.iter().find(|(route, _)| route.is_match(path)).map(|(_, methods)| methods.clone()).unwrap_or_default()
     }
 
+    /// The methods of a route, by its pattern.
+    pub(crate) fn methods_at(&self, pattern: &str) -> Option<&[Method]> {
+        self.routes.iter().find(|(route, _)| route.pattern() == Some(pattern)).map(|(_, methods)| methods.as_slice())
+    }
+
     fn answer(&self, request: &HttpRequest, media_type: &'static str, bytes: &Bytes) -> HttpResponse {
         let known = request.headers().get(header::IF_NONE_MATCH).is_some_and(|value| value == self.etag.as_str());
         let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };

@@ -7,13 +7,14 @@ use dmwsi_domain::download::Download;
 use dmwsi_domain::event::{Event, Recorded};
 use dmwsi_domain::evidence::Evidence;
 use dmwsi_domain::execution::{Execution, ExecutionState};
-use dmwsi_domain::id::{DeviceId, JobId, OrganisationId};
+use dmwsi_domain::id::{ClientId, DeviceId, JobId, OrganisationId};
 use dmwsi_domain::{Result, Timestamp};
 use dmwsi_store::executions::ExecutionPage;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::allowed::{Allowed, JobsRead};
+use crate::app::App;
 use crate::cursor::List;
 use crate::device_id::DeviceIds;
 use crate::etag::{IfNoneMatch, etag};
@@ -155,14 +156,31 @@ pub(crate) fn device(ids: &DeviceIds, organisation: OrganisationId, text: &str) 
 pub struct ExecutionsQuery {
     /// Where to go on: the `nextCursor` of the page before.
     #[param(max_length = 1024)]
-    pub(crate) cursor: Option<String>,
+    cursor: Option<String>,
     /// How many a page has.
     #[serde(default)]
     #[param(inline)]
     pub(crate) per_page: PerPage,
     /// Only those in this state.
     #[param(inline)]
-    pub(crate) state: Option<ExecutionState>,
+    state: Option<ExecutionState>,
+}
+
+/// A page of a job's executions, as it was asked for.
+pub(crate) struct Asked {
+    /// The list that its cursors are of.
+    pub(crate) list: List,
+    /// Which rows it has, and one more.
+    pub(crate) page: ExecutionPage,
+}
+
+impl ExecutionsQuery {
+    /// What is asked for of the list `name` of a job.
+    pub(crate) fn asked(&self, app: &App, client: ClientId, name: &'static str, job: JobId) -> Result<Asked, Problem> {
+        let list = List::new(client, name, &(job, self.state))?;
+        let after = list.position(&app.keys.sealer, self.cursor.as_deref())?;
+        Ok(Asked { page: ExecutionPage { job, after, state: self.state, limit: self.per_page.and_one() }, list })
+    }
 }
 
 /// List the executions of a job, in the order of its devices
@@ -179,23 +197,20 @@ pub async fn list_executions(
     caller: Allowed<JobsRead>,
     id: web::Path<JobId>,
     query: Query<ExecutionsQuery>,
-) -> Result<web::Json<Page<ExecutionView>>, Problem> {
+) -> Result<Page<ExecutionView>, Problem> {
     let Allowed { app, caller, .. } = caller;
-    let job = id.into_inner();
-    let list = List::new(caller.client, "executions", &(job, query.state))?;
-    let after = list.position(&app.keys.sealer, query.cursor.as_deref())?;
-    let page = ExecutionPage { job, after, state: query.state, limit: query.per_page.and_one() };
+    let Asked { list, page } = query.asked(&app, caller.client, "executions", id.into_inner())?;
     let found = app.store.read(move |tx| {
-        tx.job_of(caller.client, job)?;
+        tx.job_of(caller.client, page.job)?;
         let executions = tx.executions(&page)?;
         let ends = executions.first().zip(executions.last());
-        let downloads = ends.map_or(Ok(Vec::new()), |(first, last)| tx.downloads(job, first.ordinal, last.ordinal))?;
+        let downloads = ends.map_or(Ok(Vec::new()), |(first, last)| tx.downloads(page.job, first.ordinal, last.ordinal))?;
         let downloads: HashMap<u32, Download> = downloads.into_iter().collect();
         Ok(executions.into_iter().map(|one| (downloads.get(&one.ordinal).cloned(), one)).collect::<Vec<_>>())
     });
     let next = |(_, last): &(Option<Download>, Execution)| list.cursor(&app.keys.sealer, &last.ordinal);
     let view = |(download, execution): (_, Execution)| ExecutionView::new(&app.keys.device_ids, &execution, download);
-    Ok(web::Json(Page::cut(found.await?, query.per_page, next, view)?))
+    Ok(Page::cut(found.await?, query.per_page, next, view)?)
 }
 
 /// Read what a job does on one device, and why it says so

@@ -75,6 +75,11 @@ async fn pass(app: &App, request: ServiceRequest, next: Next<BoxBody>) -> Result
             Err(problem) => return Ok(refuse(request, problem)),
         },
     }
+    // Without this the router would try the next route that fits, and read `search` as the id of a device.
+    let methods = request.match_pattern().and_then(|pattern| app.document.methods_at(&pattern));
+    if let Some(methods) = methods.filter(|methods| !methods.contains(request.method())) {
+        return Ok(refuse(request, method_not_allowed(methods)));
+    }
     match AssertUnwindSafe(next.call(request)).catch_unwind().await {
         Ok(answered) => answered,
         Err(panic) => {

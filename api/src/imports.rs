@@ -89,8 +89,9 @@ impl VerdictView {
 /// Import devices
 ///
 /// Each line is a device as in `POST /v1/devices`; at most 100,000 lines of at most 16 KiB. The body is taken whole first, then applied; each line
-/// is judged by itself, and its verdict is a line of the answer. With an `Idempotency-Key` the import can be repeated at any time: it goes on where
-/// it stopped, whatever stopped it, and the verdicts already given come again.
+/// is judged by itself, and its verdict is a line of the answer. With an `Idempotency-Key` the import can be repeated for seven days after its last step
+/// (`api.importsKeptDays`): it goes on where it stopped, whatever stopped it, and the verdicts already given come again. After that the key is
+/// free and the verdicts are gone; the devices stay.
 #[utoipa::path(
     tag = "Devices",
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request safe.")),

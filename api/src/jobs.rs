@@ -214,7 +214,7 @@ pub struct JobsQuery {
     security(("oauth2" = ["jobs:read"]))
 )]
 #[get("/v1/jobs")]
-pub async fn list_jobs(caller: Allowed<JobsRead>, query: Query<JobsQuery>) -> Result<web::Json<Page<JobView>>, Problem> {
+pub async fn list_jobs(caller: Allowed<JobsRead>, query: Query<JobsQuery>) -> Result<Page<JobView>, Problem> {
     let Allowed { app, caller, .. } = caller;
     let list = List::new(caller.client, "jobs", &(query.state, &query.operation_type, &query.client_correlator))?;
     let operation_type = query.operation_type.as_deref().map(|name| {
@@ -237,8 +237,7 @@ pub async fn list_jobs(caller: Allowed<JobsRead>, query: Query<JobsQuery>) -> Re
         });
         jobs.collect::<Result<Vec<_>>>()
     });
-    let page = Page::cut(jobs.await?, query.per_page, |last| list.cursor(&app.keys.sealer, &last.job_id), Ok)?;
-    Ok(web::Json(page))
+    Ok(Page::cut(jobs.await?, query.per_page, |last| list.cursor(&app.keys.sealer, &last.job_id), Ok)?)
 }
 
 /// How a job is read.

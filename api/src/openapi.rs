@@ -187,6 +187,11 @@ fn components() -> Components {
         components.parameters.insert((*component).to_owned(), parameter.build().into());
     }
     components.headers.insert("XCorrelator".to_owned(), described_correlator().into());
+    let next =
+        HeaderBuilder::new().schema(Some(Schema::from(ObjectBuilder::new().schema_type(Type::String).max_length(Some(4096)))));
+    let next =
+        next.description(Some("Where the next page is read, with `rel=\"next\"` (RFC 8288); absent on the last one.")).build();
+    components.headers.insert("Link".to_owned(), next.into());
     let scopes = Scopes::from_iter(Scope::ALL.iter().map(|scope| (scope.as_str(), scope.description())));
     let flow = Flow::ClientCredentials(ClientCredentials::new("/oauth2/token", scopes));
     let scheme = OAuth2::with_description([flow], "Client credentials by Basic or in the form; tokens hold ten minutes.");
@@ -258,8 +263,20 @@ fn complete(path: &str, method: &Method, operation: &mut Operation) {
     for (status, response) in &mut operation.responses.responses {
         if let RefOr::T(response) = response {
             complete_response(status, response);
+            if *method == Method::GET && is_page(response) {
+                response.headers.insert("Link".to_owned(), RefOr::Ref(Ref::new("#/components/headers/Link")));
+            }
         }
     }
+}
+
+/// Whether the answer is one page of a list.
+fn is_page(response: &Response) -> bool {
+    let page = "#/components/schemas/Page_";
+    response.content.values().any(|content| match content {
+        RefOr::T(content) => matches!(&content.schema, Some(RefOr::Ref(to)) if to.ref_location.starts_with(page)),
+        RefOr::Ref(_) => false,
+    })
 }
 
 fn complete_response(status: &str, response: &mut Response) {

@@ -1,6 +1,11 @@
 //! Pages of a list: how many, and where the next one starts.
+use actix_web::body::BoxBody;
+use actix_web::http::Method;
+use actix_web::http::header::LINK;
+use actix_web::{HttpRequest, HttpResponse, Responder};
 use dmwsi_domain::Result;
 use serde::{Deserialize, Deserializer, Serialize, de};
+use url::form_urlencoded;
 use utoipa::ToSchema;
 
 /// How many things a page has: 1 to 100, 20 by default.
@@ -78,6 +83,26 @@ impl<T> Page<T> {
         let next_cursor = rows.last().filter(|_| more).map(next).transpose()?;
         Ok(Self { items: rows.into_iter().map(view).collect::<Result<_, E>>()?, next_cursor })
     }
+}
+
+impl<T: Serialize> Responder for Page<T> {
+    type Body = BoxBody;
+
+    /// As JSON; where another page follows and can be read by GET, its address stands in `Link` (RFC 8288).
+    fn respond_to(self, request: &HttpRequest) -> HttpResponse {
+        let mut response = HttpResponse::Ok();
+        if let Some(cursor) = self.next_cursor.as_deref().filter(|_| request.method() == Method::GET) {
+            response.insert_header((LINK, format!("<{}>; rel=\"next\"", address(request, cursor))));
+        }
+        response.json(self)
+    }
+}
+
+/// The address of the request with that cursor in the place of its own.
+fn address(request: &HttpRequest, cursor: &str) -> String {
+    let asked = form_urlencoded::parse(request.query_string().as_bytes()).filter(|(name, _)| name != "cursor");
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(asked).append_pair("cursor", cursor).finish();
+    format!("{}?{query}", request.path())
 }
 
 #[cfg(test)]

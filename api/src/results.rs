@@ -1,7 +1,7 @@
 //! Results: what a job brought, of one device or of all.
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::Bytes;
-use actix_web::{HttpRequest, HttpResponse, get, web};
+use actix_web::{HttpRequest, HttpResponse, Responder as _, get, web};
 use dmwsi_domain::execution::{Execution, ExecutionState};
 use dmwsi_domain::id::{ClientId, JobId};
 use dmwsi_domain::operation::NodeResult;
@@ -14,9 +14,8 @@ use utoipa::ToSchema;
 
 use crate::allowed::{Allowed, JobsRead};
 use crate::app::App;
-use crate::cursor::List;
 use crate::device_id::DeviceIds;
-use crate::executions::{ExecutionsQuery, device};
+use crate::executions::{Asked, ExecutionsQuery, device};
 use crate::page::Page;
 use crate::problem::{Code, Problem};
 use crate::query::Query;
@@ -107,19 +106,17 @@ pub async fn list_results(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let Allowed { app, caller, .. } = caller;
-    let (job, client) = (id.into_inner(), caller.client);
-    let list = List::new(client, "results", &(job, query.state))?;
-    let after = list.position(&app.keys.sealer, query.cursor.as_deref())?;
-    let page = ExecutionPage { job, after, state: query.state, limit: query.per_page.and_one() };
+    let client = caller.client;
+    let Asked { list, page } = query.asked(&app, client, "results", id.into_inner())?;
     if wants_ndjson(request.headers())? {
-        app.store.read(move |tx| tx.job_of(client, job)).await?;
+        app.store.read(move |tx| tx.job_of(client, page.job)).await?;
         let page = ExecutionPage { limit: LINES_PER_READ, ..page };
         return Ok(HttpResponse::Ok().content_type(NDJSON).streaming(lines(app, client, page)));
     }
     let found = app.store.read(move |tx| collated(tx, client, &page)).await?;
     let next = |(last, _): &(Execution, _)| list.cursor(&app.keys.sealer, &last.ordinal);
     let view = |(execution, results)| ResultsView::new(&app.keys.device_ids, execution, results);
-    Ok(HttpResponse::Ok().json(Page::cut(found, query.per_page, next, view)?))
+    Ok(Page::cut(found, query.per_page, next, view)?.respond_to(&request))
 }
 
 /// Every line from the page on, read some at a time, so that neither memory nor a transaction holds them all.

@@ -1,5 +1,6 @@
 //! What an operator can set of the north side.
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,16 @@ pub struct Settings {
     pub spool_folder: PathBuf,
     /// The largest body of an import, in bytes; 256 MiB by default.
     pub max_import_bytes: u64,
+    /// For how many days after its last step an import can be repeated and its verdicts read again; 7 by default. Then it is forgotten.
+    pub imports_kept_days: u32,
+}
+
+impl Settings {
+    /// How long an import is kept after its last step.
+    #[must_use]
+    pub fn imports_kept(&self) -> Duration {
+        Duration::from_secs(u64::from(self.imports_kept_days).saturating_mul(86_400))
+    }
 }
 
 impl Default for Settings {
@@ -30,6 +41,7 @@ impl Default for Settings {
             max_failed_logins: 10,
             spool_folder: std::env::temp_dir(),
             max_import_bytes: 256 << 20,
+            imports_kept_days: 7,
         }
     }
 }

@@ -175,14 +175,16 @@ impl Execution {
         }
     }
 
+    /// Whether it has begun what no other of its kind may do on the device meanwhile; such a one is also what the device reports about.
+    #[must_use]
+    pub const fn holds_device(&self) -> bool {
+        self.operation.is_exclusive() && !matches!(self.state, ExecutionState::Queued)
+    }
+
     /// Whether it may have a turn in a session beside the device's other unfinished executions.
     #[must_use]
     pub fn may_run_beside(&self, others: &[Self]) -> bool {
-        let rival = |other: &Self| {
-            (other.job, other.ordinal) != (self.job, self.ordinal)
-                && other.operation.is_exclusive()
-                && other.state != ExecutionState::Queued
-        };
+        let rival = |other: &Self| (other.job, other.ordinal) != (self.job, self.ordinal) && other.holds_device();
         let must_wait = self.state == ExecutionState::Queued && self.operation.is_exclusive() && others.iter().any(rival);
         !(self.state.is_finished() || must_wait)
     }

@@ -8,7 +8,7 @@ use dmwsi_domain::id::{DeviceId, EventId, OrganisationId};
 use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
 use crate::column::{counted, damaged, document, moment, number, parsed, text, uuid};
-use crate::devices::account;
+use crate::device_row::{AccountColumns, Standing};
 use crate::schema::{devices, executions, sessions, strangers};
 use crate::{Tx, failed, on};
 
@@ -23,17 +23,10 @@ const DEVICES_PER_UPDATE: usize = 10_000;
 struct Row {
     id: String,
     organisation_id: String,
-    server_id: String,
-    client_auth: String,
-    client_name: String,
-    client_secret: Vec<u8>,
-    server_auth: Option<String>,
-    server_name: String,
-    server_secret: Option<Vec<u8>>,
-    server_nonce: Vec<u8>,
-    nonce_epoch: i64,
-    failed_tries: i64,
-    failed_at: Option<i64>,
+    #[diesel(embed)]
+    account: AccountColumns,
+    #[diesel(embed)]
+    standing: Standing,
     facts: String,
     last_seen_at: Option<i64>,
     revision: i64,
@@ -46,15 +39,11 @@ impl Row {
             has_work,
             device: DeviceId::new(uuid(&row.id)?),
             organisation: OrganisationId::new(uuid(&row.organisation_id)?),
-            account: account(
-                row.server_id,
-                (&row.client_auth, row.client_name, row.client_secret),
-                (row.server_auth, row.server_name, row.server_secret),
-            )?,
-            nonce_epoch: counted(row.nonce_epoch, "nonce epoch")?,
-            server_nonce: row.server_nonce,
-            failed_tries: counted(row.failed_tries, "number of tries")?,
-            failed_at: moment(row.failed_at),
+            account: row.account.try_into()?,
+            nonce_epoch: counted(row.standing.nonce_epoch, "nonce epoch")?,
+            server_nonce: row.standing.server_nonce,
+            failed_tries: counted(row.standing.failed_tries, "number of tries")?,
+            failed_at: moment(row.standing.failed_at),
             facts: parsed(&row.facts)?,
             last_seen_at: moment(row.last_seen_at),
             revision: row.revision,

@@ -2,26 +2,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::prelude::*;
-use diesel::sql_types::Text;
-use dmwsi_domain::account::{Sealed, SealedAccount, SealedCredentials, auth_name, auth_named};
-use dmwsi_domain::device::{Device, Identities, Subscriber};
-use dmwsi_domain::id::{ClientId, DeviceId, OrganisationId};
+use dmwsi_domain::device::{Device, Subscriber};
+use dmwsi_domain::id::{DeviceId, OrganisationId};
 use dmwsi_domain::identity::{DmIdentity, Identity, IdentityKind};
 use dmwsi_domain::tag::Tag;
-use dmwsi_domain::{Error, Result, Timestamp};
+use dmwsi_domain::{Error, Result};
 
-use crate::column::{damaged, document, micros, moment, parsed, text, uuid};
-use crate::schema::{device_identities, devices};
+use crate::column::{damaged, text, uuid};
+use crate::device_row::{Change, Row};
+use crate::device_tags::tag_rows;
+use crate::schema::{device_identities, device_tags, devices};
 use crate::tx::Conn;
-use crate::{Tx, failed, on, unique};
+use crate::{Tx, failed, insert_all, on, unique};
 
 /// The most rows of one insert on PostgreSQL, which takes 65,535 values in a statement.
 const ROWS_PER_INSERT: usize = 1_000;
-
-diesel::define_sql_function! {
-    /// `text` with `to` for every `from`; case matters on both databases, unlike with LIKE.
-    fn replace(text: Text, from: Text, to: Text) -> Text;
-}
 
 /// Which devices of an organisation are listed; an absent member means any.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -39,139 +34,11 @@ pub struct DeviceFilter {
 }
 
 #[derive(Queryable, Selectable, Insertable)]
-#[diesel(table_name = devices, treat_none_as_default_value = false)]
-struct Row {
-    id: String,
-    organisation_id: String,
-    client_id: String,
-    #[diesel(embed)]
-    change: Change,
-    server_nonce: Vec<u8>,
-    nonce_epoch: i64,
-    failed_tries: i64,
-    failed_at: Option<i64>,
-    last_seen_at: Option<i64>,
-    created_at: i64,
-}
-
-/// The columns that a client changes.
-#[derive(Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = devices, treat_none_as_null = true, treat_none_as_default_value = false)]
-pub(crate) struct Change {
-    dm_identity: String,
-    server_id: String,
-    client_auth: String,
-    client_name: String,
-    client_secret: Vec<u8>,
-    server_auth: Option<String>,
-    server_name: String,
-    server_secret: Option<Vec<u8>>,
-    push_address: Option<String>,
-    subscriber: Option<String>,
-    tags: String,
-    manufacturer: Option<String>,
-    model: Option<String>,
-    firmware_version: Option<String>,
-    facts: String,
-    updated_at: i64,
-    revision: i64,
-}
-
-#[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = device_identities)]
 struct IdentityRow {
     kind: String,
     value: String,
     device_id: String,
-}
-
-impl TryFrom<&Device> for Row {
-    type Error = Error;
-
-    fn try_from(device: &Device) -> Result<Self> {
-        Ok(Self {
-            id: text(device.id.uuid()),
-            organisation_id: text(device.organisation.uuid()),
-            client_id: text(device.client.uuid()),
-            change: Change::try_from(device)?,
-            server_nonce: Vec::new(),
-            nonce_epoch: 0,
-            failed_tries: 0,
-            failed_at: None,
-            last_seen_at: micros(device.last_seen_at),
-            created_at: device.created_at.micros(),
-        })
-    }
-}
-
-impl TryFrom<&Device> for Change {
-    type Error = Error;
-
-    fn try_from(device: &Device) -> Result<Self> {
-        let SealedAccount { server_id, client, server } = &device.account;
-        Ok(Self {
-            dm_identity: device.dm_identity.as_str().to_owned(),
-            server_id: server_id.clone(),
-            client_auth: auth_name(client.auth).to_owned(),
-            client_name: client.name.clone(),
-            client_secret: client.secret.0.clone(),
-            server_auth: server.as_ref().map(|server| auth_name(server.auth).to_owned()),
-            server_name: server.as_ref().map(|server| server.name.clone()).unwrap_or_default(),
-            server_secret: server.as_ref().map(|server| server.secret.0.clone()),
-            push_address: Some(document(&device.push_address)?),
-            subscriber: device.subscriber.clone().map(String::from),
-            tags: document(&device.tags)?,
-            manufacturer: device.facts.manufacturer.clone(),
-            model: device.facts.model.clone(),
-            firmware_version: device.facts.firmware_version.clone(),
-            facts: document(&device.facts)?,
-            updated_at: device.updated_at.micros(),
-            revision: device.revision,
-        })
-    }
-}
-
-impl Row {
-    fn device(self, identities: Identities) -> Result<Device> {
-        let Self { id, organisation_id, client_id, change, last_seen_at, created_at, .. } = self;
-        Ok(Device {
-            id: DeviceId::new(uuid(&id)?),
-            organisation: OrganisationId::new(uuid(&organisation_id)?),
-            client: ClientId::new(uuid(&client_id)?),
-            dm_identity: DmIdentity::parse(&change.dm_identity).map_err(Error::internal)?,
-            identities,
-            account: account(
-                change.server_id,
-                (&change.client_auth, change.client_name, change.client_secret),
-                (change.server_auth, change.server_name, change.server_secret),
-            )?,
-            push_address: change.push_address.as_deref().map(parsed).transpose()?.unwrap_or_default(),
-            subscriber: change.subscriber.as_deref().map(Subscriber::parse).transpose().map_err(Error::internal)?,
-            tags: parsed(&change.tags)?,
-            facts: parsed(&change.facts)?,
-            last_seen_at: moment(last_seen_at),
-            created_at: Timestamp::from_micros(created_at),
-            updated_at: Timestamp::from_micros(change.updated_at),
-            revision: change.revision,
-        })
-    }
-}
-
-/// The account in a row.
-pub(crate) fn account(
-    server_id: String,
-    (client_auth, client_name, client_secret): (&str, String, Vec<u8>),
-    (server_auth, server_name, server_secret): (Option<String>, String, Option<Vec<u8>>),
-) -> Result<SealedAccount> {
-    let credentials = |auth: &str, name, secret| {
-        let auth = auth_named(auth).ok_or_else(|| damaged("way to authenticate"))?;
-        Ok::<_, Error>(SealedCredentials { auth, name, secret: Sealed(secret) })
-    };
-    let server = match (server_auth, server_secret) {
-        (Some(auth), Some(secret)) => Some(credentials(&auth, server_name, secret)?),
-        _ => None,
-    };
-    Ok(SealedAccount { server_id, client: credentials(client_auth, client_name, client_secret)?, server })
 }
 
 fn identity_rows(device: &Device) -> impl Iterator<Item = IdentityRow> {
@@ -206,6 +73,7 @@ impl Tx<'_> {
     pub(crate) fn insert_devices(&mut self, devices: &[Device]) -> Result<()> {
         let rows = devices.iter().map(Row::try_from).collect::<Result<Vec<_>>>()?;
         let identities: Vec<_> = devices.iter().flat_map(identity_rows).collect();
+        let tags: Vec<_> = devices.iter().flat_map(tag_rows).collect();
         match &mut self.conn {
             Conn::Pg(conn) => {
                 for chunk in rows.chunks(ROWS_PER_INSERT) {
@@ -225,7 +93,7 @@ impl Tx<'_> {
                 }
             }
         }
-        Ok(())
+        insert_all!(self, device_tags::table, tags)
     }
 
     /// The device of that id, when it is one of the organisation's.
@@ -263,32 +131,44 @@ impl Tx<'_> {
         // Ids sort as text, and the empty text comes before all of them.
         let after = after.map(|id| text(id.uuid())).unwrap_or_default();
         let organisation = text(organisation.uuid());
-        let rows: Vec<Row> = on!(self, conn => {
-            let mut found = devices::table
-                .filter(devices::organisation_id.eq(organisation))
-                .filter(devices::id.gt(after))
-                .order(devices::id)
-                .limit(limit)
-                .select(Row::as_select())
-                .into_boxed();
-            if let Some(manufacturer) = &filter.manufacturer {
-                found = found.filter(devices::manufacturer.eq(manufacturer));
+        let DeviceFilter { manufacturer, model, firmware_version, tag, subscriber } = filter;
+        // Each combination is answered by an index that has the rows in the order of the page.
+        macro_rules! page {
+            ($conn:ident, $found:expr) => {{
+                let mut found = $found.limit(limit).select(Row::as_select()).into_boxed();
+                if let Some(manufacturer) = manufacturer {
+                    found = found.filter(devices::manufacturer.eq(manufacturer));
+                }
+                if let Some(model) = model {
+                    found = found.filter(devices::model.eq(model));
+                }
+                if let Some(version) = firmware_version {
+                    found = found.filter(devices::firmware_version.eq(version));
+                }
+                if let Some(subscriber) = subscriber {
+                    found = found.filter(devices::subscriber.eq(subscriber.as_str()));
+                }
+                found.load($conn)
+            }};
+        }
+        let rows: Vec<Row> = match tag {
+            Some(tag) => {
+                let tagged = device_tags::table
+                    .inner_join(devices::table)
+                    .filter(device_tags::organisation_id.eq(organisation))
+                    .filter(device_tags::tag.eq(tag.as_str()))
+                    .filter(device_tags::device_id.gt(after))
+                    .order(device_tags::device_id);
+                on!(self, conn => page!(conn, tagged))
             }
-            if let Some(model) = &filter.model {
-                found = found.filter(devices::model.eq(model));
+            None => {
+                let own = devices::table
+                    .filter(devices::organisation_id.eq(organisation))
+                    .filter(devices::id.gt(after))
+                    .order(devices::id);
+                on!(self, conn => page!(conn, own))
             }
-            if let Some(version) = &filter.firmware_version {
-                found = found.filter(devices::firmware_version.eq(version));
-            }
-            if let Some(tag) = &filter.tag {
-                // No tag holds a quotation mark, so only the whole tag is found between two.
-                found = found.filter(replace(devices::tags, format!("\"{}\"", tag.as_str()), "").ne(devices::tags));
-            }
-            if let Some(subscriber) = &filter.subscriber {
-                found = found.filter(devices::subscriber.eq(subscriber.as_str()));
-            }
-            found.load(conn)
-        })
+        }
         .map_err(failed)?;
         self.with_identities(rows)
     }
@@ -335,10 +215,10 @@ impl Tx<'_> {
         for row in identity_rows(device) {
             unique(on!(self, conn => diesel::insert_into(device_identities::table).values(&row).execute(conn)), known)?;
         }
-        Ok(())
+        self.write_tags(device)
     }
 
-    /// Removes a device with its identities and sessions; stale when it has been changed since it was read.
+    /// Removes a device with its identities, tags and sessions; stale when it has been changed since it was read.
     pub fn delete_device(&mut self, device: &Device) -> Result<()> {
         let gone = diesel::delete(devices::table.find(text(device.id.uuid()))).filter(devices::revision.eq(device.revision));
         match on!(self, conn => gone.execute(conn)).map_err(failed)? {

@@ -8,10 +8,10 @@ use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
 use crate::column::{counted, damaged, document, micros, moment, number, parsed, text, uuid};
 use crate::schema::executions;
-use crate::{Tx, failed, insert_all, on};
+use crate::{Kept, Tx, failed, insert_all, on};
 
-/// The most unfinished executions of a device that are looked at in one session; the rest has its turn when these have ended.
-const UNFINISHED: i64 = 16;
+/// How many unfinished executions of a device are read at first.
+pub const UNFINISHED: i64 = 16;
 
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = executions)]
@@ -128,13 +128,19 @@ impl Tx<'_> {
         insert_all!(self, executions::table, rows.as_slice())
     }
 
-    /// What is not over on a device, the oldest job first, at most 16.
+    /// What is not over on a device, the oldest job first, at most [`UNFINISHED`].
     pub fn unfinished_executions(&mut self, device: DeviceId) -> Result<Vec<Execution>> {
+        self.unfinished_after(device, None, UNFINISHED)
+    }
+
+    /// What is not over on a device, in the order of the jobs, of those after `after`; at most `limit`.
+    pub fn unfinished_after(&mut self, device: DeviceId, after: Option<JobId>, limit: i64) -> Result<Vec<Execution>> {
         let found = executions::table
             .filter(executions::device_id.eq(text(device.uuid())))
+            .filter(executions::job_id.gt(after.map(|job| text(job.uuid())).unwrap_or_default()))
             .filter(executions::finished_at.is_null())
             .order(executions::job_id)
-            .limit(UNFINISHED);
+            .limit(limit);
         let rows = on!(self, conn => found.select(Row::as_select()).load(conn)).map_err(failed)?;
         rows.into_iter().map(Execution::try_from).collect()
     }
@@ -211,7 +217,7 @@ impl Tx<'_> {
     ) -> Result<()> {
         self.write_execution(execution)?;
         if was != execution.state {
-            self.add_delta(execution.job, Counts::moved(was, execution.state), now, ids)?;
+            self.add_delta(execution.job, Counts::moved(was, execution.state), now, ids);
         }
         let events: Vec<_> = told(execution, moved, correlator, now, ids).collect();
         self.record_all(&events)?;
@@ -237,7 +243,7 @@ impl Tx<'_> {
             events.extend(told(execution, moved, None, now, ids));
         }
         if !delta.is_nothing() {
-            self.add_delta(job, delta, now, ids)?;
+            self.add_delta(job, delta, now, ids);
         }
         self.record_all(&events)
     }
@@ -258,13 +264,12 @@ impl Tx<'_> {
     }
 
     fn write_execution(&mut self, execution: &Execution) -> Result<()> {
-        let update = diesel::update(executions::table.find((text(execution.job.uuid()), i64::from(execution.ordinal))))
-            .filter(executions::revision.eq(number(execution.revision)))
-            .set(Change::of(execution, execution.revision.saturating_add(1))?);
-        match on!(self, conn => update.execute(conn)).map_err(failed)? {
-            0 => Err(Error::Stale { what: "execution" }),
-            _ => Ok(()),
-        }
+        let place = executions::table.find((text(execution.job.uuid()), i64::from(execution.ordinal)));
+        let change = Change::of(execution, execution.revision.saturating_add(1))?;
+        let update = diesel::update(place).filter(executions::revision.eq(number(execution.revision))).set(change);
+        let update = Kept(update.returning(executions::revision));
+        let written: Vec<i64> = on!(self, conn => update.load(conn)).map_err(failed)?;
+        if written.is_empty() { Err(Error::Stale { what: "execution" }) } else { Ok(()) }
     }
 }
 

@@ -231,6 +231,18 @@ impl Tx<'_> {
         }
     }
 
+    /// Forgets imports that did not move on since `before`, the eldest first and at most `limit`, with their verdicts; how many those were.
+    pub fn sweep_imports(&mut self, before: Timestamp, limit: i64) -> Result<usize> {
+        let old = imports::table
+            .filter(imports::updated_at.le(before.micros()))
+            .order(imports::updated_at)
+            .limit(limit)
+            .select(imports::id);
+        let ids: Vec<String> = on!(self, conn => old.load(conn)).map_err(failed)?;
+        let gone = diesel::delete(imports::table.filter(imports::id.eq_any(&ids)));
+        on!(self, conn => gone.execute(conn)).map_err(failed)
+    }
+
     /// The verdicts on the lines after `line`, as they were stored: those of one transaction, or none when there are no more.
     pub fn verdicts(&mut self, import: ImportId, line: u32) -> Result<Vec<Verdict>> {
         let found = import_verdicts::table

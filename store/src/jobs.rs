@@ -2,19 +2,13 @@
 use diesel::prelude::*;
 use dmwsi_domain::event::{Event, Recorded};
 use dmwsi_domain::id::{ClientId, EventId, JobId, OrganisationId, TaskId};
-use dmwsi_domain::job::{Counts, Job, JobOutcome, JobState, Target};
+use dmwsi_domain::job::{Job, JobOutcome, JobState, Target};
 use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
 use crate::column::{counted, damaged, document, micros, moment, number, parsed, text, uuid};
 use crate::queue::NewTask;
-use crate::schema::{job_deltas, job_targets, jobs};
+use crate::schema::{job_targets, jobs};
 use crate::{Tx, failed, on};
-
-/// The most ids named in one statement.
-const IDS_PER_STATEMENT: usize = 500;
-
-/// The most deltas folded in one transaction.
-const DELTAS_PER_FOLD: i64 = 5_000;
 
 /// The queue whose task makes a job's executions; its key is the job's id.
 pub const EXPAND: &str = "job.expand.v1";
@@ -259,48 +253,6 @@ impl Tx<'_> {
             .select(jobs::id);
         let rows: Vec<String> = on!(self, conn => found.load(conn)).map_err(failed)?;
         rows.iter().map(|id| uuid(id).map(JobId::new)).collect()
-    }
-
-    /// How many executions of a job stand in which state at present: its counts and every change not folded into them yet.
-    pub fn counts(&mut self, job: &Job) -> Result<Counts> {
-        let found = job_deltas::table.filter(job_deltas::job_id.eq(text(job.id.uuid()))).select(job_deltas::counts);
-        let rows: Vec<String> = on!(self, conn => found.load(conn)).map_err(failed)?;
-        let mut counts = job.counts;
-        for delta in &rows {
-            counts.add(parsed(delta)?);
-        }
-        Ok(counts)
-    }
-
-    /// Takes deltas of a job away, at most 5,000, and adds them to its counts, which the caller then saves; how many they were.
-    pub fn fold_deltas(&mut self, job: &mut Job) -> Result<usize> {
-        let found = job_deltas::table
-            .filter(job_deltas::job_id.eq(text(job.id.uuid())))
-            .order(job_deltas::id)
-            .limit(DELTAS_PER_FOLD)
-            .select((job_deltas::id, job_deltas::counts));
-        let rows: Vec<(String, String)> = on!(self, conn => found.load(conn)).map_err(failed)?;
-        for (_, delta) in &rows {
-            job.counts.add(parsed(delta)?);
-        }
-        // By id, not by range: on PostgreSQL a delta with an earlier id may be committed later.
-        for chunk in rows.chunks(IDS_PER_STATEMENT) {
-            let ids: Vec<_> = chunk.iter().map(|(id, _)| id.clone()).collect();
-            let deletion = diesel::delete(job_deltas::table.filter(job_deltas::id.eq_any(ids)));
-            on!(self, conn => deletion.execute(conn)).map_err(failed)?;
-        }
-        Ok(rows.len())
-    }
-
-    /// Adds a delta to the counts of a job and rings the task that folds it.
-    pub(crate) fn add_delta(&mut self, job: JobId, delta: Counts, now: Timestamp, ids: &mut Ids) -> Result<()> {
-        let row = (
-            job_deltas::id.eq(text(ids.new_id())),
-            job_deltas::job_id.eq(text(job.uuid())),
-            job_deltas::counts.eq(document(&delta)?),
-        );
-        on!(self, conn => diesel::insert_into(job_deltas::table).values(row).execute(conn)).map_err(failed)?;
-        self.ring_job(FOLD, job, now, ids)
     }
 
     /// Rings the task of that queue that is about a job: [`EXPAND`], [`FOLD`], [`CANCEL`] or [`EXPIRE`]. Its payload is the job's id.

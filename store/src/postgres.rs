@@ -1,5 +1,4 @@
 //! PostgreSQL: a pool, one transaction for each caller, and the connection that listens.
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Weak;
 use std::thread;
 use std::time::Duration;
@@ -17,7 +16,7 @@ use crate::notice::Notice;
 use crate::settings::Settings;
 use crate::tx::{Conn, Tx};
 use crate::watch::{Watch, take_damage};
-use crate::writer::panicked;
+use crate::writer::caught;
 
 /// The channel of LISTEN and NOTIFY.
 const CHANNEL: &str = "dmwsi";
@@ -44,9 +43,25 @@ struct Watched(Watch);
 
 impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for Watched {
     fn on_acquire(&self, conn: &mut PgConnection) -> std::result::Result<(), diesel::r2d2::Error> {
+        untranslated(conn)?;
         conn.set_instrumentation(self.0.clone());
         Ok(())
     }
+}
+
+/// Has the database speak English: diesel hides SQLSTATE, so a deadlock is known by its text. Where the role may not set `lc_messages` and the
+/// server speaks another language, an administrator must (`ALTER DATABASE … SET lc_messages = 'C'`); until then a deadlock is an error to the
+/// caller instead of being tried again.
+fn untranslated(conn: &mut PgConnection) -> std::result::Result<(), diesel::r2d2::Error> {
+    if conn.batch_execute("SET lc_messages = 'C'").is_ok() {
+        return Ok(());
+    }
+    let language: String =
+        diesel::select(current_setting("lc_messages")).get_result(conn).map_err(diesel::r2d2::Error::QueryError)?;
+    if !["C", "POSIX", "en"].iter().any(|english| language.starts_with(english)) {
+        tracing::warn!(language, "the database speaks {language} and this role may not change that: set lc_messages to C for it");
+    }
+    Ok(())
 }
 
 impl Postgres {
@@ -85,8 +100,7 @@ impl Postgres {
     /// Runs a closure on a snapshot.
     pub(crate) fn read<T>(&self, run: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
         let mut conn = self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-        let outcome = catch_unwind(AssertUnwindSafe(|| run(&mut Tx::new(Conn::Pg(&mut conn)))))
-            .unwrap_or_else(|panic| Err(panicked(&*panic)));
+        let outcome = caught(|| run(&mut Tx::new(Conn::Pg(&mut conn))));
         // There is nothing to undo; a connection that cannot say so is broken, and the pool sees that.
         drop(AnsiTransactionManager::rollback_transaction(&mut *conn));
         outcome
@@ -114,8 +128,12 @@ impl Postgres {
         };
         take_damage();
         let mut tx = Tx::new(Conn::Pg(&mut conn));
-        let outcome = catch_unwind(AssertUnwindSafe(|| run(&mut tx))).unwrap_or_else(|panic| Err(panicked(&*panic)));
-        let notices: Vec<Notice> = tx.into_notices().into_iter().collect();
+        let outcome = caught(|| {
+            let value = run(&mut tx)?;
+            tx.write_deltas()?;
+            Ok(value)
+        });
+        let notices: Vec<Notice> = tx.into_rest().0.into_iter().collect();
         // PostgreSQL answers COMMIT of a failed transaction with success and rolls back: what a closure swallowed must not pass for written.
         let outcome = match (outcome, take_damage()) {
             (Ok(_), Damage::Constraint | Damage::Database | Damage::Lost) => {
@@ -185,6 +203,11 @@ impl Postgres {
 enum Attempt<T> {
     Done(Result<T>),
     Lost(Error),
+}
+
+diesel::define_sql_function! {
+    /// The value of a parameter of the session.
+    fn current_setting(name: Text) -> Text;
 }
 
 diesel::define_sql_function! {

@@ -6,7 +6,7 @@ use dmwsi_domain::operation::NodeResult;
 
 use crate::column::{counted, document, parsed, text};
 use crate::schema::execution_results;
-use crate::{Tx, failed, on};
+use crate::{Kept, Tx, failed, on};
 
 #[derive(Insertable)]
 #[diesel(table_name = execution_results)]
@@ -43,8 +43,8 @@ impl Tx<'_> {
             .values(&row)
             .on_conflict((execution_results::job_id, execution_results::ordinal))
             .do_update()
-            .set(execution_results::document.eq(&row.document));
-        on!(self, conn => written.execute(conn)).map_err(failed)?;
-        Ok(())
+            .set(execution_results::document.eq(&row.document))
+            .returning(execution_results::ordinal);
+        on!(self, conn => Kept(written).get_result::<i64>(conn)).map(drop).map_err(failed)
     }
 }

@@ -64,6 +64,14 @@ table! {
 }
 
 table! {
+    device_tags (organisation_id, tag, device_id) {
+        organisation_id -> Text,
+        tag -> Text,
+        device_id -> Text,
+    }
+}
+
+table! {
     strangers (dm_identity) {
         dm_identity -> Text,
         reason -> Text,
@@ -320,6 +328,7 @@ table! {
 }
 
 joinable!(deliverables -> containers (container_id));
+joinable!(device_tags -> devices (device_id));
 
 allow_tables_to_appear_in_same_query!(
     containers,
@@ -334,6 +343,7 @@ allow_tables_to_appear_in_same_query!(
     clients,
     devices,
     device_identities,
+    device_tags,
     strangers,
     imports,
     import_verdicts,

@@ -7,7 +7,7 @@ use crate::column::{counted, number, text, uuid};
 use crate::failed::belongs;
 use crate::schema::sessions;
 use crate::tx::Tx;
-use crate::{failed, on};
+use crate::{Kept, failed, on};
 
 /// A session as it rests between two messages.
 #[derive(Clone, Debug, PartialEq)]
@@ -116,27 +116,23 @@ impl Tx<'_> {
         row.map(StoredSession::try_from).transpose()
     }
 
-    /// Writes a session that has no row yet, in the place of any other of the device. `Stale` when another process was faster, or the device
-    /// was deleted.
-    pub fn insert_session(&mut self, session: &StoredSession, instead_of: Option<u64>) -> Result<()> {
-        if let Some(revision) = instead_of {
-            self.delete_session(session.device, revision)?;
-        }
+    /// Writes the session of a device that has none. `Stale` when another process was faster, or the device was deleted.
+    pub fn insert_session(&mut self, session: &StoredSession) -> Result<()> {
         let insert = diesel::insert_into(sessions::table).values(Row::from(session)).on_conflict_do_nothing();
-        one(belongs(on!(self, conn => insert.execute(conn)), || Error::Stale { what: "device" })?)
+        let insert = Kept(insert.returning(sessions::revision));
+        one(&belongs(on!(self, conn => insert.load(conn)), || Error::Stale { what: "device" })?)
     }
 
-    /// Writes a session that has a row; `session.revision` is the one that was read, the row gets the next. `Stale` when it was changed
-    /// meanwhile.
+    /// Writes a session that has a row, or another one in its place; `session.revision` is the one that was read, the row gets the next.
+    /// `Stale` when it was changed meanwhile.
     pub fn update_session(&mut self, session: &StoredSession) -> Result<()> {
         let next = Row { revision: number(session.revision.saturating_add(1)), ..Row::from(session) };
         let place = sessions::table
             .filter(sessions::device_id.eq(text(session.device.uuid())))
             .filter(sessions::is_open)
             .filter(sessions::revision.eq(number(session.revision)));
-        let update = diesel::update(place).set(next);
-        let written = on!(self, conn => update.execute(conn)).map_err(failed)?;
-        one(written)
+        let update = Kept(diesel::update(place).set(next).returning(sessions::revision));
+        one(&on!(self, conn => update.load(conn)).map_err(failed)?)
     }
 
     /// Removes the device's session, if it is still as it was read.
@@ -145,8 +141,8 @@ impl Tx<'_> {
             .filter(sessions::device_id.eq(text(device.uuid())))
             .filter(sessions::is_open)
             .filter(sessions::revision.eq(number(revision)));
-        let gone = on!(self, conn => diesel::delete(place).execute(conn)).map_err(failed)?;
-        one(gone)
+        let deletion = Kept(diesel::delete(place).returning(sessions::revision));
+        one(&on!(self, conn => deletion.load(conn)).map_err(failed)?)
     }
 
     /// Sessions whose last message came at `before` or earlier, the eldest first.
@@ -158,6 +154,6 @@ impl Tx<'_> {
     }
 }
 
-fn one(rows: usize) -> Result<()> {
-    if rows == 1 { Ok(()) } else { Err(Error::Stale { what: "session" }) }
+fn one(written: &[i64]) -> Result<()> {
+    if written.len() == 1 { Ok(()) } else { Err(Error::Stale { what: "session" }) }
 }

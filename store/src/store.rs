@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use diesel::connection::SimpleConnection;
+use diesel::connection::SimpleConnection as _;
 use dmwsi_domain::{Clock, Error, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, oneshot};
 
@@ -16,7 +16,7 @@ use crate::settings::{DatabaseUrl, Settings};
 use crate::sqlite::{Exclusive, Manner, Readers};
 use crate::tx::{Conn, Tx};
 use crate::watch::Watch;
-use crate::writer::{Work, Write, Writer, panicked};
+use crate::writer::{Work, Write, Writer, caught};
 
 /// Notices a slow listener may lag behind before it is told that it lost some.
 const NOTICES: usize = 4_096;
@@ -97,36 +97,32 @@ impl Store {
 
     /// Runs `run` on a snapshot of the database, away from the threads that serve requests. It cannot write.
     pub async fn read<T: Send + 'static>(&self, run: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static) -> Result<T> {
-        self.read_as(run, true).await
-    }
-
-    /// As [`Store::read`] for a closure of one statement, which is a snapshot by itself: on SQLite nothing is put around it.
-    pub async fn glance<T: Send + 'static>(&self, run: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static) -> Result<T> {
-        self.read_as(run, false).await
-    }
-
-    async fn read_as<T, F>(&self, run: F, is_many: bool) -> Result<T>
-    where
-        T: Send + 'static,
-        F: FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
-    {
         let permit = self.permit(&self.0.reads).await?;
         let store = self.clone();
         blocking(permit, move || match &store.0.place {
             Place::Postgres { postgres, .. } => postgres.read(run),
             Place::Sqlite { readers, .. } => {
                 let mut conn = readers.get().map_err(|cause| Error::Unavailable(Box::new(cause)))?;
-                if is_many {
-                    conn.batch_execute("BEGIN").map_err(failed)?;
-                }
-                let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&mut Tx::new(Conn::Sqlite(&mut conn)))));
-                if is_many {
-                    conn.batch_execute("ROLLBACK").map_err(failed)?;
-                }
-                ran.unwrap_or_else(|panic| Err(panicked(&*panic)))
+                conn.batch_execute("BEGIN").map_err(failed)?;
+                let outcome = caught(|| run(&mut Tx::new(Conn::Sqlite(&mut conn))));
+                conn.batch_execute("ROLLBACK").map_err(failed)?;
+                outcome
             }
         })
         .await
+    }
+
+    /// As [`Store::read`] for a few rows that indexes find. On SQLite it runs at once where it is called, since the way to another thread
+    /// and back takes longer than the reading; and each statement sees a state of its own.
+    pub async fn glance<T: Send + 'static>(&self, run: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static) -> Result<T> {
+        let free = match &self.0.place {
+            Place::Sqlite { readers, .. } => readers.try_get(),
+            Place::Postgres { .. } => None,
+        };
+        match free {
+            Some(mut conn) => caught(|| run(&mut Tx::new(Conn::Sqlite(&mut conn)))),
+            None => self.read(run).await,
+        }
     }
 
     /// Runs `run` in a transaction and answers once it is durable. It may run more than once, so time and ids are its arguments. An error

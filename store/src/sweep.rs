@@ -1,21 +1,47 @@
 //! What time alone brings about: when the next thing falls due, and the standing task that looks.
 use std::time::Duration;
 
-use diesel::dsl::{exists, select};
 use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Nullable};
 use dmwsi_domain::id::TaskId;
 use dmwsi_domain::{Ids, Result, Timestamp};
 
 use crate::column::moment;
 use crate::queue::NewTask;
-use crate::schema::{executions, idempotency_keys, jobs, sessions};
 use crate::{Tx, failed, on};
 
 /// The queue of the one standing task that looks for what falls due.
 pub const SWEEP: &str = "sweep.v1";
 
-/// The longest pause between two looks. What falls due sooner than that rings the task for its time.
-pub const EVERY: Duration = Duration::from_secs(60);
+/// The longest pause between two looks: ten minutes. What falls due sooner than that rings the task for its time.
+pub const EVERY: Duration = Duration::from_secs(600);
+
+/// The first of everything that time alone brings about.
+const OUTLOOK: &str = "SELECT
+    (SELECT due_at FROM executions WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1) AS phase,
+    (SELECT expires_at FROM jobs WHERE finished_at IS NULL AND expires_at IS NOT NULL ORDER BY expires_at LIMIT 1) AS job,
+    (SELECT updated_at FROM sessions ORDER BY updated_at LIMIT 1) AS session,
+    (SELECT expires_at FROM idempotency_keys ORDER BY expires_at LIMIT 1) AS answer,
+    (SELECT updated_at FROM imports ORDER BY updated_at LIMIT 1) AS import";
+
+/// How old things may become before the sweep takes them.
+#[derive(Clone, Copy, Debug)]
+pub struct Ages {
+    /// A session without a message.
+    pub session_idle: Duration,
+    /// An import that nobody has gone on with, and its verdicts.
+    pub imports_kept: Duration,
+}
+
+/// What the sweep has before it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Outlook {
+    /// When the next thing falls due that must not wait for the next regular look.
+    pub next: Option<Timestamp>,
+    /// Whether there are kept answers or imports whose time is over.
+    pub is_any_old: bool,
+}
 
 impl Tx<'_> {
     /// Has the standing task look at `at`, or earlier where it does so anyway.
@@ -32,31 +58,28 @@ impl Tx<'_> {
         }
     }
 
-    /// When the next phase of an execution, the next job or a session without a message for `session_idle` is over, in the past when one is
-    /// late already.
-    pub fn next_due(&mut self, session_idle: Duration) -> Result<Option<Timestamp>> {
-        let phase = executions::table
-            .filter(executions::due_at.is_not_null())
-            .order(executions::due_at)
-            .select(executions::due_at)
-            .limit(1);
-        let phase: Option<Option<i64>> = on!(self, conn => phase.first(conn)).optional().map_err(failed)?;
-        let job = jobs::table
-            .filter(jobs::finished_at.is_null())
-            .filter(jobs::expires_at.is_not_null())
-            .order(jobs::expires_at)
-            .select(jobs::expires_at)
-            .limit(1);
-        let job: Option<Option<i64>> = on!(self, conn => job.first(conn)).optional().map_err(failed)?;
-        let session = sessions::table.order(sessions::updated_at).select(sessions::updated_at).limit(1);
-        let session: Option<i64> = on!(self, conn => session.first(conn)).optional().map_err(failed)?;
-        let silent = moment(session).map(|last| last.plus(session_idle));
-        Ok([moment(phase.flatten()), moment(job.flatten()), silent].into_iter().flatten().min())
-    }
-
-    /// Whether there are answers whose time is over.
-    pub fn has_old_idempotency_keys(&mut self, now: Timestamp) -> Result<bool> {
-        let old = select(exists(idempotency_keys::table.filter(idempotency_keys::expires_at.le(now.micros()))));
-        on!(self, conn => old.get_result(conn)).map_err(failed)
+    /// When the next phase of an execution, the next job or a session is over, in the past when one is late already, and whether something is
+    /// old enough to be forgotten. One statement, each part of it answered by the first row of an index.
+    pub fn outlook(&mut self, ages: Ages, now: Timestamp) -> Result<Outlook> {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = Nullable<BigInt>)]
+            phase: Option<i64>,
+            #[diesel(sql_type = Nullable<BigInt>)]
+            job: Option<i64>,
+            #[diesel(sql_type = Nullable<BigInt>)]
+            session: Option<i64>,
+            #[diesel(sql_type = Nullable<BigInt>)]
+            answer: Option<i64>,
+            #[diesel(sql_type = Nullable<BigInt>)]
+            import: Option<i64>,
+        }
+        let row: Row = on!(self, conn => sql_query(OUTLOOK).get_result(conn)).map_err(failed)?;
+        let silent = moment(row.session).map(|last| last.plus(ages.session_idle));
+        let is_old = |at: Option<i64>, age: Duration| moment(at).is_some_and(|at| at <= now.minus(age));
+        Ok(Outlook {
+            next: [moment(row.phase), moment(row.job), silent].into_iter().flatten().min(),
+            is_any_old: is_old(row.answer, Duration::ZERO) || is_old(row.import, ages.imports_kept),
+        })
     }
 }

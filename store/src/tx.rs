@@ -5,6 +5,7 @@ use diesel::{PgConnection, RunQueryDsl, SqliteConnection};
 use dmwsi_domain::Result;
 use uuid::Uuid;
 
+use crate::deltas::Deltas;
 use crate::failed::failed;
 use crate::notice::Notice;
 
@@ -28,6 +29,7 @@ pub(crate) use on;
 /// An open transaction. Queries are methods on it; what it will tell others goes out when it has committed.
 pub struct Tx<'c> {
     pub(crate) conn: Conn<'c>,
+    pub(crate) deltas: Deltas,
     notices: BTreeSet<Notice>,
 }
 
@@ -39,7 +41,7 @@ pub(crate) enum Conn<'c> {
 
 impl<'c> Tx<'c> {
     pub(crate) fn new(conn: Conn<'c>) -> Self {
-        Self { conn, notices: BTreeSet::new() }
+        Self { conn, deltas: Deltas::default(), notices: BTreeSet::new() }
     }
 
     /// Asks the database whether it answers.
@@ -57,8 +59,9 @@ impl<'c> Tx<'c> {
         self.notices.insert(Notice::Announce(job));
     }
 
-    pub(crate) fn into_notices(self) -> BTreeSet<Notice> {
-        self.notices
+    /// What it will tell others, and the deltas not written yet.
+    pub(crate) fn into_rest(self) -> (BTreeSet<Notice>, Deltas) {
+        (self.notices, self.deltas)
     }
 }
 

@@ -11,6 +11,7 @@ use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionMa
 use dmwsi_domain::{Error, Result};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, oneshot};
 
+use crate::deltas::Deltas;
 use crate::failed::{Damage, failed};
 use crate::notice::Notice;
 use crate::sqlite::Manner;
@@ -23,13 +24,14 @@ pub(crate) struct Write<T, F> {
     answer: oneshot::Sender<Result<T>>,
     outcome: Option<Result<T>>,
     notices: BTreeSet<Notice>,
+    deltas: Deltas,
     /// Freed with the answer, not with the caller: a closure whose caller went away still takes room.
     _room: OwnedSemaphorePermit,
 }
 
 impl<T, F> Write<T, F> {
-    pub(crate) const fn new(run: F, answer: oneshot::Sender<Result<T>>, room: OwnedSemaphorePermit) -> Self {
-        Self { run, answer, outcome: None, notices: BTreeSet::new(), _room: room }
+    pub(crate) fn new(run: F, answer: oneshot::Sender<Result<T>>, room: OwnedSemaphorePermit) -> Self {
+        Self { run, answer, outcome: None, notices: BTreeSet::new(), deltas: Deltas::default(), _room: room }
     }
 }
 
@@ -37,6 +39,8 @@ impl<T, F> Write<T, F> {
 pub(crate) trait Work: Send {
     /// Runs the closure within the open savepoint and keeps its outcome.
     fn run(&mut self, conn: &mut SqliteConnection) -> Verdict;
+    /// Takes what the closure leaves to be written before the commit.
+    fn deltas(&mut self) -> Deltas;
     /// Answers with what the closure said. Only after commit.
     fn answer(self: Box<Self>, bell: &broadcast::Sender<Notice>);
     /// Answers that the database failed, by the closure's own error where it has one.
@@ -58,7 +62,7 @@ impl<T: Send, F: Fn(&mut Tx<'_>) -> Result<T> + Send> Work for Write<T, F> {
     fn run(&mut self, conn: &mut SqliteConnection) -> Verdict {
         take_damage();
         let mut tx = Tx::new(Conn::Sqlite(conn));
-        let outcome = catch_unwind(AssertUnwindSafe(|| (self.run)(&mut tx))).unwrap_or_else(|panic| Err(panicked(&*panic)));
+        let outcome = caught(|| (self.run)(&mut tx));
         let (outcome, verdict) = match (outcome, take_damage()) {
             (outcome, Damage::Database | Damage::Lost) => (outcome, Verdict::Spoilt),
             // PostgreSQL cannot go on here, so neither may SQLite.
@@ -68,14 +72,17 @@ impl<T: Send, F: Fn(&mut Tx<'_>) -> Result<T> + Send> Work for Write<T, F> {
             (Ok(value), Damage::None) => (Ok(value), Verdict::Keep),
             (Err(error), Damage::None | Damage::Constraint) => (Err(error), Verdict::Undo),
         };
-        self.notices = if verdict == Verdict::Keep { tx.into_notices() } else { BTreeSet::new() };
+        (self.notices, self.deltas) = if verdict == Verdict::Keep { tx.into_rest() } else { Default::default() };
         self.outcome = Some(outcome);
         verdict
     }
 
+    fn deltas(&mut self) -> Deltas {
+        std::mem::take(&mut self.deltas)
+    }
+
     fn answer(mut self: Box<Self>, bell: &broadcast::Sender<Notice>) {
         for notice in std::mem::take(&mut self.notices) {
-            // Nobody listening is no failure.
             drop(bell.send(notice));
         }
         let outcome = self.outcome.take().unwrap_or_else(|| Err(Error::internal("the write was not run")));
@@ -92,8 +99,12 @@ impl<T: Send, F: Fn(&mut Tx<'_>) -> Result<T> + Send> Work for Write<T, F> {
     }
 }
 
-/// The failure that a panic becomes.
-pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Error {
+/// What a closure brings; a panic in it is a failure like another.
+pub(crate) fn caught<T>(run: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(panicked(&*panic)))
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Error {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     Error::internal(format!("a transaction panicked: {}", text.unwrap_or("no message")))
 }
@@ -120,6 +131,7 @@ impl Writer {
     fn batch(&mut self, first: Box<dyn Work>, asked: &Receiver<Box<dyn Work>>) {
         let began = Instant::now();
         let mut done: Vec<Box<dyn Work>> = Vec::new();
+        let mut deltas = Deltas::default();
         let mut next = Some(first);
         if let Err(error) = self.begin() {
             return self.give_up(next, &error);
@@ -127,6 +139,7 @@ impl Writer {
         let mut sound = true;
         while let Some(mut work) = next.take() {
             sound = self.savepoint(&mut *work);
+            deltas.add(work.deltas());
             done.push(work);
             if !sound || done.len() >= self.most || began.elapsed() >= self.longest {
                 break;
@@ -134,7 +147,7 @@ impl Writer {
             next = asked.try_recv().ok();
         }
         metrics::histogram!("dmwsi_store_batch_writes").record(u32::try_from(done.len()).unwrap_or(u32::MAX));
-        match if sound { self.commit() } else { Err(Error::internal("a statement failed")) } {
+        match if sound { self.commit(deltas) } else { Err(Error::internal("a statement failed")) } {
             Ok(()) => done.into_iter().for_each(|work| work.answer(&self.bell)),
             Err(error) => {
                 tracing::warn!(cause = ?error, writes = done.len(), "a batch of {} writes failed and is rerun one by one", done.len());
@@ -152,7 +165,7 @@ impl Writer {
             return self.give_up([work], &error);
         }
         if self.savepoint(&mut *work) {
-            match self.commit() {
+            match self.commit(work.deltas()) {
                 Ok(()) => return work.answer(&self.bell),
                 Err(error) => work.refuse(error),
             }
@@ -180,8 +193,17 @@ impl Writer {
         AnsiTransactionManager::begin_transaction_sql(&mut self.conn, "BEGIN IMMEDIATE").map_err(failed)
     }
 
-    fn commit(&mut self) -> Result<()> {
-        AnsiTransactionManager::commit_transaction(&mut self.conn).map_err(failed)
+    fn commit(&mut self, deltas: Deltas) -> Result<()> {
+        let mut tx = Tx::new(Conn::Sqlite(&mut self.conn));
+        tx.deltas = deltas;
+        tx.write_deltas()?;
+        let (notices, _written) = tx.into_rest();
+        AnsiTransactionManager::commit_transaction(&mut self.conn).map_err(failed)?;
+        for notice in notices {
+            // Nobody listening is no failure.
+            drop(self.bell.send(notice));
+        }
+        Ok(())
     }
 
     /// Ends a spoilt transaction by opening another connection: what SQLite left of the old one need not be known.

@@ -9,6 +9,7 @@ pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod server;
 pub(crate) mod stage;
+pub(crate) mod statements;
 
 use std::time::{Duration, Instant};
 

@@ -1,11 +1,9 @@
 //! The tasks that are about jobs and containers, with their queues.
-use std::time::Duration;
-
 use dmwsi_domain::id::{ContainerId, JobId};
 use dmwsi_domain::{Clock, Result};
 use dmwsi_store::ingest::Ingest;
 use dmwsi_store::jobs::{CANCEL, EXPAND, EXPIRE, FOLD};
-use dmwsi_store::sweep::SWEEP;
+use dmwsi_store::sweep::{Ages, SWEEP};
 use dmwsi_store::{INGEST, Store};
 
 use crate::cancel::cancel;
@@ -17,9 +15,9 @@ use crate::queue::{Lane, Queues};
 use crate::sweep::sweep;
 
 /// Has the queues of jobs run: `job.expand.v1`, `job.fold.v1`, `job.cancel.v1`, `job.expire.v1`, `container.ingest.v1` and the standing
-/// `sweep.v1`, which gives up sessions of devices that said nothing for `session_idle`.
+/// `sweep.v1`, which ends and forgets what is older than `ages` allows.
 #[must_use]
-pub fn handle(queues: Queues, store: &Store, clock: &Clock, ingest: &Ingest, session_idle: Duration) -> Queues {
+pub fn handle(queues: Queues, store: &Store, clock: &Clock, ingest: &Ingest, ages: Ages) -> Queues {
     let few = Lane { room: 4, batch: 2, standing: false };
     let standing = Lane { room: 1, batch: 1, standing: true };
     macro_rules! about_job {
@@ -49,7 +47,7 @@ pub fn handle(queues: Queues, store: &Store, clock: &Clock, ingest: &Ingest, ses
                 if let Err(error) = sweep_containers(&store, &clock, &ingest).await {
                     tracing::warn!(cause = ?error, "what containers left behind could not be cleared away: {error}");
                 }
-                sweep(&store, &clock, session_idle).await
+                sweep(&store, &clock, ages).await
             }
         })
 }

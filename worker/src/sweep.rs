@@ -6,7 +6,7 @@ use dmwsi_domain::id::JobId;
 use dmwsi_domain::{Clock, Error, Result, Timestamp};
 use dmwsi_store::Store;
 use dmwsi_store::jobs::EXPIRE;
-use dmwsi_store::sweep::EVERY;
+use dmwsi_store::sweep::{Ages, EVERY};
 use futures_util::stream::{self, StreamExt as _};
 
 use crate::gateway::give_up;
@@ -24,11 +24,23 @@ const SIDE_BY_SIDE: usize = 32;
 /// The shortest pause between two runs that found nothing more to do.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// One run: ends phases that took too long, has late jobs expired, gives up sessions without a message for `session_idle`, forgets old answers. Says when the next thing falls due, at the latest
-/// [`EVERY`] later.
-pub(crate) async fn sweep(store: &Store, clock: &Clock, session_idle: Duration) -> Result<Outcome> {
+/// The pause after a run in which something that is due could not be ended.
+const AFTER_FAILURE: Duration = Duration::from_secs(60);
+
+/// The most imports forgotten in one transaction; each has a hundred rows of verdicts at most.
+const MOST_IMPORTS: i64 = 10;
+
+/// One run: ends phases that took too long, has late jobs expired, gives up sessions that fell silent, forgets old answers and imports. Says when
+/// the next thing falls due, at the latest [`EVERY`] later. Where nothing is due it is one read.
+pub(crate) async fn sweep(store: &Store, clock: &Clock, ages: Ages) -> Result<Outcome> {
     let now = clock.now();
-    let silent_since = now.minus(session_idle);
+    let latest = now.plus(EVERY);
+    let outlook = store.glance(move |tx| tx.outlook(ages, now)).await?;
+    let is_due = outlook.next.is_some_and(|next| next <= now);
+    if !is_due && !outlook.is_any_old {
+        return Ok(Outcome::Progress(outlook.next.unwrap_or(latest).clamp(now.plus(PAUSE), latest)));
+    }
+    let silent_since = now.minus(ages.session_idle);
     let due = move |tx: &mut dmwsi_store::Tx<'_>| {
         Ok((tx.due_executions(now, MOST)?, tx.due_jobs(now, MOST)?, tx.idle_sessions(silent_since, MOST_SESSIONS)?))
     };
@@ -52,19 +64,21 @@ pub(crate) async fn sweep(store: &Store, clock: &Clock, session_idle: Duration) 
         };
         store.write(ring).await?;
     }
-    if store.read(move |tx| tx.has_old_idempotency_keys(now)).await? {
+    if outlook.is_any_old {
         more |= full(store.write(move |tx| tx.sweep_idempotency_keys(now, MOST)).await?);
+        let kept_since = now.minus(ages.imports_kept);
+        let forgotten = store.write(move |tx| tx.sweep_imports(kept_since, MOST_IMPORTS)).await?;
+        more |= i64::try_from(forgotten).is_ok_and(|imports| imports >= MOST_IMPORTS);
     }
-    let latest = now.plus(EVERY);
     if let Some(at) = failed.iter().position(|error| matches!(error, Error::Unavailable(_))) {
         return Err(failed.swap_remove(at));
     }
     if let Some(error) = failed.first() {
         // It falls due again and again, so it does not say when to look.
         tracing::error!(cause = ?error, failed = failed.len(), "{} things that fell due could not be ended", failed.len());
-        return Ok(Outcome::Progress(if more { now } else { latest }));
+        return Ok(Outcome::Progress(if more { now } else { now.plus(AFTER_FAILURE) }));
     }
-    let next = store.read(move |tx| tx.next_due(session_idle)).await?;
+    let next = store.glance(move |tx| tx.outlook(ages, now)).await?.next;
     Ok(Outcome::Progress(if more { now } else { next.unwrap_or(latest).clamp(now.plus(PAUSE), latest) }))
 }
 

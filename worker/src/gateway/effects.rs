@@ -29,7 +29,7 @@ pub(super) enum SessionEffect {
     #[default]
     None,
     Delete(u64),
-    Insert(Box<StoredSession>, Option<u64>),
+    Insert(Box<StoredSession>),
     Update(Box<StoredSession>),
 }
 
@@ -59,8 +59,8 @@ impl Gateway {
                 match &effects.session {
                     SessionEffect::None => {}
                     SessionEffect::Delete(revision) => tx.delete_session(device, *revision)?,
-                    SessionEffect::Insert(row, instead_of) => {
-                        tx.insert_session(row, *instead_of)?;
+                    SessionEffect::Insert(row) => {
+                        tx.insert_session(row)?;
                         // Where sessions rest longer than the sweep does, it finds them by itself.
                         if idle < EVERY {
                             tx.ring_sweep(now.plus(idle), now, &mut ids)?;

@@ -15,7 +15,7 @@ use super::memory::{Held, Key};
 use super::nonce::Place;
 use super::state::{Answered, State};
 use super::work::Work;
-use super::{Gateway, Refusal};
+use super::{Gateway, Refusal, agenda};
 
 /// How often a message is taken up anew when another process changed the session or an execution meanwhile.
 const MAX_RACES: usize = 4;
@@ -39,11 +39,15 @@ struct Known {
     executions: Vec<Execution>,
 }
 
-/// Everything about the device that presents itself so.
-fn known(tx: &mut Tx<'_>, identity: &str) -> Result<Option<Known>> {
+/// Everything about the device that presents itself so: one statement when it is idle. The session is read before the executions, and both
+/// are written by their revisions, so that they need not be of one moment.
+fn known(tx: &mut Tx<'_>, identity: &str, begins: bool) -> Result<Option<Known>> {
     let Some(contact) = tx.contact(identity)? else { return Ok(None) };
+    if !contact.has_work {
+        return Ok(Some(Known { contact, stored: None, executions: Vec::new() }));
+    }
     let stored = tx.open_session(contact.device)?;
-    let executions = tx.unfinished_executions(contact.device)?;
+    let executions = agenda::executions(tx, contact.device, stored.as_ref(), !begins)?;
     Ok(Some(Known { contact, stored, executions }))
 }
 
@@ -74,25 +78,16 @@ impl Gateway {
     }
 
     async fn exchange(&self, incoming: &Incoming) -> Result<Bytes, Refusal> {
-        let identity = incoming.message.header.source.uri.clone();
-        // An idle device is known by one read to be idle. For another, everything is read once more, in one snapshot.
-        let glanced = self.store.glance(move |tx| tx.contact(&identity)).await?;
+        let (identity, begins) = (incoming.message.header.source.uri.clone(), incoming.begins());
+        let known = self.store.glance(move |tx| known(tx, &identity, begins)).await?;
         let number = incoming.message.header.message;
         if let Some((reply, authenticated)) = self.memory.repeated(&incoming.key(), number, &incoming.body, incoming.at) {
             // Some clients begin every session in the same words. When there is work by now, these are a new session.
-            let is_new = authenticated && glanced.as_ref().is_some_and(|contact| contact.has_work);
+            let is_new = authenticated && known.as_ref().is_some_and(|known| known.contact.has_work);
             if !is_new {
                 return Ok(reply);
             }
         }
-        let known = match glanced {
-            Some(contact) if contact.has_work => {
-                let identity = incoming.message.header.source.uri.clone();
-                self.store.read(move |tx| known(tx, &identity)).await?
-            }
-            Some(contact) => Some(Known { contact, stored: None, executions: Vec::new() }),
-            None => None,
-        };
         match known {
             Some(known) if !self.is_locked_out(&known.contact, incoming.at) => self.known(incoming, known).await,
             Some(_) => self.stranger(incoming, StrangerReason::Credentials).await,
@@ -192,11 +187,11 @@ impl Gateway {
                 last_reply: bytes.to_vec(),
                 created_at: stored.as_ref().filter(|_| goes_on).map_or(now, |row| row.created_at),
                 updated_at: now,
-                revision: stored.as_ref().filter(|_| goes_on).map_or(1, |row| row.revision),
+                revision: stored.as_ref().map_or(1, |row| row.revision),
             };
             effects.session = match &stored {
-                Some(_) if goes_on => SessionEffect::Update(Box::new(row)),
-                other => SessionEffect::Insert(Box::new(row), other.as_ref().map(|old| old.revision)),
+                Some(_) => SessionEffect::Update(Box::new(row)),
+                None => SessionEffect::Insert(Box::new(row)),
             };
         } else if let Some(row) = stored.as_ref().filter(|_| takes_over) {
             effects.session = SessionEffect::Delete(row.revision);

@@ -3,6 +3,7 @@ use dmwsi_domain::facts::Facts;
 use dmwsi_domain::{Clock, Error, Result, Timestamp};
 use dmwsi_store::{Store, StoredSession};
 
+use super::agenda;
 use super::exchange::abandon;
 use super::work::Work;
 
@@ -19,7 +20,7 @@ pub(crate) async fn give_up(
     let done = store.write(move |tx| {
         let mut ids = ids;
         let Some(row) = tx.open_session(device)?.filter(|row| row.updated_at <= before) else { return Ok(()) };
-        let executions = tx.unfinished_executions(device)?;
+        let executions = agenda::executions(tx, device, Some(&row), false)?;
         let organisation = executions.first().map(|execution| execution.organisation);
         let facts = match organisation.map(|organisation| tx.device(organisation, device)) {
             Some(Ok(found)) => found.facts,

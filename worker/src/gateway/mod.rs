@@ -1,4 +1,5 @@
 //! The device side: `POST /dm`, OMA DM 1.2 in XML and WBXML.
+mod agenda;
 mod effects;
 mod exchange;
 mod idle;

@@ -17,7 +17,7 @@ pub(super) struct Change {
     pub(super) moved: Move,
 }
 
-/// The unfinished executions of the device that speaks.
+/// Those of the device's unfinished executions that take part in the message.
 #[derive(Debug)]
 pub(super) struct Work {
     executions: Vec<Execution>,
@@ -97,7 +97,8 @@ impl Work {
     }
 }
 
-fn key_of(execution: &Execution) -> ExecutionKey {
+/// The key of an execution.
+pub(super) const fn key_of(execution: &Execution) -> ExecutionKey {
     (execution.job, execution.ordinal)
 }
 

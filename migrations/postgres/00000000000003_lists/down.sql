@@ -1,0 +1,12 @@
+DROP INDEX imports_age;
+DROP INDEX jobs_kind_state;
+DROP INDEX jobs_kind;
+DROP INDEX jobs_state;
+DROP INDEX executions_state;
+DROP INDEX devices_model_firmware;
+DROP INDEX devices_manufacturer_firmware;
+DROP INDEX devices_firmware;
+DROP INDEX devices_model;
+DROP INDEX devices_manufacturer;
+CREATE INDEX devices_kind ON devices (organisation_id, manufacturer, model, firmware_version, id);
+DROP TABLE device_tags;
