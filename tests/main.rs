@@ -10,6 +10,7 @@ mod harness;
 
 mod agenda;
 mod authorization;
+mod catalogue;
 mod command;
 mod conformance;
 mod contacts;

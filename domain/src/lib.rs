@@ -13,6 +13,7 @@ pub mod device;
 pub mod device_patch;
 pub mod digest;
 pub mod download;
+pub mod eligibility;
 pub mod error;
 pub mod event;
 pub mod evidence;
