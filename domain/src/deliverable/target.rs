@@ -60,7 +60,7 @@ impl Target {
         self.device_type.as_ref().is_none_or(|named| same(named, device_type))
     }
 
-    pub(super) fn check(&self, pointer: &str) -> Result<(), Fault> {
+    pub(crate) fn check(&self, pointer: &str) -> Result<(), Fault> {
         let invalid =
             |field: &str, detail: &str| Err(Fault::at(FaultCode::ManifestInvalid, format!("{pointer}/{field}"), detail));
         if self.models.len() > MAX_MODELS {

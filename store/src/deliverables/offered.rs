@@ -58,7 +58,8 @@ impl Tx<'_> {
             .filter(deliverable_targets::model.eq_any(models))
             .filter(deliverable_targets::deliverable_id.lt(offered.end()))
             .filter(deliverable_targets::expires_at.is_null().or(deliverable_targets::expires_at.gt(offered.now.micros())))
-            .order(deliverable_targets::deliverable_id.desc())
+            // Not by the column itself: a database might then walk through all deliverables in that order.
+            .order(deliverable_targets::deliverable_id.concat("").desc())
             .limit(offered.limit)
             .select(deliverable_targets::deliverable_id);
         let ids: Vec<String> = on!(self, conn => found.load(conn)).map_err(failed)?;
