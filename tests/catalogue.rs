@@ -41,7 +41,10 @@ fn shown(page: &Value) -> Vec<(String, Vec<String>)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let codes = |item: &Value| item["reasons"].as_array().into_iter().flatten().map(|reason| text(&reason["code"])).collect();
     let items = page["items"].as_array().unwrap().iter();
-    items.inspect(|item| assert_eq!(item["fits"], item["reasons"].is_null(), "{item}")).map(|item| (text(&item["reference"]), codes(item))).collect()
+    items
+        .inspect(|item| assert_eq!(item["fits"], item["reasons"].is_null(), "{item}"))
+        .map(|item| (text(&item["reference"]), codes(item)))
+        .collect()
 }
 
 fn one(reference: &str, codes: &[&str]) -> (String, Vec<String>) {
@@ -52,7 +55,8 @@ fn one(reference: &str, codes: &[&str]) -> (String, Vec<String>) {
 async fn all(portal: &Portal, path: &str, size: usize) -> Vec<(String, Vec<String>)> {
     let (mut found, mut cursor) = (Vec::new(), String::new());
     loop {
-        let page = portal.get(&format!("{path}{}perPage={size}{cursor}", if path.contains('?') { '&' } else { '?' })).await.of(200);
+        let page =
+            portal.get(&format!("{path}{}perPage={size}{cursor}", if path.contains('?') { '&' } else { '?' })).await.of(200);
         found.extend(shown(&page));
         match page["nextCursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),

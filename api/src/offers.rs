@@ -235,10 +235,7 @@ pub struct Match {
     security(("oauth2" = ["containers:read"]))
 )]
 #[post("/v1/deliverables/match")]
-pub async fn match_deliverables(
-    allowed: Allowed<ContainersRead>,
-    body: Body<Match>,
-) -> Result<Page<OfferView>, Problem> {
+pub async fn match_deliverables(allowed: Allowed<ContainersRead>, body: Body<Match>) -> Result<Page<OfferView>, Problem> {
     let Allowed { app, caller, .. } = allowed;
     let asked = body.value;
     asked.particulars.check().map_err(|error| match error {

@@ -129,7 +129,9 @@ fn judge_version(rule: &VersionRule, scheme: VersionScheme, has: Option<&str>, a
     if rule.allows(scheme, has) {
         return None;
     }
-    let is = |bound: &Option<String>, order: Ordering| bound.as_ref().filter(|bound| scheme.compare(has, bound) == Some(order)).cloned();
+    let is = |bound: &Option<String>, order: Ordering| {
+        bound.as_ref().filter(|bound| scheme.compare(has, bound) == Some(order)).cloned()
+    };
     if let Some(min) = is(&rule.min, Ordering::Less) {
         return Some(Reason::new(axis.too_old, format!("it needs {name} version {min} or later, not {has}")));
     }

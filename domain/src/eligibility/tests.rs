@@ -130,13 +130,18 @@ fn the_shortest_chain_leads_to_what_does_not_fit_yet() {
         firmware(1, &delta("1.0", "1.1")),
         firmware(2, &delta("1.1", "1.2")),
         firmware(3, &delta("1.2", "2.0")),
-        firmware(4, &json!({"version": "3.0", "targets": [{"manufacturer": "Acme", "models": ["X*"], "fwVersion": {"min": "1.2"}}]})),
+        firmware(
+            4,
+            &json!({"version": "3.0", "targets": [{"manufacturer": "Acme", "models": ["X*"], "fwVersion": {"min": "1.2"}}]}),
+        ),
         firmware(5, &json!({"version": "3.1", "targets": [{"manufacturer": "Acme", "models": ["Y"]}]})),
         firmware(6, &delta("0.9", "1.0")),
         firmware(7, &delta("3.0", "1.0")),
     ];
     let chains = Chains::find(&all, &x1("1.0"));
-    let to = |number: u128| chains.to(DeliverableId::new(Uuid::from_u128(number))).iter().map(|id| id.uuid().as_u128()).collect::<Vec<_>>();
+    let to = |number: u128| {
+        chains.to(DeliverableId::new(Uuid::from_u128(number))).iter().map(|id| id.uuid().as_u128()).collect::<Vec<_>>()
+    };
     assert_eq!((to(1), to(2), to(3), to(4)), (vec![], vec![1, 2], vec![1, 2, 3], vec![1, 2, 4]));
     assert_eq!((to(5), to(6), to(7)), (vec![], vec![], vec![]), "another model, and what leads back");
 }
@@ -144,7 +149,9 @@ fn the_shortest_chain_leads_to_what_does_not_fit_yet() {
 #[test]
 fn a_search_for_chains_ends() {
     let many: Vec<_> = (1..500)
-        .map(|number| firmware(number, &json!({"version": format!("{}", number + 1), "precursor": {"version": number.to_string()}})))
+        .map(|number| {
+            firmware(number, &json!({"version": format!("{}", number + 1), "precursor": {"version": number.to_string()}}))
+        })
         .collect();
     let chains = Chains::find(&many, &x1("1"));
     assert_eq!(chains.to(DeliverableId::new(Uuid::from_u128(8))).len(), MAX_HOPS);

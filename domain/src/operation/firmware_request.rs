@@ -153,9 +153,9 @@ impl FirmwareUpdateRequest {
             return invalid("targets", "must have at most 20 items, each of at most 20 models");
         }
         for (at, target) in self.targets.iter().enumerate() {
-            target.check(&format!("/targets/{at}")).map_err(|fault| {
-                Error::invalid(fault.pointer.unwrap_or_default(), "INVALID_ARGUMENT", fault.detail)
-            })?;
+            target
+                .check(&format!("/targets/{at}"))
+                .map_err(|fault| Error::invalid(fault.pointer.unwrap_or_default(), "INVALID_ARGUMENT", fault.detail))?;
         }
         if self.precursor.as_ref().is_some_and(|precursor| !(1..=256).contains(&precursor.version.len())) {
             return invalid("precursor/version", "must have 1 to 256 bytes");

@@ -128,6 +128,10 @@ impl FirmwareUpdate {
         }
     }
 
+    pub(super) fn time_to_fetch(&self) -> Duration {
+        self.request.download_limit()
+    }
+
     pub(super) fn supply(&mut self, supply: Supply) {
         self.supply = Some(supply);
     }
@@ -196,7 +200,9 @@ impl FirmwareUpdate {
                     }
                 }
                 if self.is_judged() {
-                    commands.extend(PARTICULARS.map(|node| get(known(node))).into_iter().filter(|get| get.target() != &self.version_node()));
+                    commands.extend(
+                        PARTICULARS.map(|node| get(known(node))).into_iter().filter(|get| get.target() != &self.version_node()),
+                    );
                 }
                 Step::send(LOCATING, commands)
             }
@@ -257,7 +263,13 @@ impl FirmwareUpdate {
         }
         if self.is_judged() {
             let mut facts = cx.facts.clone();
-            facts.learn(&answers.iter().filter(|answer| answer.succeeded()).flat_map(|answer| answer.readings.clone()).collect::<Vec<_>>());
+            facts.learn(
+                &answers
+                    .iter()
+                    .filter(|answer| answer.succeeded())
+                    .flat_map(|answer| answer.readings.clone())
+                    .collect::<Vec<_>>(),
+            );
             if let Some(end) = refusal(unfit(&self.request, self.supply.as_ref(), &facts)) {
                 return end;
             }

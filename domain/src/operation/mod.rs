@@ -17,8 +17,8 @@ use utoipa::ToSchema;
 
 use crate::Timestamp;
 use crate::correlator::Correlator;
-use crate::evidence::Fact;
 use crate::deliverable::Target;
+use crate::evidence::Fact;
 use crate::facts::Facts;
 use crate::id::DeliverableId;
 use crate::{Error, Result};
@@ -129,6 +129,15 @@ impl Operation {
         match self {
             Self::FirmwareUpdate(update) => update.supply(supply),
             Self::NodesGet(_) | Self::NodesSet(_) => {}
+        }
+    }
+
+    /// How long the device may take to fetch what it is handed.
+    #[must_use]
+    pub fn time_to_fetch(&self) -> Duration {
+        match self {
+            Self::FirmwareUpdate(update) => update.time_to_fetch(),
+            Self::NodesGet(_) | Self::NodesSet(_) => Duration::ZERO,
         }
     }
 

@@ -22,7 +22,10 @@ const TREE: &[(&str, &str)] = &[
 ];
 
 fn one_step() -> Script {
-    Script::of(r#"{"type":"FIRMWARE_UPDATE","packageUrl":"https://d.example/p","expectedFirmwareVersion":"2.0","maxAttempts":1}"#, TREE)
+    Script::of(
+        r#"{"type":"FIRMWARE_UPDATE","packageUrl":"https://d.example/p","expectedFirmwareVersion":"2.0","maxAttempts":1}"#,
+        TREE,
+    )
 }
 
 fn two_steps() -> Script {

@@ -1,6 +1,9 @@
 //! One message of a device and the reply to it: load, step the pure values, write in one transaction, answer.
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use dmwsi_domain::contact::{Contact, StrangerReason};
+use dmwsi_domain::deliverable::Deliverable;
 use dmwsi_domain::execution::Execution;
 use dmwsi_domain::{Error, Result, Timestamp};
 use dmwsi_objects::dmacc::AuthType;
@@ -37,6 +40,8 @@ struct Known {
     contact: Contact,
     stored: Option<StoredSession>,
     executions: Vec<Execution>,
+    /// The deliverables that executions need before they begin.
+    deliverables: Vec<Deliverable>,
 }
 
 /// Everything about the device that presents itself so: one statement when it is idle. The session is read before the executions, and both
@@ -44,11 +49,13 @@ struct Known {
 fn known(tx: &mut Tx<'_>, identity: &str, begins: bool) -> Result<Option<Known>> {
     let Some(contact) = tx.contact(identity)? else { return Ok(None) };
     if !contact.has_work {
-        return Ok(Some(Known { contact, stored: None, executions: Vec::new() }));
+        return Ok(Some(Known { contact, stored: None, executions: Vec::new(), deliverables: Vec::new() }));
     }
     let stored = tx.open_session(contact.device)?;
     let executions = agenda::executions(tx, contact.device, stored.as_ref(), !begins)?;
-    Ok(Some(Known { contact, stored, executions }))
+    let wanted: BTreeSet<_> = executions.iter().filter_map(|execution| execution.operation.wanted()).collect();
+    let deliverables = tx.deliverables_of(contact.organisation, wanted.iter())?;
+    Ok(Some(Known { contact, stored, executions, deliverables }))
 }
 
 impl Incoming {
@@ -96,8 +103,11 @@ impl Gateway {
     }
 
     async fn known(&self, incoming: &Incoming, known: Known) -> Result<Bytes, Refusal> {
-        let Known { contact, stored, executions } = known;
+        let Known { contact, stored, mut executions, deliverables } = known;
         let (now, key) = (incoming.at, incoming.key());
+        for execution in &mut executions {
+            self.supplies.supply(execution, &deliverables, now);
+        }
         let header = &incoming.message.header;
         if let Some(row) = stored.as_ref().filter(|row| row.session == header.session) {
             let same = row.last_message == header.message && row.last_body == incoming.body;
