@@ -54,11 +54,11 @@ fn package_1(number: usize, session: usize) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Package 3: the answer to the one Get of package 2.
+/// Package 3: the answer to the one Get of package 2, by a client that does not heed `RespURI` and so shows its credentials again.
 fn package_3(number: usize, session: usize) -> Vec<u8> {
-    let device = identity(number);
+    let (device, cred) = (identity(number), BASE64_STANDARD.encode(format!("{}:secret", identity(number))));
     format!(
-        r#"<?xml version="1.0" encoding="UTF-8"?><SyncML xmlns="SYNCML:SYNCML1.2"><SyncHdr><VerDTD>1.2</VerDTD><VerProto>DM/1.2</VerProto><SessionID>{session:X}</SessionID><MsgID>2</MsgID><Target><LocURI>http://127.0.0.1:8080/dm</LocURI></Target><Source><LocURI>{device}</LocURI></Source></SyncHdr><SyncBody><Status><CmdID>1</CmdID><MsgRef>1</MsgRef><CmdRef>0</CmdRef><Cmd>SyncHdr</Cmd><Data>212</Data></Status><Status><CmdID>2</CmdID><MsgRef>1</MsgRef><CmdRef>4</CmdRef><Cmd>Get</Cmd><TargetRef>./DevDetail/FwV</TargetRef><Data>200</Data></Status><Results><CmdID>3</CmdID><MsgRef>1</MsgRef><CmdRef>4</CmdRef><Item><Source><LocURI>./DevDetail/FwV</LocURI></Source><Meta><Format xmlns="syncml:metinf">chr</Format></Meta><Data>1.0.0</Data></Item></Results><Final/></SyncBody></SyncML>"#
+        r#"<?xml version="1.0" encoding="UTF-8"?><SyncML xmlns="SYNCML:SYNCML1.2"><SyncHdr><VerDTD>1.2</VerDTD><VerProto>DM/1.2</VerProto><SessionID>{session:X}</SessionID><MsgID>2</MsgID><Target><LocURI>http://127.0.0.1:8080/dm</LocURI></Target><Source><LocURI>{device}</LocURI></Source><Cred><Meta><Format xmlns="syncml:metinf">b64</Format><Type xmlns="syncml:metinf">syncml:auth-basic</Type></Meta><Data>{cred}</Data></Cred></SyncHdr><SyncBody><Status><CmdID>1</CmdID><MsgRef>1</MsgRef><CmdRef>0</CmdRef><Cmd>SyncHdr</Cmd><Data>212</Data></Status><Status><CmdID>2</CmdID><MsgRef>1</MsgRef><CmdRef>4</CmdRef><Cmd>Get</Cmd><TargetRef>./DevDetail/FwV</TargetRef><Data>200</Data></Status><Results><CmdID>3</CmdID><MsgRef>1</MsgRef><CmdRef>4</CmdRef><Item><Source><LocURI>./DevDetail/FwV</LocURI></Source><Meta><Format xmlns="syncml:metinf">chr</Format></Meta><Data>1.0.0</Data></Item></Results><Final/></SyncBody></SyncML>"#
     )
     .into_bytes()
 }

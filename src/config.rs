@@ -38,6 +38,10 @@ pub struct Config {
     pub api: dmwsi_api::Settings,
     /// The side of devices.
     pub gateway: dmwsi_worker::gateway::Settings,
+    /// How devices are woken.
+    pub push: dmwsi_worker::push::Settings,
+    /// Where the server connects to on the word of external systems.
+    pub egress: dmwsi_domain::egress::Egress,
     /// The tasks.
     pub tasks: dmwsi_worker::queue::Settings,
 }
@@ -56,6 +60,8 @@ impl Default for Config {
             downloads: dmwsi_worker::download::Settings::default(),
             api: dmwsi_api::Settings::default(),
             gateway: dmwsi_worker::gateway::Settings::default(),
+            push: dmwsi_worker::push::Settings::default(),
+            egress: dmwsi_domain::egress::Egress::default(),
             tasks: dmwsi_worker::queue::Settings::default(),
         }
     }

@@ -12,8 +12,9 @@ use dmwsi::keys::Keys;
 use dmwsi::portal::Portal;
 use dmwsi::{Role, Running};
 use dmwsi_domain::Clock;
+use dmwsi_domain::egress::Egress;
 use dmwsi_domain::scope::Grants;
-use dmwsi_simulator::{Behaviour, Device, DeviceProfile, Fleet, Pace, Wire, sample_package};
+use dmwsi_simulator::{Behaviour, Device, DeviceProfile, Ear, Fleet, Pace, Wire, sample_package};
 use serde_json::{Value, json};
 
 use crate::Failure;
@@ -94,6 +95,8 @@ impl Demo {
         start_log(&config)?;
         config.store.url = format!("sqlite:{}", folder.join("dmwsi.db").display()).parse()?;
         config.listen.address = free_address(self.port)?;
+        // Devices and packages of the demo are on this machine.
+        config.egress = Egress::allowing(["127.0.0.0/8"])?;
         config.public_url = format!("http://{}", config.listen.address);
         let base = config.public_url.clone();
         let keys = Keys::load(&folder.join("keys.toml"), true)?;
@@ -107,14 +110,15 @@ impl Demo {
 
         // Another seed each time, so that a folder can be used again.
         let seed = u64::try_from(Clock::System.now().micros())?;
-        let mut devices = Vec::new();
+        let (mut devices, mut ears) = (Vec::new(), Vec::new());
         for n in 0..self.devices.max(1) {
-            let profile = DeviceProfile::nth(seed, n);
-            devices.push((portal.register(&profile).await?, profile));
+            let (profile, ear) = (DeviceProfile::nth(seed, n), Ear::open(Ipv4Addr::LOCALHOST.into(), 0).await?);
+            devices.push((portal.register(&profile, Some(ear.address())).await?, profile));
+            ears.push(ear);
         }
         println!("A portal with an OAuth2 token has registered {} devices.", devices.len());
         let package = serve_package()?;
-        let fleet = start_devices(&devices, &format!("{base}/dm"))?;
+        let fleet = start_devices(&devices, ears, &format!("{base}/dm"))?;
         if let Some(file) = &self.credentials {
             let text = json!({"url": base, "clientId": client, "clientSecret": secret, "packageUrl": package});
             std::fs::write(file, text.to_string())?;
@@ -142,6 +146,7 @@ async fn update(stage: &Stage, began: Instant) -> Result<bool, Failure> {
         told = timeline.len();
         if execution.get("finishedAt").is_some_and(|at| !at.is_null()) {
             let job = stage.portal.job(&job, 5).await?;
+            tell_wake(&stage.portal.wake(device).await?);
             return Ok(report(&execution, &job));
         }
         if began.elapsed() > PATIENCE {
@@ -149,6 +154,13 @@ async fn update(stage: &Stage, began: Instant) -> Result<bool, Failure> {
         }
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
+}
+
+/// How the device was woken.
+fn tell_wake(wake: &Value) {
+    let text = |name: &str| wake.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    let [state, attempts, session] = ["state", "attempts", "sessionId"].map(|name| text(name).unwrap_or_default());
+    println!("\nThe device slept and was woken by package 0: {state}, attempts {attempts}, session {session}.");
 }
 
 /// One entry of a timeline in words.
@@ -188,13 +200,20 @@ fn invite(stage: &Stage) {
     println!("Stop it with Ctrl-C.");
 }
 
-fn start_devices(devices: &[(String, DeviceProfile)], server: &str) -> Result<Fleet, Failure> {
+/// Devices that call once and then sleep until they are woken.
+fn start_devices(devices: &[(String, DeviceProfile)], ears: Vec<Ear>, server: &str) -> Result<Fleet, Failure> {
     let wire = Wire::new(None)?;
-    let behaviour =
-        Behaviour { poll_ms: 1_000, jitter_ms: 200, download_ms: 700, install_ms: 700, reboot_ms: 500, ..Behaviour::default() };
+    let behaviour = Behaviour {
+        poll_ms: 3_600_000,
+        jitter_ms: 200,
+        download_ms: 700,
+        install_ms: 700,
+        reboot_ms: 500,
+        ..Behaviour::default()
+    };
     let device = |(_, profile): &(String, DeviceProfile)| Device::new(profile.clone(), behaviour.clone(), server, &wire);
-    let devices: Vec<_> = devices.iter().map(device).collect();
-    Ok(Fleet::start(devices, Pace { spread: Duration::from_secs(1), ..Pace::default() }))
+    let devices = devices.iter().map(device).zip(ears.into_iter().map(Some));
+    Ok(Fleet::start_listening(devices, Pace::default()))
 }
 
 /// Serves the package, and brings its address. It ends with the process.

@@ -1,4 +1,5 @@
 //! An external system: it uses the public interface and nothing else. The demo, the simulator's registration and the tests are such systems.
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use dmwsi_simulator::DeviceProfile;
@@ -66,15 +67,18 @@ impl Portal {
         Ok(accepted(request.send().await?).await?.json().await?)
     }
 
-    /// Registers a device and brings its id.
-    pub async fn register(&self, profile: &DeviceProfile) -> Result<String, PortalError> {
-        let made = self.call(Method::POST, "/v1/devices", Some(&device(profile))).await?;
+    /// Registers a device, to be woken at that address where there is one, and brings its id.
+    pub async fn register(&self, profile: &DeviceProfile, ear: Option<SocketAddr>) -> Result<String, PortalError> {
+        let made = self.call(Method::POST, "/v1/devices", Some(&device(profile, ear))).await?;
         text(&made, "deviceId")
     }
 
-    /// Registers many devices in one call; brings how many were made and how many refused.
-    pub async fn import(&self, profiles: impl Iterator<Item = DeviceProfile>) -> Result<(usize, usize), PortalError> {
-        let verdicts = self.import_lines(profiles.map(|profile| format!("{}\n", device(&profile))).collect()).await?;
+    /// Registers many devices in one call, to be woken where they have an address; brings how many were made and how many refused.
+    pub async fn import(
+        &self,
+        devices: impl Iterator<Item = (DeviceProfile, Option<SocketAddr>)>,
+    ) -> Result<(usize, usize), PortalError> {
+        let verdicts = self.import_lines(devices.map(|(profile, ear)| format!("{}\n", device(&profile, ear))).collect()).await?;
         let made = verdicts.lines().filter(|line| line.contains(r#""status":"CREATED""#)).count();
         Ok((made, verdicts.lines().count().saturating_sub(made)))
     }
@@ -98,15 +102,22 @@ impl Portal {
         self.call(Method::GET, &format!("/v1/jobs/{job}?wait={wait}"), None).await
     }
 
+    /// How a device was woken, as the server tells it.
+    pub async fn wake(&self, device: &str) -> Result<Value, PortalError> {
+        self.call(Method::GET, &format!("/v1/devices/{device}/wake"), None).await
+    }
+
     /// A job on one device.
     pub async fn execution(&self, job: &str, device: &str) -> Result<Value, PortalError> {
         self.call(Method::GET, &format!("/v1/jobs/{job}/executions/{device}"), None).await
     }
 }
 
-/// What is registered of a simulated device.
+/// What is registered of a simulated device, which listens at that address if it does.
 #[must_use]
-pub fn device(profile: &DeviceProfile) -> Value {
+pub fn device(profile: &DeviceProfile, ear: Option<SocketAddr>) -> Value {
+    let push = ear
+        .map_or_else(|| json!({"type": "NONE"}), |ear| json!({"type": "UDP", "host": ear.ip().to_string(), "port": ear.port()}));
     let identities: Vec<_> = profile.imei().map(|imei| json!({"type": "IMEI", "value": imei})).into_iter().collect();
     json!({
         "dmIdentity": profile.device,
@@ -116,6 +127,7 @@ pub fn device(profile: &DeviceProfile) -> Value {
             "client": {"auth": "DIGEST", "name": profile.client_name, "secret": profile.client_secret},
             "server": {"auth": "DIGEST", "name": profile.server_id, "secret": profile.server_secret},
         },
+        "pushAddress": push,
         "facts": {"manufacturer": profile.manufacturer, "model": profile.model},
     })
 }

@@ -16,7 +16,9 @@ use dmwsi_store::ingest::Ingest;
 use dmwsi_store::sweep::Ages;
 use dmwsi_store::{DatabaseUrl, Exclusive, Store};
 use dmwsi_worker::download::{Downloads, Tokens};
+use dmwsi_worker::egress::Guard;
 use dmwsi_worker::gateway::Gateway;
+use dmwsi_worker::push::{Pusher, PusherError};
 use dmwsi_worker::queue::Queues;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -83,6 +85,9 @@ pub enum StartError {
     /// The counters cannot be set up.
     #[error("cannot set up the metrics")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    /// There is nothing to wake devices with.
+    #[error(transparent)]
+    Push(#[from] PusherError),
     /// The schema is not that of this version.
     #[error("the database lacks {0} migrations: run `dmwsi migrate` first")]
     Schema(usize),
@@ -159,17 +164,27 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
     }
     let downloads = role.has_gateway().then(|| {
         let settings = config.downloads.clone();
-        Arc::new(Downloads::new(store.clone(), clock.clone(), place.content(), settings, tokens.clone(), &public_url))
+        Arc::new(Downloads::new(store.clone(), clock.clone(), place.content(), settings, tokens, &public_url))
     });
     if let Some(downloads) = &downloads {
         let (downloads, stopped) = (Arc::clone(downloads), stopped.clone());
         background.spawn(async move { downloads.keep_up(until(stopped)).await });
     }
     let devices = gateway.zip(downloads);
+    let sealing_for_push = sealing.clone();
     let app = if role.has_api() {
         let keys = dmwsi_api::Keys::open(&keys.api).map_err(KeysError::from)?;
         let public_url = PublicUrl::parse(&public_url)?;
-        Some(dmwsi_api::App::new(store.clone(), config.api.clone(), keys, sealing, public_url, ingest.clone(), clock.clone()))
+        Some(dmwsi_api::App::new(dmwsi_api::Parts {
+            store: store.clone(),
+            settings: config.api.clone(),
+            keys,
+            sealing,
+            public_url,
+            ingest: ingest.clone(),
+            egress: config.egress.clone(),
+            clock: clock.clone(),
+        }))
     } else {
         None
     };
@@ -177,7 +192,11 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
         dmwsi_worker::jobs::install(&store, &clock).await?;
         let queues = Queues::new(store.clone(), clock.clone(), config.tasks.clone());
         let ages = Ages { session_idle: config.gateway.session_idle(), imports_kept: config.api.imports_kept() };
-        Some(dmwsi_worker::jobs::handle(queues, &store, &clock, &ingest, ages).start())
+        let queues = dmwsi_worker::jobs::handle(queues, &store, &clock, &ingest, ages);
+        dmwsi_worker::push::install(&store, &clock).await?;
+        let guard = Guard::new(config.egress.clone());
+        let pusher = Pusher::open(store.clone(), clock.clone(), config.push.clone(), sealing_for_push, guard).await?;
+        Some(dmwsi_worker::push::handle(queues, pusher).start())
     } else {
         None
     };

@@ -1,12 +1,13 @@
 //! `dmwsi simulate`: devices.
 use std::io::Write as _;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use dmwsi::portal::{self, Portal};
 use dmwsi_protocol::encoding::Encoding;
-use dmwsi_simulator::{Behaviour, Device, DeviceProfile, Fleet, Pace, Wire, sample_package};
+use dmwsi_simulator::{Behaviour, Device, DeviceProfile, Ear, Fleet, Pace, Wire, sample_package};
 
 use crate::Failure;
 use crate::serve::stop_signal;
@@ -38,6 +39,15 @@ pub(crate) struct Simulate {
     /// The number of the first device.
     #[arg(long, default_value_t = 0)]
     first: u32,
+    /// Let devices listen for notifications (package 0) and call when they are woken; with --register their addresses are registered.
+    #[arg(long)]
+    wake: bool,
+    /// Where they listen, as the server sees it.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", requires = "wake")]
+    wake_address: IpAddr,
+    /// The port at which the first device listens, the others after it; any free ports when absent.
+    #[arg(long, value_name = "PORT", requires = "wake")]
+    wake_port: Option<u16>,
     /// Talk in WBXML.
     #[arg(long)]
     wbxml: bool,
@@ -72,13 +82,14 @@ impl Simulate {
         }
         if self.show {
             for profile in self.profiles() {
-                println!("{}", portal::device(&profile));
+                println!("{}", portal::device(&profile, None));
             }
             return Ok(());
         }
         let Some(server) = &self.server else { return Err("--server names where the devices call".into()) };
+        let ears = self.ears().await?;
         if self.register {
-            self.register(server).await?;
+            self.register(server, &ears).await?;
         }
         let wire = Wire::new(self.ca.as_deref())?;
         let every = Duration::try_from_secs_f64(self.every)?;
@@ -89,8 +100,8 @@ impl Simulate {
             jitter_ms: millis / 4,
             ..Behaviour::default()
         };
-        let devices: Vec<_> = self.profiles().map(|profile| Device::new(profile, behaviour.clone(), server, &wire)).collect();
-        let fleet = Fleet::start(devices, Pace { concurrency: self.concurrency, spread: every });
+        let devices = self.profiles().map(|profile| Device::new(profile, behaviour.clone(), server, &wire));
+        let fleet = Fleet::start_listening(devices.zip(ears), Pace { concurrency: self.concurrency, spread: every });
         let told = stop_signal()?;
         let stop = async {
             match self.seconds {
@@ -115,10 +126,27 @@ impl Simulate {
         (first..first.saturating_add(self.devices)).map(move |n| DeviceProfile::nth(seed, n))
     }
 
-    async fn register(&self, server: &str) -> Result<(), Failure> {
+    /// Where each device listens, if it does.
+    async fn ears(&self) -> Result<Vec<Option<Ear>>, Failure> {
+        let mut ears = Vec::new();
+        for n in 0..self.devices {
+            if !self.wake {
+                ears.push(None);
+                continue;
+            }
+            let port = self.wake_port.map(|first| u32::from(first).saturating_add(n));
+            let port = u16::try_from(port.unwrap_or(0)).map_err(|_over| "there are not as many ports")?;
+            ears.push(Some(Ear::open(self.wake_address, port).await?));
+        }
+        Ok(ears)
+    }
+
+    async fn register(&self, server: &str, ears: &[Option<Ear>]) -> Result<(), Failure> {
         let api = self.api.as_deref().unwrap_or_else(|| server.strip_suffix("/dm").unwrap_or(server));
         let (id, secret) = (self.client_id.as_deref().unwrap_or_default(), self.client_secret.as_deref().unwrap_or_default());
-        let (made, refused) = Portal::log_in(api, id, secret).await?.import(self.profiles()).await?;
+        let addresses = ears.iter().map(|ear| ear.as_ref().map(Ear::address)).collect::<Vec<_>>();
+        let devices = self.profiles().zip(addresses);
+        let (made, refused) = Portal::log_in(api, id, secret).await?.import(devices).await?;
         eprintln!("registered {made} devices; {refused} were refused (those that are there already among them)");
         Ok(())
     }

@@ -70,6 +70,13 @@ both! {
     async fn a_portal_asks_what_fits_a_device_and_why_the_rest_does_not(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
+        let mut handset = Handset::register(&portal, server.url(), Behaviour::default()).await;
+        let model = handset.device.tree().text("./DevInfo/Mod").unwrap().to_owned();
+        let x1 = |version: &str, rule: &Value| {
+            let mut x1 = x1(version, rule);
+            x1["targets"][0]["models"] = json!([model]);
+            x1
+        };
         let (other, third) = (json!({"targets": [{"manufacturer": "Other", "models": ["X1"]}]}), json!({"targets": [{"manufacturer": "Acme", "models": ["Y*"]}]}));
         firmware(&portal, 1, &[
             ("fits", x1("2.0.0", &json!({"max": "1.9"}))),
@@ -78,9 +85,8 @@ both! {
             ("others", other),
             ("other-model", third),
             ("same", x1("1.0.0", &json!({"any": true}))),
-            ("star", json!({"version": "2.1", "targets": [{"manufacturer": "ACME", "models": ["x*"]}]})),
+            ("star", json!({"version": "2.1", "targets": [{"manufacturer": "ACME", "models": [format!("{}*", model.to_lowercase())]}]})),
         ]).await;
-        let mut handset = Handset::register(&portal, server.url(), Behaviour::default()).await;
         let path = format!("/v1/devices/{}/firmware-updates", handset.id);
         let before = all(&portal, &path, 100).await;
         assert_eq!(before.len(), 7);
@@ -93,7 +99,7 @@ both! {
             one("old", &["OLDER_THAN_INSTALLED"]),
             one("too-new", &["FIRMWARE_TOO_OLD"]),
             one("other-model", &["MODEL_DIFFERS"]),
-            one("others", &["MANUFACTURER_DIFFERS"]),
+            one("others", &["MANUFACTURER_DIFFERS", "MODEL_DIFFERS"]),
         ];
         for size in [1, 2, 3, 7, 100] {
             assert_eq!(all(&portal, &path, size).await, expected, "by pages of {size}");

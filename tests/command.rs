@@ -208,7 +208,7 @@ async fn the_log_holds_no_secret_no_number_and_no_node_value_even_when_it_says_m
     let (client, secret) = (after("client id:"), after("client secret:"));
     let portal = Portal::log_in(&serving.base, &client, &secret).await.unwrap();
     let profile = DeviceProfile::nth(1, 0);
-    let mut device = portal::device(&profile);
+    let mut device = portal::device(&profile, None);
     device["pushAddress"] = json!({"type": "SMS", "msisdn": "+491700000017"});
     let device = portal.call(reqwest::Method::POST, "/v1/devices", Some(&device)).await.unwrap();
     let device = device["deviceId"].as_str().unwrap().to_owned();

@@ -195,7 +195,7 @@ both! {
         assert_eq!((json_type.status.as_u16(), json_type.header("accept-patch")), (415, PATCH));
 
         let secrets = || database.lines("SELECT CAST(LENGTH(client_secret) AS TEXT) AS line FROM devices WHERE dm_identity = 'c'");
-        let change = json!({"dmIdentity": "c", "subscriber": null, "tags": ["b"], "pushAddress": {"type": "UDP", "host": "192.0.2.7", "port": 2948},
+        let change = json!({"dmIdentity": "c", "subscriber": null, "tags": ["b"], "pushAddress": {"type": "UDP", "host": "device-7.example.com", "port": 2948},
             "identities": [{"type": "SERIAL_NUMBER", "value": "3"}], "account": {"client": {"secret": "a longer secret"}}});
         let got = patch(&portal, &at, "\"1\"", &change).await;
         assert_eq!((got.status.as_u16(), got.header("etag")), (200, "\"2\""), "{}", got.text);

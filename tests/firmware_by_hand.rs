@@ -4,7 +4,7 @@ use dmwsi_domain::Clock;
 use serde_json::json;
 
 use crate::harness::handset::{SCOPES, ended, execution, job};
-use crate::harness::phone::{FINAL, PACKAGE_1, Phone, basic_cred, md5_cred, message, next_nonce, results, status};
+use crate::harness::phone::{FINAL, PACKAGE_1, Phone, basic_cred, md5_cred, message, next_nonce, results, status, without_pass};
 use crate::harness::server::Server;
 use crate::harness::{Database, phone};
 
@@ -65,7 +65,9 @@ async fn update(database: &Database, version_after: &str) -> serde_json::Value {
     let job = job(&portal, &device, &operation).await;
     let correlator = format!("{}.0.1.1", job.strip_prefix("/v1/jobs/job_").unwrap());
     let phone = Phone::of(base);
-    let say = |session: &'static str, number, cred: &str, body: String| phone.say(message(IMEI, session, number, cred, &body));
+    let say = async |session: &'static str, number, cred: &str, body: String| {
+        without_pass(&phone.say(message(IMEI, session, number, cred, &body)).await)
+    };
     let own = |nonce: &str| md5_cred("dm.example.com", "battery staple", nonce);
     let theirs = |nonce: &str| md5_cred("device-1", "correct horse", nonce);
 
@@ -222,7 +224,10 @@ both! {
         assert_eq!((heard.status, heard.content_type.as_str()), (200, phone::WBXML));
         let mut expected = b"\x02\xA4\x01\x6A\x00\x6D\x6C\x71\x031.2\0\x01\x72\x03DM/1.2\0\x01\x65\x039\0\x01\x5B\x031\0\x01\
             \x6E\x57\x03IMEI:2\0\x01\x01\x67\x57\x03http://s/dm\0\x01\x56\x03srv\0\x01\x01\x61\x03".to_vec();
-        expected.extend(format!("{}/dm", server.url()).as_bytes());
+        expected.extend(format!("{}/dm?s=", server.url()).as_bytes());
+        let pass = heard.body.get(expected.len()..expected.len() + 22).unwrap();
+        assert!(pass.iter().all(|c| c.is_ascii_alphanumeric() || b"-_".contains(c)), "{pass:?}");
+        expected.extend(pass);
         expected.extend(b"\0\x01\x5A\x00\x01\x4C\x03262144\0\x01\x55\x031048576\0\x01\x01\x01\
             \x00\x00\x6B\x69\x4B\x031\0\x01\x5C\x031\0\x01\x4C\x030\0\x01\x4A\x03SyncHdr\0\x01\x6F\x03http://s/dm\0\x01\x68\x03IMEI:2\0\x01\x4F\x03212\0\x01\x01\
             \x69\x4B\x032\0\x01\x5C\x031\0\x01\x4C\x031\0\x01\x4A\x03Alert\0\x01\x4F\x03200\0\x01\x01\x12\x01\x01");

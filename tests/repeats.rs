@@ -31,7 +31,8 @@ both! {
             let body = stage.body(&operation).replace("490154203237518", "490154203237519").replace("IMEI:4", &format!("IMEI:{number}4"));
             let body = body.replace("rel-2026-11", "rel-repeated").replace(r#""identities":[{"type":"IMEI","value":"490154203237519"}],"#, "");
             let other = body.replace("490154203237519", "490154203237520").replace("rel-repeated", "rel-other");
-            assert_ne!(body, other);
+            let has_body = operation.body().is_some();
+            assert_eq!(body != other, has_body);
             let quoted = format!("\"key-{number}\"");
             let key = [("idempotency-key", quoted.as_str())];
             // An import takes any lines and judges them one by one.
@@ -52,7 +53,9 @@ both! {
             let bare = [("idempotency-key", key[0].1.trim_matches('"'))];
             let bare = stage.call(&operation, &bare, body.clone()).await;
             assert_eq!(bare.header("idempotency-replayed"), "true", "{name}: quoted and bare are the same key");
-            stage.call(&operation, &key, other).await.problem(422, "IDEMPOTENCY_KEY_REUSED");
+            if has_body {
+                stage.call(&operation, &key, other).await.problem(422, "IDEMPOTENCY_KEY_REUSED");
+            }
             for wrong in ["\"", "\"a", "a b", "a\"b", &"x".repeat(256)] {
                 stage.call(&operation, &[("idempotency-key", wrong)], body.clone()).await.problem(400, "INVALID_ARGUMENT");
             }

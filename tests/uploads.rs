@@ -11,9 +11,9 @@ use openssl::sha::sha256;
 use reqwest::Method;
 
 use crate::harness::archive::{Archive, SCOPES, TAR, files};
+use crate::harness::eventually;
 use crate::harness::process::Process;
 use crate::harness::server::{Got, Portal, Server};
-use crate::harness::{Database, eventually};
 
 const PART: (&str, &str) = ("content-type", "application/partial-upload");
 

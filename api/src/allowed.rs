@@ -34,6 +34,7 @@ permissions! {
     ContainersRead,
     ContainersWrite,
     DevicesRead,
+    DevicesWake,
     DevicesWrite,
     JobsRead,
     JobsWrite,

@@ -6,6 +6,7 @@ use actix_web::dev::ServiceRequest;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web;
 use dmwsi_domain::Clock;
+use dmwsi_domain::egress::Egress;
 use dmwsi_store::Store;
 use dmwsi_store::ingest::Ingest;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -24,7 +25,7 @@ use crate::waiting::Waiting;
 
 /// The application; a clone is the same one.
 #[derive(Clone)]
-pub struct App(Arc<Parts>);
+pub struct App(Arc<Assembled>);
 
 /// What the application is made of.
 pub struct Parts {
@@ -40,8 +41,15 @@ pub struct Parts {
     pub public_url: PublicUrl,
     /// What brings containers in.
     pub ingest: Ingest,
+    /// Where devices and this server may be sent to.
+    pub egress: Egress,
     /// The time, and new ids.
     pub clock: Clock,
+}
+
+/// The parts, and what the application remembers while it runs.
+pub struct Assembled {
+    parts: Parts,
     pub(crate) clients: Clients,
     pub(crate) failed_logins: FailedLogins,
     pub(crate) document: Document,
@@ -52,39 +60,31 @@ pub struct Parts {
 impl App {
     /// Puts the application together.
     #[must_use]
-    pub fn new(
-        store: Store,
-        settings: Settings,
-        keys: Keys,
-        sealing: dmwsi_store::Keys,
-        public_url: PublicUrl,
-        ingest: Ingest,
-        clock: Clock,
-    ) -> Self {
-        let failed_logins = FailedLogins::new(settings.max_failed_logins);
-        let document = Document::render();
-        Self(Arc::new(Parts {
-            store,
-            settings,
-            keys,
-            sealing,
-            public_url,
-            ingest,
-            clock,
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(Assembled {
             clients: Clients::default(),
-            failed_logins,
-            document,
+            failed_logins: FailedLogins::new(parts.settings.max_failed_logins),
+            document: Document::render(),
             waiting: Waiting::default(),
             appending: Appending::default(),
+            parts,
         }))
     }
 }
 
 impl Deref for App {
+    type Target = Assembled;
+
+    fn deref(&self) -> &Assembled {
+        &self.0
+    }
+}
+
+impl Deref for Assembled {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
-        &self.0
+        &self.parts
     }
 }
 

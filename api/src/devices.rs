@@ -52,6 +52,7 @@ pub async fn create_device(
     let Allowed { app, caller, .. } = allowed;
     let idempotency = Idempotency::of(&app, &caller, &request, &body.bytes)?;
     let (now, ids) = (app.clock.now(), app.clock.new_ids());
+    app.egress.judge_push(&body.value.push_address).map_err(|forbidden| forbidden.at("/pushAddress"))?;
     let id = DeviceId::new(app.clock.new_id());
     let device = body.value.register(id, owner(&caller), now, |account| app.sealing.seal_account(id, account))?;
     let view = DeviceView::new(&app.keys.device_ids, device.clone())?;
@@ -190,13 +191,23 @@ pub async fn change_device(
 ) -> Result<HttpResponse, Problem> {
     let Allowed { app, caller, .. } = allowed;
     let (organisation, id) = (caller.organisation, inside(&app, &caller, &id)?);
-    let (now, ids, sealing) = (app.clock.now(), app.clock.new_ids(), app.sealing.clone());
+    let (now, ids, sealing, egress) = (app.clock.now(), app.clock.new_ids(), app.sealing.clone(), app.egress.clone());
     let changed = app.store.write(move |tx| {
         let mut ids = ids;
         let mut device = tx.device(organisation, id)?;
         condition.check("device", device.revision)?;
+        let before = device.clone();
         if body.value.clone().apply(&mut device, now, |side, secret| sealing.seal_secret(id, side, secret))? {
             tx.update_device(&device)?;
+            if device.account != before.account {
+                // What was tried against the account before says nothing of the new one.
+                tx.clear_failed_tries(id)?;
+            }
+            if device.push_address != before.push_address {
+                egress.judge_push(&device.push_address).map_err(|forbidden| forbidden.at("/pushAddress"))?;
+                // Something may be waiting for it.
+                tx.open_wakes(&[id], false, None, now, &mut ids)?;
+            }
             tx.record(&device.tells(Event::DeviceUpdated {}, now, Some(correlator.as_str().to_owned()), &mut ids))?;
         }
         Ok(device)

@@ -142,7 +142,7 @@ pub async fn read_catalog(app: web::Data<App>) -> HttpResponse {
     "issuer": "https://dm.example.com",
     "token_endpoint": "https://dm.example.com/oauth2/token",
     "jwks_uri": "https://dm.example.com/oauth2/jwks",
-    "scopes_supported": ["devices:read", "devices:write", "jobs:read", "jobs:write"],
+    "scopes_supported": ["devices:read", "devices:wake", "devices:write", "jobs:read", "jobs:write"],
     "response_types_supported": [],
     "grant_types_supported": ["client_credentials"],
     "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],

@@ -253,6 +253,9 @@ fn read_line(app: &App, import: &Import, line: u32, raw: &RawLine) -> Result<Opt
         Ok(new) => new,
         Err(problem) => return Ok(Some(refused(line, &problem))),
     };
+    if let Err(forbidden) = app.egress.judge_push(&new.push_address) {
+        return Ok(Some(refused(line, &forbidden.at("/pushAddress").into())));
+    }
     let id = DeviceId::new(app.clock.new_id());
     let device = new.register(id, import.owner, app.clock.now(), |account| app.sealing.seal_account(id, account))?;
     Ok(Some(Line::Device { line, device: Box::new(device) }))

@@ -51,6 +51,7 @@ mod upload_file;
 mod upload_headers;
 mod uploads;
 mod waiting;
+mod wakes;
 
 #[cfg(test)]
 mod tests;

@@ -2,12 +2,14 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
+use dmwsi_domain::egress::Forbidden;
 use dmwsi_domain::id::{DeviceId, JobId};
 use dmwsi_domain::job::{Counts, Job, JobState, MAX_DEVICES, Target};
 use dmwsi_domain::operation::Request;
 use dmwsi_domain::{Error, Result, Timestamp};
 use openssl::sha::sha256;
 use serde::{Deserialize, Serialize};
+use url::Url;
 use utoipa::ToSchema;
 
 use crate::app::App;
@@ -74,6 +76,13 @@ impl NewJob {
             Error::Invalid { pointer, code, detail } => Error::Invalid { pointer: format!("/operation{pointer}"), code, detail },
             other => other,
         })?;
+        if let Request::FirmwareUpdate(update) = &self.operation
+            && let Some(url) = &update.package_url
+        {
+            // The device fetches it, perhaps from within the operator's network.
+            let judged = Url::parse(url).map_err(|_malformed| Forbidden).and_then(|url| app.egress.judge_url(&url));
+            judged.map_err(|forbidden| forbidden.at("/operation/packageUrl"))?;
+        }
         let latest = now.plus(LONGEST_LIFETIME);
         if self.expires_at.is_some_and(|end| end <= now || end > latest) {
             let problem = Problem::new(Code::Unprocessable, "A job ends in the future, at most 90 days ahead.");

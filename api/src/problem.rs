@@ -111,6 +111,9 @@ problems! {
     /// The job is over
     /// All of the job has ended, so it cannot be changed or cancelled any more.
     JobFinished = CONFLICT, "JOB_FINISHED";
+    /// The device has no push address
+    /// A device is woken at its push address. Give it one first, or wait until it calls by itself.
+    NoPushAddress = CONFLICT, "NO_PUSH_ADDRESS";
     /// The present state forbids it
     /// The thing is in a state in which this cannot be done.
     IncompatibleState = CONFLICT, "INCOMPATIBLE_STATE";
@@ -129,6 +132,9 @@ problems! {
     /// The request makes sense but cannot be done
     /// The request is of the right form, but what it says cannot be; the errors say where.
     Unprocessable = UNPROCESSABLE_ENTITY, "UNPROCESSABLE";
+    /// The server does not connect to that address
+    /// The address is not public, or not of a kind that the server connects to. The operator can allow it (`egress.allow`).
+    AddressForbidden = UNPROCESSABLE_ENTITY, "ADDRESS_FORBIDDEN";
     /// The container has expired
     /// Its manifest says that it must not be taken any more.
     ContainerExpired = UNPROCESSABLE_ENTITY, "CONTAINER_EXPIRED";

@@ -14,6 +14,7 @@ use crate::offers::{list_firmware_updates, list_software_packages, match_deliver
 use crate::results::{list_results, read_results};
 use crate::token_endpoint::create_token;
 use crate::uploads::{append_upload, create_upload, delete_upload, read_upload, read_upload_limits};
+use crate::wakes::{read_wake, wake_device};
 
 /// Registers them all.
 pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
@@ -32,6 +33,8 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(delete_device)
         .service(list_firmware_updates)
         .service(list_software_packages)
+        .service(wake_device)
+        .service(read_wake)
         // Jobs
         .service(create_job)
         .service(list_jobs)

@@ -107,7 +107,7 @@ fn complete(answer: &[u8]) -> Option<usize> {
 }
 
 /// The processor time of a process or thread by its `stat` file; the kernel counts in hundredths of a second.
-fn process_time(stat: &str) -> Duration {
+pub(crate) fn process_time(stat: &str) -> Duration {
     let text = fs::read_to_string(stat).unwrap();
     let fields: Vec<_> = text.rsplit(')').next().unwrap().split_whitespace().collect();
     let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();

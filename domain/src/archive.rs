@@ -180,7 +180,8 @@ mod tests {
             let mut block = header();
             for _ in 0..4 {
                 seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                block[(seed >> 8) as usize % BLOCK] = (seed >> 24) as u8;
+                let [byte, high, low, _] = seed.to_be_bytes();
+                block[usize::from(u16::from_be_bytes([high, low])) % BLOCK] = byte;
             }
             drop(Header::read(&block));
             drop(Header::read(&with(0, &block[..100])));

@@ -8,6 +8,7 @@ use crate::execution::ExecutionState;
 use crate::fault::Fault;
 use crate::id::{ClientId, ContainerId, DeviceId, EventId, JobId, OrganisationId};
 use crate::job::{Counts, JobOutcome, JobState};
+use crate::wake::WakeState;
 
 // The types are taken as `tt`: a `literal` reaches derives within a group, which utoipa does not look into.
 macro_rules! events {
@@ -102,8 +103,20 @@ events! {
     DeviceCreated = "dmwsi.v1.device-created" {}
     /// A device was deleted.
     DeviceDeleted = "dmwsi.v1.device-deleted" {}
+    /// A device could not be woken: it did not call in time, or its push address leads nowhere.
+    DeviceNotWoken = "dmwsi.v1.device-not-woken" {
+        /// In which state that ended.
+        state: WakeState,
+        /// How often it was tried.
+        attempts: u32,
+        /// What was wrong with the last attempt, as a stable code.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trouble: Option<String>,
+    }
     /// A device was changed, by a client or by what it told of itself.
     DeviceUpdated = "dmwsi.v1.device-updated" {}
+    /// A client asked that a device be woken.
+    DeviceWakeRequested = "dmwsi.v1.device-wake-requested" {}
     /// An execution ended.
     ExecutionFinished = "dmwsi.v1.execution-finished" {
         /// In which state.

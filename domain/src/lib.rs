@@ -13,6 +13,7 @@ pub mod device;
 pub mod device_patch;
 pub mod digest;
 pub mod download;
+pub mod egress;
 pub mod eligibility;
 pub mod error;
 pub mod event;
@@ -32,6 +33,7 @@ pub mod push_address;
 pub mod scope;
 pub mod tag;
 pub mod version;
+pub mod wake;
 
 pub use clock::{Clock, Ids, Timestamp};
 pub use error::{Error, Result};

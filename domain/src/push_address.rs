@@ -1,4 +1,4 @@
-//! Where package 0 goes that wakes a device. Addresses are parsed and stored; they are not contacted yet.
+//! Where package 0 goes that wakes a device.
 use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
@@ -31,12 +31,18 @@ pub enum PushAddress {
     /// A datagram to the device itself.
     Udp {
         /// Its name or IP address.
-        #[schema(value_type = String, min_length = 1, max_length = 253, example = "192.0.2.7")]
+        #[schema(value_type = String, min_length = 1, max_length = 253, example = "device-7.example.com")]
         host: Host,
-        /// Its port, usually 2948.
+        /// Its port; 2948 when absent.
+        #[serde(default = "usual_port")]
         #[schema(value_type = u16, minimum = 1, maximum = 65535, example = 2948)]
         port: NonZeroU16,
     },
+}
+
+/// The port at which WAP pushes are expected.
+fn usual_port() -> NonZeroU16 {
+    NonZeroU16::new(2948).unwrap_or(NonZeroU16::MIN)
 }
 
 impl Default for PushAddress {
@@ -210,6 +216,7 @@ mod tests {
         ] {
             assert_eq!(serde_json::to_string(&read(text).unwrap()).unwrap(), text);
         }
+        assert_eq!(read(r#"{"type":"UDP","host":"h"}"#), read(r#"{"type":"UDP","host":"h","port":2948}"#));
         assert_eq!(read(r#"{"type":"SMS","msisdn":"49 170-1234567"}"#), read(r#"{"type":"SMS","msisdn":"+491701234567"}"#));
     }
 
@@ -222,6 +229,7 @@ mod tests {
             r#"{"type":"UDP","host":"a_b","port":1}"#,
             r#"{"type":"UDP","host":"1.2.3","port":1}"#,
             r#"{"type":"UDP","host":"h","port":0}"#,
+            r#"{"type":"UDP","port":2948}"#,
             r#"{"type":"UDP","host":"","port":1}"#,
             r#"{"type":"HTTP","url":"ftp://h/"}"#,
             r#"{"type":"HTTP","url":"http://u:p@h/"}"#,

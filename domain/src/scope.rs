@@ -59,6 +59,8 @@ scopes! {
     ContainersWrite = "containers:write";
     /// Read and search devices.
     DevicesRead = "devices:read";
+    /// Wake devices.
+    DevicesWake = "devices:wake";
     /// Create, import, change and delete devices.
     DevicesWrite = "devices:write";
     /// Read jobs, their executions and results.

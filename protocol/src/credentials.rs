@@ -37,6 +37,13 @@ pub fn mac(account_hash: &str, nonce: &[u8], body: &[u8]) -> String {
     hash(&[account_hash.as_bytes(), b":", nonce, b":", hash(&[body]).as_bytes()])
 }
 
+/// The digest of a notification over its trigger (OMA DM Notification 1.2, 6.2.1): octets, where a [`mac`] is their base64. The account is the
+/// server's identifier and secret, the nonce the one it was given for its next digest.
+#[must_use]
+pub fn notification_digest(account_hash: &str, nonce: &[u8], trigger: &[u8]) -> [u8; 16] {
+    octets(&[account_hash.as_bytes(), b":", nonce, b":", hash(&[trigger]).as_bytes()])
+}
+
 /// The octets of a nonce from the text of a `NextNonce` or a setting. A text that is no base64 is taken as the nonce itself.
 #[must_use]
 pub fn decode_nonce(text: &str) -> Vec<u8> {
@@ -47,10 +54,16 @@ pub fn decode_nonce(text: &str) -> Vec<u8> {
 /// Whether two texts are the same, in a time that depends on their lengths only.
 #[must_use]
 pub fn same(a: &str, b: &str) -> bool {
+    same_octets(a.as_bytes(), b.as_bytes())
+}
+
+/// Whether two rows of octets are the same, in a time that depends on their lengths only.
+#[must_use]
+pub fn same_octets(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
         return false;
     }
-    let difference = a.bytes().zip(b.bytes()).fold(0, |difference, (a, b)| black_box(difference | (a ^ b)));
+    let difference = a.iter().zip(b).fold(0, |difference, (a, b)| black_box(difference | (a ^ b)));
     black_box(difference) == 0
 }
 
@@ -67,7 +80,11 @@ pub fn same_digest(expected: &str, sent: &str) -> bool {
 }
 
 fn hash(pieces: &[&[u8]]) -> String {
-    STANDARD.encode(pieces.iter().fold(Md5::new(), |md5, piece| md5.chain_update(piece)).finalize())
+    STANDARD.encode(octets(pieces))
+}
+
+fn octets(pieces: &[&[u8]]) -> [u8; 16] {
+    pieces.iter().fold(Md5::new(), |md5, piece| md5.chain_update(piece)).finalize().into()
 }
 
 #[cfg(test)]

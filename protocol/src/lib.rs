@@ -6,6 +6,7 @@ pub mod descriptor;
 pub mod device;
 pub mod encoding;
 pub mod message;
+pub mod notification;
 pub mod server;
 
 mod wbxml;

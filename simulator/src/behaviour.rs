@@ -27,6 +27,14 @@ pub struct Behaviour {
     pub retry_ms: u64,
     /// How long a download takes at least, in milliseconds.
     pub download_ms: u64,
+    /// How often a download may fail without coming any further before it is given up.
+    pub download_tries: u32,
+    /// After each of these many bytes of a package the connection breaks, once; the device resumes the download.
+    pub break_downloads: Vec<u64>,
+    /// After this many bytes of a package nothing is heard of it again.
+    pub vanish_at: Option<u64>,
+    /// It asks for a download descriptor, fetches what that names, and tells by an install notification what became of it.
+    pub wants_descriptor: bool,
     /// How long an installation takes, in milliseconds.
     pub install_ms: u64,
     /// How long a reboot takes, in milliseconds. Nothing is heard of the device meanwhile.
@@ -71,6 +79,10 @@ impl Default for Behaviour {
             retries: 2,
             retry_ms: 250,
             download_ms: 0,
+            download_tries: 3,
+            break_downloads: Vec::new(),
+            vanish_at: None,
+            wants_descriptor: false,
             install_ms: 0,
             reboot_ms: 0,
             poll_ms: 60_000,

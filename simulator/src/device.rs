@@ -3,13 +3,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dmwsi_objects::{GenericAlert, StatusCode, fumo};
+use dmwsi_protocol::credentials::account_hash;
 use dmwsi_protocol::device::{Account, End, Initiator, Opening, Session, Tree, Turn};
 use dmwsi_protocol::message::{Element, Message};
+use dmwsi_protocol::notification::{Notification, ZERO_NONCES, udh, wsp};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::behaviour::Behaviour;
-use crate::download::fetch;
+use crate::download::{Fetched, Partial, fetch};
 use crate::fleet::live;
 use crate::fumo::Step;
 use crate::handset::Handset;
@@ -26,6 +28,8 @@ const NONCE: usize = 24;
 pub struct Device {
     memory: Memory,
     wire: Wire,
+    /// A package that is not whole yet. A device that is switched off loses it and begins from the first byte.
+    partial: Option<Partial>,
 }
 
 /// Everything a device keeps when it is switched off; it can be stored and given to [`Device::wake`].
@@ -83,13 +87,13 @@ impl Device {
         let handset = Handset::new(&profile, &behaviour, &account);
         let random = Random::new(profile.seed, 0);
         let memory = Memory { profile, behaviour, account, handset, alerts: Vec::new(), random, sessions: 0, gone: false };
-        Self { memory, wire: wire.clone() }
+        Self { memory, wire: wire.clone(), partial: None }
     }
 
     /// The device that has this memory.
     #[must_use]
     pub fn wake(memory: Memory, wire: &Wire) -> Self {
-        Self { memory, wire: wire.clone() }
+        Self { memory, wire: wire.clone(), partial: None }
     }
 
     /// What it keeps when it is switched off.
@@ -173,6 +177,23 @@ impl Device {
         self.session(session, Initiator::Client).await
     }
 
+    /// The session that a datagram asks for: package 0 of the server that the device knows, bare, as a WAP push or as a short message, with a digest over the
+    /// nonce that the device gave last, or the zero nonce. A device says nothing to any other.
+    #[must_use]
+    pub fn hear(&self, datagram: &[u8]) -> Option<u16> {
+        let push = udh::Header::decode(datagram).map_or(datagram, |(_header, data)| data);
+        let readings = [Some(datagram), wsp::read(datagram).ok(), wsp::read(push).ok()];
+        let account = &self.memory.account;
+        let hash = account_hash(&account.server_id, &account.server_secret);
+        readings.into_iter().flatten().find_map(|package| {
+            let notification = Notification::decode(package).ok()?;
+            let is_ours = notification.trigger.server_id() == account.server_id;
+            let mut nonces = ZERO_NONCES.into_iter().chain([&account.server_nonce[..]]);
+            let is_signed = nonces.any(|nonce| notification.is_signed(&hash, nonce));
+            (is_ours && is_signed).then_some(notification.trigger.session())
+        })
+    }
+
     /// Holds the session that a notification of the server with this SessionID asks for.
     pub async fn answer_call(&mut self, session: u16) -> Result<SessionReport, SessionError> {
         self.session(format!("{session:X}"), Initiator::Server).await
@@ -229,10 +250,14 @@ impl Device {
             return None;
         }
         let step = match handset.step(behaviour) {
-            Step::Fetch(url) => {
-                let package = fetch(&self.wire.client, &url, behaviour.max_package).await;
-                handset.fumo.fetched(package, behaviour)
-            }
+            Step::Fetch(url) => match fetch(&self.wire.client, &url, &mut self.partial, behaviour).await {
+                Fetched::Broken => Step::Wait(Duration::from_millis(behaviour.retry_ms)),
+                Fetched::Over(package) => handset.fumo.fetched(package, behaviour),
+                Fetched::Vanished => {
+                    *gone = true;
+                    return None;
+                }
+            },
             step => step,
         };
         match step {
@@ -255,7 +280,7 @@ impl Device {
 
     /// Lives by the clock until told to stop, beginning at once: holds sessions, works, reports. Gives itself back.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Self {
-        live(&mut self, Duration::ZERO, &mut stop, None, &Tally::default()).await;
+        live(&mut self, None, Duration::ZERO, &mut stop, None, &Tally::default()).await;
         self
     }
 

@@ -5,6 +5,7 @@
 mod behaviour;
 mod device;
 mod download;
+mod ear;
 mod fleet;
 mod fumo;
 mod handset;
@@ -19,6 +20,7 @@ mod tests;
 
 pub use behaviour::Behaviour;
 pub use device::{Device, Memory, SessionReport};
+pub use ear::Ear;
 pub use fleet::{Fleet, Pace};
 pub use package::{Package, sample_package};
 pub use profile::DeviceProfile;

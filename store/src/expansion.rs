@@ -51,6 +51,8 @@ impl Tx<'_> {
         }
         self.insert_executions(&made)?;
         self.record_all(&events)?;
+        let begun: Vec<_> = made.iter().filter(|one| !one.state.is_finished()).map(|one| one.device).collect();
+        self.open_wakes(&begun, false, None, now, ids)?;
         let count = u64::try_from(made.len()).unwrap_or(u64::MAX);
         let refused = made.iter().any(|execution| execution.state == ExecutionState::Refused);
         if refused {

@@ -39,6 +39,7 @@ mod store_test;
 pub mod sweep;
 mod tx;
 mod uploads;
+pub mod wakes;
 mod watch;
 mod writer;
 

@@ -229,6 +229,22 @@ table! {
 }
 
 table! {
+    wakes (device_id) {
+        device_id -> Text,
+        session -> BigInt,
+        state -> Text,
+        is_asked -> Bool,
+        attempts -> BigInt,
+        attempted_at -> Nullable<BigInt>,
+        trouble -> Nullable<Text>,
+        next_at -> Nullable<BigInt>,
+        expires_at -> Nullable<BigInt>,
+        opened_at -> BigInt,
+        ended_at -> Nullable<BigInt>,
+    }
+}
+
+table! {
     containers (id) {
         id -> Text,
         organisation_id -> Text,
@@ -366,5 +382,6 @@ allow_tables_to_appear_in_same_query!(
     execution_results,
     sessions,
     events,
-    idempotency_keys
+    idempotency_keys,
+    wakes
 );

@@ -13,7 +13,7 @@ use super::server::Portal;
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// All that a portal needs to register devices and to give them work.
-pub(crate) const SCOPES: &str = "jobs:read jobs:write devices:read devices:write";
+pub(crate) const SCOPES: &str = "jobs:read jobs:write devices:read devices:wake devices:write";
 
 /// A registered device.
 pub(crate) struct Handset {
@@ -25,6 +25,11 @@ pub(crate) struct Handset {
 impl Handset {
     /// Registers one through the API of the server at `base`.
     pub(crate) async fn register(portal: &Portal, base: &str, behaviour: Behaviour) -> Self {
+        Self::register_at(portal, base, behaviour, &json!({"type": "NONE"})).await
+    }
+
+    /// Registers one that can be woken at that push address.
+    pub(crate) async fn register_at(portal: &Portal, base: &str, behaviour: Behaviour, push: &Value) -> Self {
         let profile = DeviceProfile::nth(7, NUMBER.fetch_add(1, Ordering::SeqCst));
         let auth = |auth| if auth == AuthType::Basic { "BASIC" } else { "DIGEST" };
         let client = json!({"auth": auth(behaviour.client_auth), "name": profile.client_name, "secret": profile.client_secret});
@@ -32,7 +37,10 @@ impl Handset {
         if let Some(kind) = behaviour.server_auth {
             account["server"] = json!({"auth": auth(kind), "name": profile.server_id, "secret": profile.server_secret});
         }
-        let made = portal.post("/v1/devices", &json!({"dmIdentity": profile.device, "account": account})).await.of(201);
+        let made = portal
+            .post("/v1/devices", &json!({"dmIdentity": profile.device, "account": account, "pushAddress": push}))
+            .await
+            .of(201);
         let id = made["deviceId"].as_str().unwrap().to_owned();
         let device = Device::new(profile, behaviour, format!("{base}/dm"), &Wire::new(None).unwrap());
         Self { device, id }

@@ -2,6 +2,7 @@
 pub(crate) mod archive;
 pub(crate) mod database;
 pub(crate) mod document;
+pub(crate) mod fetch;
 pub(crate) mod forge;
 pub(crate) mod handset;
 pub(crate) mod phone;

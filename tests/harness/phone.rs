@@ -1,4 +1,7 @@
 //! A client of OMA DM that knows nothing: bodies in, bodies out, and what RFC 1321 and OMA DM Security say of credentials.
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use openssl::hash::{MessageDigest, hash};
@@ -7,11 +10,17 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 pub(crate) const XML: &str = "application/vnd.syncml.dm+xml";
 pub(crate) const WBXML: &str = "application/vnd.syncml.dm+wbxml";
 
-/// Sends bodies to `/dm`.
+/// Sends bodies to `/dm`, and to the address that a reply names for the rest of its session.
 #[derive(Clone)]
 pub(crate) struct Phone {
     http: reqwest::Client,
     url: String,
+    heeds_resp_uri: bool,
+}
+
+thread_local! {
+    /// The secrets of this test's sessions, by device and SessionID.
+    static PASSES: RefCell<HashMap<(String, String), String>> = RefCell::default();
 }
 
 /// What came back.
@@ -25,17 +34,29 @@ pub(crate) struct Heard {
 impl Phone {
     /// One that knows the server at this address.
     pub(crate) fn of(base: &str) -> Self {
-        Self { http: reqwest::Client::new(), url: format!("{base}/dm") }
+        Self { http: reqwest::Client::new(), url: format!("{base}/dm"), heeds_resp_uri: true }
+    }
+
+    /// The same, for whom every message goes to the address of its account.
+    pub(crate) fn deaf_to_resp_uri(base: &str) -> Self {
+        Self { heeds_resp_uri: false, ..Self::of(base) }
     }
 
     /// Posts a body; every answer must tell its length and come whole.
     pub(crate) async fn post(&self, content_type: &str, body: impl Into<Vec<u8>>) -> Heard {
-        let response = self.http.post(&self.url).header(CONTENT_TYPE, content_type).body(body.into()).send().await.unwrap();
+        let body = body.into();
+        let key = session_of(&body);
+        let pass = PASSES.with_borrow(|passes| passes.get(&key).cloned()).filter(|_| self.heeds_resp_uri);
+        let url = pass.map_or_else(|| self.url.clone(), |pass| format!("{}?s={pass}", self.url));
+        let response = self.http.post(url).header(CONTENT_TYPE, content_type).body(body).send().await.unwrap();
         let header = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
         assert_eq!(header(TRANSFER_ENCODING), None, "real clients cannot read chunks");
         let (status, content_type, length) = (response.status().as_u16(), header(CONTENT_TYPE), header(CONTENT_LENGTH));
         let body = response.bytes().await.unwrap();
         assert_eq!(length, Some(body.len().to_string()), "real clients need the length");
+        if let Some(pass) = pass_in(&body).filter(|_| self.heeds_resp_uri) {
+            PASSES.with_borrow_mut(|passes| passes.insert(key, pass));
+        }
         Heard { status, content_type: content_type.unwrap_or_default(), body }
     }
 
@@ -45,6 +66,30 @@ impl Phone {
         assert_eq!((heard.status, heard.content_type.as_str()), (200, XML), "{body}\n{:?}", heard.body);
         String::from_utf8(heard.body.to_vec()).unwrap()
     }
+}
+
+/// Who speaks in which session: as XML says it. A client in WBXML here holds one session at a time.
+fn session_of(body: &[u8]) -> (String, String) {
+    let text = String::from_utf8_lossy(body);
+    let part = |before: &str, after: &str| Some(text.split_once(before)?.1.split_once(after)?.0.to_owned());
+    let source = part("<Source>", "</Source>").unwrap_or_default();
+    (source, part("<SessionID>", "</SessionID>").unwrap_or_default())
+}
+
+/// The secret in the `RespURI` of a reply, in either encoding: 128 bits in base64 for URLs.
+fn pass_in(reply: &[u8]) -> Option<String> {
+    let at = reply.windows(6).position(|part| part == b"/dm?s=")?;
+    let pass = &reply[at + 6..at + 28];
+    assert!(pass.iter().all(|c| c.is_ascii_alphanumeric() || b"-_".contains(c)), "{pass:?}");
+    Some(String::from_utf8(pass.to_vec()).unwrap())
+}
+
+/// A reply without the secret in its `RespURI`, which nobody can foretell.
+#[track_caller]
+pub(crate) fn without_pass(reply: &str) -> String {
+    let pass = between(reply, "/dm?s=", "</RespURI>");
+    assert_eq!(pass.len(), 22);
+    reply.replacen(&format!("?s={pass}"), "", 1)
 }
 
 /// What stands between two marks.

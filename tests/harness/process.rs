@@ -31,6 +31,7 @@ impl Process {
             .env("DMWSI__LISTEN__THREADS", "1")
             .env("DMWSI__LOG__FORMAT", "json")
             .env("DMWSI__STORE__POOL_SIZE", "8")
+            .env("DMWSI__EGRESS__ALLOW", "[\"127.0.0.0/8\"]")
             .env("DMWSI__CONTENT__FOLDER", database.content())
             .envs(environment.iter().copied())
             .stderr(Stdio::piped())

@@ -11,6 +11,7 @@ use dmwsi_domain::Clock;
 use dmwsi_domain::account::Sealed;
 use dmwsi_domain::client::Client;
 use dmwsi_domain::device::{NewDevice, Owner};
+use dmwsi_domain::egress::Egress;
 use dmwsi_domain::id::{ClientId, DeviceId, OrganisationId};
 use dmwsi_store::Store;
 use reqwest::header::HeaderMap;
@@ -106,6 +107,8 @@ impl Server {
         let mut config = Config {
             public_url: "http://127.0.0.1:0".to_owned(),
             store: database.settings(),
+            // What tests run stands on this machine.
+            egress: Egress::allowing(["127.0.0.0/8"]).unwrap(),
             content: dmwsi_store::content::Settings { folder: Some(database.content()), ..Default::default() },
             listen: Listen { address: SocketAddr::from(([127, 0, 0, 1], 0)), threads: 1, ..Listen::default() },
             ..Config::default()

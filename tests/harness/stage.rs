@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dmwsi::keys::Keys;
 use dmwsi_domain::Clock;
+use reqwest::Method;
 use serde_json::json;
 
 use super::Database;
@@ -10,7 +11,7 @@ use super::archive::{Archive, TAR};
 use super::document::{NO_CONTAINER, NO_DELIVERABLE, NO_UPLOAD, Operation};
 use super::server::{Got, Portal, Server};
 
-const ALL: &str = "containers:read containers:write devices:read devices:write jobs:read jobs:write";
+const ALL: &str = "containers:read containers:write devices:read devices:wake devices:write jobs:read jobs:write";
 /// The device that the examples of the document name.
 const EXAMPLE: &str = "dev_8f14e45fceea167a5a36dedd4bea2543";
 /// The limit that the tests set, in bytes.
@@ -38,6 +39,10 @@ impl Stage {
         let server = server.await;
         let portal = server.portal("acme", ALL).await;
         let device = server.devices(&portal, 1).await.remove(0).1;
+        // It can be woken, but there is no gateway for short messages, so nothing leaves.
+        let push = json!({"pushAddress": {"type": "SMS", "msisdn": "+491701234567"}});
+        let headers = [("if-match", "*"), ("content-type", "application/merge-patch+json")];
+        portal.call(Method::PATCH, &format!("/v1/devices/{device}"), &headers, Some(&push)).await.of(200);
         let target = json!({"type": "DEVICES", "deviceIds": [device]});
         let body = json!({"operation": {"type": "NODES_GET", "nodes": ["./DevInfo/Man"]}, "target": target});
         let job = portal.post("/v1/jobs", &body).await.of(202)["jobId"].as_str().unwrap().to_owned();

@@ -1,5 +1,5 @@
 //! Ends every unfinished execution of a job, some hundred a transaction.
-use dmwsi_domain::execution::{Execution, Move};
+use dmwsi_domain::execution::{Execution, ExecutionState, Move};
 use dmwsi_domain::id::JobId;
 use dmwsi_domain::{Clock, Error, Result, Timestamp};
 use dmwsi_store::Store;
@@ -36,7 +36,11 @@ pub(crate) async fn end_all(
                 let moved = end(&mut execution, now);
                 (was, execution, moved)
             });
-            tx.save_ended(job, &ended.collect::<Vec<_>>(), now, &mut ids)?;
+            let ended: Vec<_> = ended.collect();
+            tx.save_ended(job, &ended, now, &mut ids)?;
+            // What has waited for these has its turn.
+            let begun = ended.iter().filter(|(was, ..)| *was != ExecutionState::Queued).map(|(_, execution, _)| execution.device);
+            tx.open_wakes(&begun.collect::<Vec<_>>(), false, None, now, &mut ids)?;
             if last.is_none() {
                 tx.ring_job(FOLD, job, now, &mut ids)?;
             }

@@ -2,8 +2,10 @@
 //!
 //! [`gateway`] answers devices, [`download`] serves them what they fetch. [`jobs`] holds the tasks, each a file of its own, which [`queue`] runs.
 pub mod download;
+pub mod egress;
 pub mod gateway;
 pub mod jobs;
+pub mod push;
 pub mod queue;
 
 mod cancel;

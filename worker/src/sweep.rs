@@ -99,7 +99,9 @@ async fn time_out(store: &Store, clock: &Clock, job: JobId, ordinal: u32, now: T
         };
         let was = execution.state;
         let moved = execution.timed_out(&facts, now);
-        tx.save_execution(was, &execution, &moved, None, now, &mut ids)
+        tx.save_execution(was, &execution, &moved, None, now, &mut ids)?;
+        // It is to be asked, or something else has its turn.
+        tx.open_wakes(&[execution.device], false, None, now, &mut ids).map(drop)
     });
     match done.await {
         // Its device is in session just now; if it is still late, the next run finds it again.

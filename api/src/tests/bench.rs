@@ -7,6 +7,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::test::{TestRequest, init_service, try_call_service};
 use actix_web::{HttpRequest, HttpResponse, get, post};
 use dmwsi_domain::client::Client;
+use dmwsi_domain::egress::Egress;
 use dmwsi_domain::id::{ClientId, OrganisationId};
 use dmwsi_domain::organisation::Organisation;
 use dmwsi_domain::scope::Grants;
@@ -20,7 +21,7 @@ use tempfile::TempDir;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::allowed::{Allowed, JobsRead, JobsWrite};
-use crate::app::{App, mount};
+use crate::app::{App, Parts, mount};
 use crate::body::Body;
 use crate::idempotency::{Answer, Idempotency};
 use crate::keys::{KeyFile, Keys};
@@ -111,7 +112,16 @@ impl Bench {
         let sealing = dmwsi_store::Keys::new([(1, [7; 32])]).expect("a key");
         let content = Folder::open(&folder.path().join("content")).expect("a folder");
         let ingest = Ingest::new(store.clone(), Arc::new(content), ContentSettings::default(), clock.clone());
-        let app = App::new(store, settings, keys, sealing, PublicUrl::parse(ISSUER).expect("an address"), ingest, clock.clone());
+        let app = App::new(Parts {
+            store,
+            settings,
+            keys,
+            sealing,
+            public_url: PublicUrl::parse(ISSUER).expect("an address"),
+            ingest,
+            egress: Egress::default(),
+            clock: clock.clone(),
+        });
         let secret = ClientSecret::mint().expect("a secret");
         let organisation =
             Organisation { id: OrganisationId::new(clock.new_id()), name: "acme".into(), created_at: clock.now(), revision: 1 };

@@ -86,7 +86,8 @@ pub(super) enum State {
 }
 
 impl Session {
-    /// Begins a session by the first message of a device, which is then to be received. The device will send its later messages to `respond_to`.
+    /// Begins a session by the first message of a device, which is then to be received. The device will send its later messages to
+    /// `respond_to` (`RespURI`, OMA SyncML RepPro 1.2, 5.1.15). What stands there should be known to nobody else: see [`Session::receive`].
     #[must_use]
     pub fn open(first: &Message, respond_to: &str) -> Self {
         Self {
@@ -119,6 +120,12 @@ impl Session {
         &self.device
     }
 
+    /// Where the device was told to send its later messages.
+    #[must_use]
+    pub fn respond_to(&self) -> &str {
+        &self.respond_to
+    }
+
     /// Whether the device has proven who it is.
     #[must_use]
     pub const fn is_authenticated(&self) -> bool {
@@ -146,9 +153,14 @@ impl Session {
     }
 
     /// Takes a message of the device. Gateways answer an exact repetition of the last message from their memory; it is not for the session.
+    ///
+    /// A device that has proven who it is need not do so again in what it sends to the session's own address, `at_respond_to`. Elsewhere
+    /// anybody could go on with the session who guesses its numbers, so there each message needs credentials. When one is refused of a session
+    /// that was authenticated, send the reply and keep the session as it was before: it may not have been the device that spoke.
     pub fn receive(
         mut self,
         message: &Message,
+        at_respond_to: bool,
         account: &Account<'_>,
         nonces: &Nonces<'_>,
         limits: &Limits,
@@ -167,7 +179,7 @@ impl Session {
             self.state = State::Closing;
             return Ok((self, Received::new(Turn::Closed)));
         }
-        let verdict = self.authentication.judge(header.credentials.as_ref(), account, nonces);
+        let verdict = self.authentication.judge(header.credentials.as_ref(), at_respond_to, account, nonces);
         let mut received = Received::new(Turn::Closed);
         match verdict {
             Verdict::Accepted(kind) => {

@@ -125,12 +125,17 @@ async fn a_package_may_come_inside_a_message() {
 #[tokio::test]
 async fn a_download_that_fails_is_reported_as_what_it_is() {
     let head = |status: &str| File::Head(format!("{status}\r\ncontent-length: 0"), Vec::new());
+    let promising = |digest: &str| {
+        let package = sample_package("2.0.0", 300);
+        File::Head(format!("200 OK\r\ncontent-length: {}\r\nrepr-digest: {digest}", package.len()), package)
+    };
     for (file, code) in [
         (File::Body(b"<html>sign in first</html>".to_vec()), "402"),
         (head("401 Unauthorized"), "406"),
         (head("403 Forbidden"), "406"),
         (head("404 Not Found"), "411"),
         (head("502 Bad Gateway"), "500"),
+        (promising("sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"), "402"),
         (File::Cut, "503"),
     ] {
         let (server, mut device) = told(Behaviour::default(), file).await;

@@ -1,11 +1,11 @@
 //! A new task, or a ring for one that is there.
 use diesel::sql_types::{BigInt, Nullable, Text};
-use diesel::{RunQueryDsl, sql_query};
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use dmwsi_domain::id::TaskId;
 use dmwsi_domain::{Error, Result, Timestamp};
 use serde::Serialize;
 
-use crate::{Tx, failed, on};
+use crate::{Kept, Tx, failed, on};
 
 /// Attempts of a task that says nothing else: with backoff about a day of trying.
 const ATTEMPTS: u32 = 25;
@@ -51,7 +51,16 @@ ON CONFLICT (queue, key) DO UPDATE SET
         WHEN tasks.state = 'READY' AND tasks.attempt > 0 THEN excluded.run_at
         WHEN tasks.run_at < excluded.run_at THEN tasks.run_at
         ELSE excluded.run_at
-    END";
+    END
+RETURNING id";
+
+/// Nothing but that a row was written: a statement with `RETURNING` can stay prepared.
+#[derive(QueryableByName)]
+struct Written {
+    #[diesel(sql_type = Text)]
+    #[diesel(column_name = id)]
+    _id: String,
+}
 
 impl Tx<'_> {
     /// Enqueues a task, or rings the one that has its key, and wakes the queue after commit. `id` is the new task's, should it become one.
@@ -64,7 +73,7 @@ impl Tx<'_> {
             .bind::<BigInt, _>(task.run_at.micros())
             .bind::<BigInt, _>(i64::from(task.max_attempts.max(1)))
             .bind::<BigInt, _>(now.micros());
-        on!(self, conn => query.execute(conn)).map_err(failed)?;
+        on!(self, conn => Kept(query).get_result::<Written>(conn)).map_err(failed)?;
         self.ring(task.queue);
         Ok(())
     }

@@ -180,6 +180,11 @@ pub(super) async fn status(downloads: Data<Downloads>, request: HttpRequest, bod
     answered(downloads.notified(token, &body).await)
 }
 
+/// Any other address below.
+pub(super) async fn elsewhere() -> HttpResponse {
+    nothing()
+}
+
 fn answered(answer: Result<HttpResponse>) -> HttpResponse {
     let response = answer.unwrap_or_else(|error| {
         tracing::error!(cause = ?error, "a device's download could not be answered");

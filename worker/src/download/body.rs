@@ -9,7 +9,6 @@ use futures_util::stream::{self, Stream};
 use tokio::task::JoinHandle;
 
 use super::Downloads;
-use super::budget::Budget;
 use super::places::Place;
 use super::progress::Key;
 
@@ -24,15 +23,13 @@ pub(super) struct Sending {
     pub(super) size: u64,
     pub(super) at: u64,
     pub(super) end: u64,
-    own: Budget,
     next: Option<JoinHandle<io::Result<Piece>>>,
 }
 
 impl Sending {
     /// Sends the bytes of the file from `at` to before `end`.
     pub(super) fn new(downloads: Arc<Downloads>, place: Place, key: Key, file: File, size: u64, (at, end): (u64, u64)) -> Self {
-        let own = Budget::new(downloads.settings.bytes_per_second_each);
-        let mut sending = Self { downloads, place, key, size, at, end, own, next: None };
+        let mut sending = Self { downloads, place, key, size, at, end, next: None };
         sending.read_on(file, at);
         sending
     }
@@ -65,7 +62,7 @@ impl Sending {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         // Both are asked: what waits for one still counts against the other.
-        let times = [self.downloads.budget.take(piece.len()), self.own.take(piece.len())];
+        let times = [self.downloads.budget.take(piece.len()), self.place.budget().take(piece.len())];
         if let Some(at) = times.into_iter().flatten().max() {
             tokio::time::sleep_until(at).await;
         }

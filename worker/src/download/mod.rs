@@ -63,7 +63,7 @@ impl Downloads {
         Self {
             chunk: piece.min(tenth(settings.bytes_per_second)).min(tenth(settings.bytes_per_second_each)),
             budget: Budget::new(settings.bytes_per_second),
-            places: Places::new(settings.max_open),
+            places: Places::new(settings.max_open, settings.bytes_per_second_each),
             progress: Progress::default(),
             public_url: public_url.trim_end_matches('/').to_owned(),
             store,
@@ -82,7 +82,7 @@ impl Downloads {
             let fetched = web::resource("/{token}").get(answer::package).route(web::head().to(answer::package));
             let object = web::resource("/{token}/object").get(answer::object).route(web::head().to(answer::object));
             let status = web::resource("/{token}/status").post(answer::status);
-            config.service(scope.service(fetched).service(object).service(status));
+            config.service(scope.service(fetched).service(object).service(status).default_service(web::to(answer::elsewhere)));
         }
     }
 

@@ -7,11 +7,14 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use super::budget::Budget;
 use super::progress::Key;
 
 /// Places for downloads.
 #[derive(Debug)]
 pub(super) struct Places {
+    /// How many bytes a second one download gets, by however many requests.
+    rate: u64,
     free: Arc<Semaphore>,
     open: Mutex<HashMap<u64, Arc<Open>>>,
     next: AtomicU64,
@@ -22,6 +25,7 @@ pub(super) struct Places {
 struct Open {
     key: Key,
     cut: AtomicBool,
+    budget: Arc<Budget>,
     held: Mutex<(Instant, Option<OwnedSemaphorePermit>)>,
 }
 
@@ -34,10 +38,10 @@ pub(super) struct Place {
 }
 
 impl Places {
-    /// So many.
-    pub(super) fn new(most: usize) -> Arc<Self> {
+    /// So many, each with so many bytes a second.
+    pub(super) fn new(most: usize, rate: u64) -> Arc<Self> {
         let free = Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS)));
-        Arc::new(Self { free, open: Mutex::default(), next: AtomicU64::new(0) })
+        Arc::new(Self { rate, free, open: Mutex::default(), next: AtomicU64::new(0) })
     }
 
     /// Takes a place; none when all are taken.
@@ -45,8 +49,12 @@ impl Places {
         let permit = Arc::clone(&self.free).try_acquire_owned().ok()?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let held = Mutex::new((Instant::now(), Some(permit)));
-        let open = Arc::new(Open { key, cut: AtomicBool::new(false), held });
-        lock(&self.open).insert(number, Arc::clone(&open));
+        let mut all = lock(&self.open);
+        let known = all.values().find(|open| open.key == key).map(|open| Arc::clone(&open.budget));
+        let budget = known.unwrap_or_else(|| Arc::new(Budget::new(self.rate)));
+        let open = Arc::new(Open { key, cut: AtomicBool::new(false), budget, held });
+        all.insert(number, Arc::clone(&open));
+        drop(all);
         Some(Place { places: Arc::clone(self), number, open })
     }
 
@@ -80,6 +88,11 @@ impl Place {
         lock(&self.open.held).0 = Instant::now();
         !self.open.cut.load(Ordering::Relaxed)
     }
+
+    /// The budget of the download, which all its requests share.
+    pub(super) fn budget(&self) -> &Budget {
+        &self.open.budget
+    }
 }
 
 impl Drop for Place {
@@ -102,7 +115,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_is_free_again_when_its_download_ends_or_stalls() {
-        let places = Places::new(2);
+        let places = Places::new(2, 0);
         let key = (JobId::new(Clock::System.new_id()), 0, Sha256Digest::new([1; 32]));
         let (first, second) = (places.take(key).unwrap(), places.take(key).unwrap());
         assert!(places.take(key).is_none());

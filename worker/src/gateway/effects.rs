@@ -20,6 +20,7 @@ pub(super) struct Effects {
     pub(super) server_nonce: Option<Vec<u8>>,
     pub(super) nonce_epoch: Option<u64>,
     pub(super) clear_tries: bool,
+    pub(super) failed_try: bool,
     pub(super) session: SessionEffect,
 }
 
@@ -41,6 +42,7 @@ impl Effects {
             && self.server_nonce.is_none()
             && self.nonce_epoch.is_none()
             && !self.clear_tries
+            && !self.failed_try
             && matches!(self.session, SessionEffect::None)
     }
 }
@@ -82,6 +84,9 @@ impl Gateway {
                 }
                 if effects.clear_tries {
                     tx.clear_failed_tries(device)?;
+                }
+                if effects.failed_try {
+                    tx.count_failed_try(device, now)?;
                 }
                 for alert in &effects.alerts {
                     tx.record(&Recorded {

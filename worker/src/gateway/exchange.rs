@@ -1,6 +1,7 @@
 //! One message of a device and the reply to it: load, step the pure values, write in one transaction, answer.
 use std::collections::BTreeSet;
 
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use bytes::Bytes;
 use dmwsi_domain::contact::{Contact, StrangerReason};
 use dmwsi_domain::deliverable::Deliverable;
@@ -8,10 +9,12 @@ use dmwsi_domain::execution::Execution;
 use dmwsi_domain::{Error, Result, Timestamp};
 use dmwsi_objects::dmacc::AuthType;
 use dmwsi_objects::{Command, NodeUri, Reading, devdetail};
+use dmwsi_protocol::credentials;
 use dmwsi_protocol::encoding::Encoding;
 use dmwsi_protocol::message::{Element, Message, alert};
 use dmwsi_protocol::server::{Nonces, Received, Session, Turn};
 use dmwsi_store::{StoredSession, Tx};
+use openssl::rand::rand_bytes;
 
 use super::effects::{Effects, SessionEffect};
 use super::memory::{Held, Key};
@@ -19,6 +22,12 @@ use super::nonce::Place;
 use super::state::{Answered, State};
 use super::work::Work;
 use super::{Gateway, Refusal, agenda};
+
+/// The parameter of the address that holds the secret of a session.
+pub(super) const PASS: &str = "s";
+
+/// The octets of that secret.
+const PASS_BYTES: usize = 16;
 
 /// How often a message is taken up anew when another process changed the session or an execution meanwhile.
 const MAX_RACES: usize = 4;
@@ -32,6 +41,8 @@ pub(super) struct Incoming {
     pub(super) message: Message,
     pub(super) encoding: Encoding,
     pub(super) body: [u8; 32],
+    /// The secret of a session that stood in the address, if one did.
+    pub(super) pass: Option<String>,
     pub(super) at: Timestamp,
 }
 
@@ -63,11 +74,30 @@ impl Incoming {
         (self.message.header.source.uri.clone(), self.message.header.session.clone())
     }
 
+    /// The number of the session where the device calls because it was woken: a SessionID in hexadecimal, in package 1 with that alert.
+    fn answers(&self) -> Option<u16> {
+        let woken = |element: &Element| matches!(element, Element::Alert(alert) if alert.code == alert::SERVER_INITIATED);
+        let is_woken = self.message.body.iter().any(woken);
+        is_woken.then(|| u16::from_str_radix(&self.message.header.session, 16).ok()).flatten()
+    }
+
     /// Whether it is a package 1, by which a session begins.
     fn begins(&self) -> bool {
         self.message.body.iter().any(|element| {
             matches!(element, Element::Alert(alert) if matches!(alert.code, alert::SERVER_INITIATED | alert::CLIENT_INITIATED))
         })
+    }
+
+    /// Whether the message came to the address that its session gave.
+    fn is_at_respond_to(&self, session: &Session) -> bool {
+        let theirs = session.respond_to().rsplit_once('=').map_or("", |(_, pass)| pass);
+        self.pass.as_ref().is_some_and(|pass| credentials::same(pass, theirs))
+    }
+
+    /// Whether a repeated message gets the reply once more: whoever proved nothing by it would learn what is not for him.
+    fn may_hear_again(&self, session: &Session) -> bool {
+        let shows_credentials = self.message.header.credentials.is_some();
+        shows_credentials || !session.is_authenticated() || self.is_at_respond_to(session)
     }
 }
 
@@ -88,11 +118,11 @@ impl Gateway {
         let (identity, begins) = (incoming.message.header.source.uri.clone(), incoming.begins());
         let known = self.store.glance(move |tx| known(tx, &identity, begins)).await?;
         let number = incoming.message.header.message;
-        if let Some((reply, authenticated)) = self.memory.repeated(&incoming.key(), number, &incoming.body, incoming.at) {
+        if let Some(held) = self.memory.repeated(&incoming.key(), number, &incoming.body, incoming.at) {
             // Some clients begin every session in the same words. When there is work by now, these are a new session.
-            let is_new = authenticated && known.as_ref().is_some_and(|known| known.contact.has_work);
-            if !is_new {
-                return Ok(reply);
+            let is_new = held.session.is_authenticated() && known.as_ref().is_some_and(|known| known.contact.has_work);
+            if !is_new && incoming.may_hear_again(&held.session) {
+                return Ok(held.last.reply);
             }
         }
         match known {
@@ -111,7 +141,7 @@ impl Gateway {
         let header = &incoming.message.header;
         if let Some(row) = stored.as_ref().filter(|row| row.session == header.session) {
             let same = row.last_message == header.message && row.last_body == incoming.body;
-            if same {
+            if same && State::read(&row.document).is_some_and(|state| incoming.may_hear_again(&state.session)) {
                 return Ok(Bytes::from(row.last_reply.clone()));
             }
         }
@@ -126,11 +156,13 @@ impl Gateway {
         let generation = stored.as_ref().map_or(0, |row| row.generation);
         let mut state = match prior {
             Some((state, _)) => state,
-            None => State::new(Session::open(&incoming.message, &self.respond_to)),
+            None => State::new(self.open(incoming)?),
         };
+        let was_authenticated = state.session.is_authenticated();
+        let at_respond_to = incoming.is_at_respond_to(&state.session);
 
         // Who is it?
-        let place = self.place(incoming, &contact, stored.as_ref(), state.session.is_authenticated()).await?;
+        let place = self.place(incoming, &contact, stored.as_ref(), was_authenticated && at_respond_to).await?;
         let next = self.nonces.after(contact.device, place);
         // Nonces matter to digests only, and are not made for nothing.
         let is_digest = contact.account.client.auth == AuthType::Digest;
@@ -140,7 +172,7 @@ impl Gateway {
         let account = secrets.account(&contact);
         let next_nonce = derive(next)?;
         let nonces = Nonces { expected: expected.as_deref(), next: &next_nonce, server: &contact.server_nonce };
-        let (session, received) = state.session.receive(&incoming.message, &account, &nonces, &self.limits)?;
+        let (session, received) = state.session.receive(&incoming.message, at_respond_to, &account, &nonces, &self.limits)?;
         state.session = session;
         let refused = matches!(received.turn, Turn::Refused { .. });
         let moved = is_digest && (refused || received.accepted_with.is_some());
@@ -154,8 +186,7 @@ impl Gateway {
         // A digest over a nonce that this process does not know proves nothing against the device.
         let was_wrong = contact.account.client.auth != AuthType::Digest || expected.is_some();
         if matches!(received.turn, Turn::Refused { missing: false, .. }) && was_wrong {
-            let device = contact.device;
-            self.store.write(move |tx| tx.count_failed_try(device, now)).await?;
+            effects.failed_try = true;
             self.note(incoming, StrangerReason::Credentials).await?;
         }
 
@@ -175,12 +206,15 @@ impl Gateway {
         let bytes = Bytes::from(reply.bytes);
 
         if !refused {
-            self.seen.note(contact.device, now);
+            self.seen.note(contact.device, now, incoming.answers());
             effects.clear_tries = received.accepted_with.is_some() && contact.failed_tries > 0;
             effects.server_nonce = received.server_nonce.filter(|nonce| *nonce != contact.server_nonce);
             effects.facts = (facts != contact.facts).then_some(facts);
         }
         effects.changes = work.into_changes();
+        // Who is refused in a session whose device had proven itself may be somebody else: the session waits for the device.
+        let is_foreign = refused && was_authenticated;
+        let has_work = has_work && !is_foreign;
         let last = Answered { message: header.message, body: incoming.body, reply: bytes.clone() };
         if has_work {
             let document = serde_json::to_string(&state).map_err(Error::internal)?;
@@ -214,7 +248,7 @@ impl Gateway {
         }
         if has_work {
             self.memory.forget(&key);
-        } else {
+        } else if !is_foreign {
             self.memory.keep(key, Held { session: state.session, last, at: now });
         }
         Ok(bytes)
@@ -294,6 +328,16 @@ impl Gateway {
             return DETAILS.iter().filter_map(|node| NodeUri::parse(node).ok()).map(|target| Command::Get { target }).collect();
         }
         Vec::new()
+    }
+}
+
+impl Gateway {
+    /// A new session, with an address that nobody else knows.
+    pub(super) fn open(&self, incoming: &Incoming) -> Result<Session> {
+        let mut pass = [0; PASS_BYTES];
+        rand_bytes(&mut pass).map_err(Error::internal)?;
+        let respond_to = format!("{}?{PASS}={}", self.address, BASE64_URL_SAFE_NO_PAD.encode(pass));
+        Ok(Session::open(&incoming.message, &respond_to))
     }
 }
 

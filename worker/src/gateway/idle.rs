@@ -32,7 +32,9 @@ pub(crate) async fn give_up(
         for change in work.into_changes() {
             tx.save_execution(change.was, &change.execution, &change.moved, None, now, &mut ids)?;
         }
-        tx.delete_session(device, row.revision)
+        tx.delete_session(device, row.revision)?;
+        // What was asked in it and not heard of is to be asked anew.
+        tx.open_wakes(&[device], false, None, now, &mut ids).map(drop)
     });
     match done.await {
         // The device has just spoken after all; if it falls silent again, the next run finds it.

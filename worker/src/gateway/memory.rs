@@ -3,7 +3,6 @@ use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use dmwsi_domain::Timestamp;
 use dmwsi_protocol::server::Session;
 use lru::LruCache;
@@ -76,11 +75,11 @@ impl Memory {
         self.lock().held.get(key).filter(|held| now.since(held.at) < REMEMBERED).cloned()
     }
 
-    /// The reply to that message, if it is the last one of a session held here; and whether the device had proven who it is.
-    pub(super) fn repeated(&self, key: &Key, message: u32, body: &[u8; 32], now: Timestamp) -> Option<(Bytes, bool)> {
+    /// The session of which that message is the last one.
+    pub(super) fn repeated(&self, key: &Key, message: u32, body: &[u8; 32], now: Timestamp) -> Option<Held> {
         let mut sessions = self.lock();
         let held = sessions.held.get(key).filter(|held| now.since(held.at) < REMEMBERED)?;
-        Some((held.last.reply_to(message, body)?, held.session.is_authenticated()))
+        held.last.is(message, body).then(|| held.clone())
     }
 
     /// Remembers a session.
@@ -109,6 +108,7 @@ impl std::fmt::Debug for Memory {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use dmwsi_protocol::encoding::Encoding;
 
     use super::*;

@@ -51,7 +51,7 @@ pub struct Gateway {
     clock: Clock,
     settings: Settings,
     limits: Limits,
-    respond_to: String,
+    address: String,
     sealing: Keys,
     nonces: Nonces,
     supplies: Supplies,
@@ -93,8 +93,8 @@ impl Gateway {
         };
         let some = |number: usize| NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN);
         Self {
-            respond_to: format!("{}{PATH}", public_url.trim_end_matches('/')),
             supplies: Supplies::new(tokens, public_url),
+            address: format!("{}{PATH}", public_url.trim_end_matches('/')),
             nonces: Nonces::new(nonce_key, some(settings.remembered_nonces)),
             memory: Memory::new(some(settings.remembered_sessions)),
             seen: Seen::default(),
@@ -136,10 +136,11 @@ impl Gateway {
         }
     }
 
-    async fn answer(&self, body: &Bytes, content_type: Option<&str>) -> Result<(Encoding, Bytes), Refusal> {
+    async fn answer(&self, body: &Bytes, content_type: Option<&str>, query: &str) -> Result<(Encoding, Bytes), Refusal> {
         let encoding = Encoding::sniff(body, content_type);
         let message = encoding.decode(body)?;
-        let incoming = Incoming { message, encoding, body: sha256(body), at: self.clock.now() };
+        let pass = query.split('&').find_map(|pair| pair.strip_prefix(exchange::PASS)?.strip_prefix('=')).map(str::to_owned);
+        let incoming = Incoming { message, encoding, body: sha256(body), pass, at: self.clock.now() };
         Ok((encoding, self.reply(incoming).await?))
     }
 
@@ -168,7 +169,7 @@ impl Gateway {
 
 async fn dm(gateway: Data<Gateway>, request: HttpRequest, body: Bytes) -> HttpResponse {
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let refused = match gateway.answer(&body, content_type).await {
+    let refused = match gateway.answer(&body, content_type, request.query_string()).await {
         Ok((encoding, reply)) => {
             let mut response = HttpResponse::Ok();
             response.insert_header((CONTENT_TYPE, encoding.content_type())).insert_header((CACHE_CONTROL, "no-store"));

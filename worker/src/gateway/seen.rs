@@ -1,37 +1,50 @@
-//! When devices last called: gathered in memory and written in batches, so that a check-in writes nothing of its own.
+//! When devices last called: gathered in memory and written in batches, so that a check-in writes nothing of its own. Their wakes end with that.
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dmwsi_domain::id::DeviceId;
 use dmwsi_domain::{Result, Timestamp};
-use dmwsi_store::Store;
+use dmwsi_store::{Store, Tx};
 
 /// How many devices are written in one transaction.
 const BATCH: usize = 1_000;
 
 /// The times not yet written.
 #[derive(Debug, Default)]
-pub(super) struct Seen(Mutex<HashMap<DeviceId, Timestamp>>);
+pub(super) struct Seen(Mutex<Gathered>);
+
+#[derive(Debug, Default)]
+struct Gathered {
+    /// To the second.
+    times: HashMap<DeviceId, Timestamp>,
+    /// Devices that called because they were woken, with the number of the session.
+    answers: HashMap<DeviceId, (u16, Timestamp)>,
+}
 
 impl Seen {
-    /// The device called.
-    pub(super) fn note(&self, device: DeviceId, at: Timestamp) {
+    /// The device called; `answers` is the number of its session where it says that it was woken.
+    pub(super) fn note(&self, device: DeviceId, at: Timestamp, answers: Option<u16>) {
         // Devices of one second are written by one statement.
-        let at = Timestamp::from_micros(at.micros() - at.micros().rem_euclid(1_000_000));
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(device, at);
+        let second = Timestamp::from_micros(at.micros() - at.micros().rem_euclid(1_000_000));
+        let mut gathered = self.lock();
+        gathered.times.insert(device, second);
+        if let Some(session) = answers {
+            gathered.answers.insert(device, (session, at));
+        }
     }
 
     /// Writes what was gathered. What cannot be written is kept for the next time.
     pub(super) async fn flush(&self, store: &Store) -> Result<()> {
-        let gathered = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut times: Vec<_> = gathered.into_iter().collect();
+        let Gathered { times, answers } = std::mem::take(&mut *self.lock());
+        self.write_answers(store, answers.into_iter().collect()).await;
+        let mut times: Vec<_> = times.into_iter().collect();
         // One order for every process, so that two that write the same devices do not wait for each other.
         times.sort_unstable();
         while !times.is_empty() {
             let rest = times.split_off(times.len().min(BATCH));
             let batch = std::mem::replace(&mut times, rest);
             let rows = batch.clone();
-            if let Err(error) = store.write(move |tx| tx.touch(&rows)).await {
+            if let Err(error) = store.write(move |tx| touch(tx, &rows)).await {
                 self.keep(batch.into_iter().chain(times));
                 return Err(error);
             }
@@ -39,11 +52,35 @@ impl Seen {
         Ok(())
     }
 
-    /// Takes back what could not be written, unless the device called again meanwhile.
-    fn keep(&self, times: impl IntoIterator<Item = (DeviceId, Timestamp)>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (device, at) in times {
-            kept.entry(device).or_insert(at);
+    /// Ends the wakes of those that called because of them. Where that fails, they end as those of devices that called by themselves.
+    async fn write_answers(&self, store: &Store, mut answers: Vec<(DeviceId, (u16, Timestamp))>) {
+        answers.sort_unstable();
+        let chunks: Vec<Vec<_>> = answers.chunks(BATCH).map(<[_]>::to_vec).collect();
+        for chunk in chunks {
+            let end = move |tx: &mut Tx<'_>| {
+                chunk.iter().try_for_each(|(device, (session, at))| tx.end_wake_answered(*device, *session, *at).map(drop))
+            };
+            if let Err(error) = store.write(end).await {
+                tracing::warn!(%error, "it could not be written that devices called because they were woken");
+            }
         }
     }
+
+    /// Takes back what could not be written, unless the device called again meanwhile.
+    fn keep(&self, times: impl IntoIterator<Item = (DeviceId, Timestamp)>) {
+        let mut kept = self.lock();
+        for (device, at) in times {
+            kept.times.entry(device).or_insert(at);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Gathered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes the times, and that nobody needs to wake these devices any more.
+fn touch(tx: &mut Tx<'_>, seen: &[(DeviceId, Timestamp)]) -> Result<()> {
+    tx.touch(seen)?;
+    tx.end_wakes_called(seen)
 }

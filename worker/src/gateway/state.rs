@@ -19,9 +19,9 @@ pub(super) struct Answered {
 }
 
 impl Answered {
-    /// The reply, when that message is the same.
-    pub(super) fn reply_to(&self, message: u32, body: &[u8; 32]) -> Option<Bytes> {
-        (self.message == message && self.body == *body).then(|| self.reply.clone())
+    /// Whether that message is the same.
+    pub(super) fn is(&self, message: u32, body: &[u8; 32]) -> bool {
+        self.message == message && self.body == *body
     }
 }
 

@@ -83,7 +83,7 @@ fn hold(setting: Setting, batches: Vec<Vec<Command>>) -> Outcome {
         let heard = encoding.decode(&encoding.encode(&message)).unwrap();
         let next = format!("nonce {turn:010}").into_bytes();
         let nonces = server::Nonces { expected: expected.as_deref(), next: &next, server: &own };
-        let (received_session, received) = session.receive(&heard, &server_account, &nonces, &limits).unwrap();
+        let (received_session, received) = session.receive(&heard, true, &server_account, &nonces, &limits).unwrap();
         let fresh = received.server_nonce.clone();
         let offer = if received.turn == server::Turn::Offer { batches.next().unwrap_or_default() } else { Vec::new() };
         answers.extend(received.answers);

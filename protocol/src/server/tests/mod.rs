@@ -112,7 +112,7 @@ impl Scene {
     fn try_hear(&mut self, message: &Message) -> Result<Received, Fault> {
         let message = self.encoding.decode(&self.encoding.encode(message)).unwrap();
         let session = self.session.take().unwrap_or_else(|| Session::open(&message, "https://dm.example/dm?s=1"));
-        let heard = self.with(|account, nonces| session.clone().receive(&message, account, nonces, &self.limits));
+        let heard = self.with(|account, nonces| session.clone().receive(&message, true, account, nonces, &self.limits));
         heard
             .map(|(session, received)| {
                 self.session = Some(stored(&session));

@@ -222,7 +222,7 @@ fn a_message_that_cannot_belong_to_the_session_is_a_fault_and_changes_nothing() 
             spoil(&mut message.header);
             let session = before.clone().unwrap();
             assert!(!session.continues(&message));
-            let got = scene.with(|account, nonces| session.receive(&message, account, nonces, &scene.limits));
+            let got = scene.with(|account, nonces| session.receive(&message, true, account, nonces, &scene.limits));
             assert_eq!(got.err(), Some(fault));
         }
         assert_eq!(scene.session, before);

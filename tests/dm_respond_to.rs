@@ -1,0 +1,115 @@
+//! The address that a session gives its device: who speaks elsewhere must prove itself each time.
+use dmwsi::keys::Keys;
+use dmwsi_domain::Clock;
+use serde_json::json;
+
+use crate::harness::Database;
+use crate::harness::handset::{SCOPES, ended, job};
+use crate::harness::phone::{
+    FINAL, PACKAGE_1, Phone, basic_cred, between, md5_cred, message, next_nonce, results, status, without_pass,
+};
+use crate::harness::server::{Portal, Server};
+
+const DEVICE: &str = "IMEI:490154203237518";
+
+/// A server, and a device with such credentials that has two nodes to tell, one in a session.
+async fn scene(database: &Database, auth: &str) -> (Server, Portal, String) {
+    let server = Server::with(database, Keys::mint().unwrap(), Clock::System, |config| config.gateway.details_days = 0).await;
+    let portal = server.portal("acme", SCOPES).await;
+    let account = json!({"serverId": "dmwsi", "client": {"auth": auth, "name": "me", "secret": "mine"}});
+    let device = portal.post("/v1/devices", &json!({"dmIdentity": DEVICE, "account": account})).await.of(201);
+    let read = json!({"type": "NODES_GET", "nodes": ["./Vendor/A"]});
+    let job = job(&portal, device["deviceId"].as_str().unwrap(), &read).await;
+    (server, portal, job)
+}
+
+fn first(cred: &str) -> String {
+    message(DEVICE, "1", 1, cred, &format!("{PACKAGE_1}{FINAL}"))
+}
+
+/// The answer to the Get of package 2, which was the server's first message.
+fn answer(number: u32, cred: &str, value: &str) -> String {
+    answer_to(1, number, cred, value)
+}
+
+/// The same, where it was another one.
+fn answer_to(heard: u32, number: u32, cred: &str, value: &str) -> String {
+    let header = status(1, heard, 0, "SyncHdr", 212);
+    let read = format!("{}{}", status(2, heard, 4, "Get", 200), results(3, heard, 4, "./Vendor/A", value));
+    message(DEVICE, "1", number, cred, &format!("{header}{read}{FINAL}"))
+}
+
+async fn told(server: &Server, portal: &Portal, job: &str) -> String {
+    assert_eq!(ended(portal, job).await["outcome"], "SUCCEEDED");
+    let results = portal.get(&format!("{job}/results")).await.of(200);
+    assert!(server.url().starts_with("http"));
+    results.to_string()
+}
+
+both! {
+    /// AD-6: who knows a session's numbers can neither go on with it, nor end it, nor hear its last reply again.
+    async fn nobody_takes_over_a_session_who_does_not_know_its_address(database: Database) {
+        let (server, portal, job) = scene(&database, "BASIC").await;
+        let (device, stranger) = (Phone::of(server.url()), Phone::deaf_to_resp_uri(server.url()));
+        let mine = basic_cred("me", "mine");
+        assert!(device.say(first(&mine)).await.contains("<Get>"));
+        for number in [2, 2, 9] {
+            let heard = stranger.say(answer(number, "", "forged")).await;
+            assert!(heard.contains("<Data>407</Data>") && heard.contains("<Chal>") && !heard.contains("<Data>2"), "{heard}");
+        }
+        let heard = stranger.say(answer(2, &basic_cred("me", "guessed"), "forged")).await;
+        assert!(heard.contains("<Data>401</Data>"), "{heard}");
+        let abort = message(DEVICE, "1", 2, "", &format!("<Alert><CmdID>1</CmdID><Data>1223</Data></Alert>{FINAL}"));
+        assert!(stranger.say(abort).await.contains("<Data>407</Data>"));
+        let last = device.say(answer(2, "", "true")).await;
+        assert!(last.contains("<Data>212</Data>"), "{last}");
+        assert_eq!(device.say(answer(2, "", "true")).await, last);
+        assert_eq!(stranger.post(crate::harness::phone::XML, answer(2, "", "true")).await.status, 400);
+        let told = told(&server, &portal, &job).await;
+        assert!(told.contains("true") && !told.contains("forged"), "{told}");
+        server.stop().await;
+    }
+
+    /// AD-12: a client that sends all of a session to the address of its account shows its credentials when it is asked to.
+    async fn a_client_that_does_not_heed_resp_uri_is_asked_for_credentials_and_gets_on(database: Database) {
+        let (server, portal, job) = scene(&database, "BASIC").await;
+        let phone = Phone::deaf_to_resp_uri(server.url());
+        let mine = basic_cred("me", "mine");
+        assert!(phone.say(first(&mine)).await.contains("<Get>"));
+        let heard = phone.say(answer(2, "", "told")).await;
+        assert!(heard.contains("<Data>407</Data>") && heard.contains("syncml:auth-basic"), "{heard}");
+        let heard = phone.say(answer(2, &mine, "told")).await;
+        assert!(heard.contains("<Data>212</Data>"), "{heard}");
+        assert!(told(&server, &portal, &job).await.contains("told"));
+        server.stop().await;
+    }
+
+    /// AD-12: and so does one whose credentials are over a nonce that each reply renews.
+    async fn a_client_that_does_not_heed_resp_uri_gets_on_by_digest(database: Database) {
+        let (server, portal, job) = scene(&database, "DIGEST").await;
+        let phone = Phone::deaf_to_resp_uri(server.url());
+        let challenged = phone.say(first("")).await;
+        let heard = phone.say(first(&md5_cred("me", "mine", next_nonce(&challenged)))).await;
+        assert!(heard.contains("<Get>"), "{heard}");
+        let heard = phone.say(answer_to(2, 2, "", "told")).await;
+        assert!(heard.contains("<Data>407</Data>"), "{heard}");
+        let heard = phone.say(answer_to(2, 3, &md5_cred("me", "mine", next_nonce(&heard)), "told")).await;
+        assert!(heard.contains("<Data>212</Data>"), "{heard}");
+        assert!(told(&server, &portal, &job).await.contains("told"));
+        server.stop().await;
+    }
+
+    /// AD-12, AD-6: each session has an address of its own, all of its messages the same one.
+    async fn every_session_has_an_address_of_its_own(database: Database) {
+        let (server, _portal, _job) = scene(&database, "BASIC").await;
+        let phone = Phone::of(server.url());
+        let mine = basic_cred("me", "mine");
+        let begin = |session| message(DEVICE, session, 1, &mine, &format!("{PACKAGE_1}{FINAL}"));
+        let pass = |heard: &str| between(heard, "/dm?s=", "</RespURI>").to_owned();
+        let (one, two) = (phone.say(begin("1")).await, phone.say(begin("2")).await);
+        assert_ne!(pass(&one), pass(&two));
+        assert_eq!(pass(&phone.say(begin("2")).await), pass(&two));
+        assert!(without_pass(&one).contains(&format!("<RespURI>{}/dm</RespURI>", server.url())), "{one}");
+        server.stop().await;
+    }
+}

@@ -1,0 +1,171 @@
+//! Connections to where external systems say: only to addresses that were judged, and with no second look at the name.
+use std::error::Error as StdError;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dmwsi_domain::egress::{Egress, Forbidden};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{Client, redirect};
+use url::Url;
+
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Finds the addresses of a name.
+type Lookup = Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>> + Send + Sync>;
+
+/// Resolves names and lets nothing through that is not public or allowed. A copy is the same guard.
+#[derive(Clone)]
+pub struct Guard {
+    egress: Arc<Egress>,
+    lookup: Lookup,
+}
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guard").field("egress", &self.egress).finish_non_exhaustive()
+    }
+}
+
+/// An address that leads nowhere.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreachable {
+    /// The server does not connect to it.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// The name stands for no address, or nobody knows for which at the moment.
+    #[error("the name cannot be resolved")]
+    Name(#[from] io::Error),
+}
+
+impl Guard {
+    /// A guard with the system's resolver.
+    #[must_use]
+    pub fn new(egress: Egress) -> Self {
+        Self::with_lookup(egress, |name| async move {
+            // A resolver asks for a port, and gives it back.
+            Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect())
+        })
+    }
+
+    /// A guard with a resolver of one's own.
+    pub fn with_lookup<F>(egress: Egress, lookup: impl Fn(String) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = io::Result<Vec<IpAddr>>> + Send + 'static,
+    {
+        Self { egress: Arc::new(egress), lookup: Arc::new(move |name| Box::pin(lookup(name))) }
+    }
+
+    /// The addresses of a host, all of them judged: one that is forbidden spoils them all. A host that is named in the settings is not judged.
+    pub async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, Unreachable> {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            self.egress.judge(address)?;
+            return Ok(vec![address]);
+        }
+        self.egress.judge_host(host)?;
+        let found = (self.lookup)(host.to_owned()).await?;
+        if !self.egress.trusts(host) {
+            found.iter().try_for_each(|address| self.egress.judge(*address))?;
+        }
+        if found.is_empty() { Err(io::Error::from(io::ErrorKind::NotFound).into()) } else { Ok(found) }
+    }
+
+    /// Whether a URL may be followed, as far as its text tells. A client of [`Guard::client`] judges the addresses of names, not addresses in the URL.
+    pub fn judge_url(&self, url: &Url) -> Result<(), Forbidden> {
+        self.egress.judge_url(url)
+    }
+
+    /// An HTTP client that connects to judged addresses only: it follows no redirects and knows no proxies. It gives an answer up after `timeout`.
+    pub fn client(&self, timeout: Duration) -> reqwest::Result<Client> {
+        Client::builder()
+            .user_agent(concat!("dmwsi/", env!("CARGO_PKG_VERSION")))
+            .dns_resolver(Arc::new(self.clone()))
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(CONNECT.min(timeout))
+            .timeout(timeout)
+            .build()
+    }
+}
+
+impl Resolve for Guard {
+    fn resolve(&self, name: Name) -> Resolving {
+        let guard = self.clone();
+        Box::pin(async move {
+            let addresses = Self::resolve(&guard, name.as_str()).await?;
+            // The port is filled in by who asked.
+            let addresses: Addrs = Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0)));
+            Ok(addresses)
+        })
+    }
+}
+
+/// Whether a request failed because the guard did not let it through.
+#[must_use]
+pub fn is_forbidden(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.is::<Forbidden>() || matches!(error.downcast_ref(), Some(Unreachable::Forbidden(_))) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// A guard for which every name stands for these addresses.
+    fn guard(allow: &[&str], addresses: &'static [&'static str]) -> Guard {
+        let egress = Egress::allowing(allow.iter().copied()).unwrap();
+        Guard::with_lookup(egress, async |_name| Ok(addresses.iter().map(|address| address.parse().unwrap()).collect()))
+    }
+
+    /// API7
+    #[tokio::test]
+    async fn a_name_that_leads_inside_is_refused_even_by_one_of_its_addresses() {
+        for addresses in [&["127.0.0.1"][..], &["8.8.8.8", "10.0.0.1"], &["::ffff:169.254.169.254"], &["2606:4700::1", "fe80::1"]]
+        {
+            let refused = guard(&[], addresses).resolve("push.example").await;
+            assert!(matches!(refused, Err(Unreachable::Forbidden(_))), "{addresses:?}");
+        }
+        assert_eq!(guard(&[], &["8.8.8.8"]).resolve("push.example").await.unwrap().len(), 1);
+        assert_eq!(guard(&["push.example"], &["10.0.0.1"]).resolve("push.example").await.unwrap().len(), 1);
+        assert_eq!(guard(&["10.0.0.0/8"], &["10.0.0.1"]).resolve("push.example").await.unwrap().len(), 1);
+        assert!(matches!(guard(&[], &[]).resolve("push.example").await, Err(Unreachable::Name(_))));
+    }
+
+    /// API7: a real name of the system's.
+    #[tokio::test]
+    async fn a_host_name_that_stands_for_loopback_is_refused() {
+        for name in ["localhost", "LocalHost.", "ip6-localhost", "0x7f000001", "127.1"] {
+            assert!(Guard::new(Egress::default()).resolve(name).await.is_err(), "{name}");
+        }
+        let allowed = Guard::new(Egress::allowing(["localhost"]).unwrap()).resolve("localhost").await.unwrap();
+        assert!(allowed.iter().all(IpAddr::is_loopback));
+    }
+
+    /// API7: first public, then inside.
+    #[tokio::test]
+    async fn a_name_is_looked_up_once_for_a_connection_and_that_answer_is_used() {
+        let asked = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&asked);
+        let guard = Guard::with_lookup(Egress::default(), move |_name| {
+            let first = count.fetch_add(1, Ordering::SeqCst) == 0;
+            async move { Ok(vec![if first { "192.0.0.1" } else { "127.0.0.1" }.parse().unwrap()]) }
+        });
+        let client = guard.client(Duration::from_secs(2)).unwrap();
+        let failed = client.get("http://push.example/").send().await.unwrap_err();
+        assert!(is_forbidden(&failed), "{failed:?}");
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        let failed = client.get("http://push.example/").send().await.unwrap_err();
+        assert!(is_forbidden(&failed), "{failed:?}");
+    }
+}
