@@ -22,7 +22,7 @@ pub struct Target {
     pub manufacturer: Option<String>,
     /// The models (DevInfo/Mod), in any case; one that ends with `*` stands for all that begin so. Any model when empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(max_items = 100)]
+    #[schema(max_items = 100, max_length = 256)]
     pub models: Vec<String>,
     /// The type of the device (DevDetail/DevTyp), in any case.
     #[serde(skip_serializing_if = "Option::is_none")]
