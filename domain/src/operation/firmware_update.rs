@@ -2,14 +2,17 @@
 use std::time::Duration;
 
 use dmwsi_objects::fumo::{Completion, ResultCode, State, USUAL_ROOTS, nodes};
-use dmwsi_objects::{Answer, Command, GenericAlert, NodeUri, StatusCode, Value};
+use dmwsi_objects::{Answer, Command, GenericAlert, NodeUri, StatusCode, Value, devdetail};
 use serde::{Deserialize, Serialize};
 
 use super::firmware_answer::{evidence, not_found, refused, state_in, version_in};
+use super::firmware_package::{Package, Supply, refusal, unfit};
 use super::firmware_request::{Delivery, FirmwareUpdateRequest, known};
-use super::{Context, End, Input, Phase, Step};
+use super::{Context, End, Input, Next, Phase, Step, firmware_retry};
+use crate::Timestamp;
 use crate::correlator::Correlator;
 use crate::evidence::Fact;
+use crate::id::DeliverableId;
 
 /// How long the version may stay unread after the device reported: a day.
 const VERIFY_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
@@ -20,11 +23,16 @@ const MAX_CANDIDATES: usize = 8;
 /// How often an Exec may be sent: once, and once more when the state node proves that the first was never carried out.
 const MAX_STARTS: u8 = 2;
 
+/// What else counts of a device when a package must fit it.
+const PARTICULARS: [&str; 4] = [devdetail::FW_V, devdetail::HW_V, devdetail::SW_V, devdetail::DEV_TYP];
+
 const LOCATING: Phase = Phase { name: "LOCATING", progress: 5 };
 const PREPARING: Phase = Phase { name: "PREPARING", progress: 10 };
 const STARTING: Phase = Phase { name: "STARTING", progress: 15 };
 const DOWNLOADING: Phase = Phase { name: "DOWNLOADING", progress: 30 };
 const UPDATING: Phase = Phase { name: "UPDATING", progress: 70 };
+const RETRYING: Phase = Phase { name: "RETRYING", progress: 5 };
+const DEFERRED: Phase = Phase { name: "DEFERRED", progress: 10 };
 const VERIFYING: Phase = Phase { name: "VERIFYING", progress: 90 };
 
 /// An update on its way. An Exec is never repeated blindly: when its answer is lost, the state node is read.
@@ -52,6 +60,18 @@ pub struct FirmwareUpdate {
     /// Whether the PkgURL node must be added since it was not there.
     #[serde(default)]
     absent: bool,
+    /// What is installed, once that is known.
+    #[serde(default)]
+    package: Option<Package>,
+    /// How many attempts have ended in what may pass.
+    #[serde(default)]
+    failures: u32,
+    /// Whether the device said that it has fetched the package and waits to be told to install it.
+    #[serde(default)]
+    fetched: bool,
+    /// The deliverable as it stands now.
+    #[serde(skip)]
+    supply: Option<Supply>,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -73,6 +93,12 @@ enum Stage {
     Updating,
     /// It says it is done: read the version.
     Verify,
+    /// Nothing before that time; then all anew.
+    Pause {
+        until: Timestamp,
+        /// Because the user wants so.
+        deferred: bool,
+    },
 }
 
 impl FirmwareUpdate {
@@ -87,16 +113,76 @@ impl FirmwareUpdate {
             left_over: None,
             unsure: false,
             absent: false,
+            package: None,
+            failures: 0,
+            fetched: false,
+            supply: None,
         }
     }
 
+    /// The deliverable that it needs: only until the device has begun.
+    pub(super) const fn wanted(&self) -> Option<DeliverableId> {
+        match self.stage {
+            Stage::Locate | Stage::Probe(_) | Stage::Prepare | Stage::Start | Stage::Pause { .. } => self.request.deliverable_id,
+            Stage::Downloading | Stage::StartUpdate | Stage::Updating | Stage::Verify => None,
+        }
+    }
+
+    pub(super) fn time_to_fetch(&self) -> Duration {
+        self.request.download_limit()
+    }
+
+    pub(super) fn supply(&mut self, supply: Supply) {
+        self.supply = Some(supply);
+    }
+
     pub(super) fn step(&mut self, input: Input<'_>, cx: &Context<'_>) -> Step {
+        let is_turn = matches!(input, Input::Turn);
+        if let Stage::Pause { until, .. } = self.stage
+            && is_turn
+        {
+            if cx.now < until {
+                return Step::rest(self.phase(), Some(until.since(cx.now)));
+            }
+            self.begin_anew();
+        }
+        // What the device may have begun already goes on, whatever becomes of the deliverable.
+        let begun = self.stage == Stage::Start && (!is_turn || self.starts > 0);
+        if matches!(input, Input::Turn | Input::Answers(_))
+            && !begun
+            && let Some(end) = self.provide()
+        {
+            return end;
+        }
         match input {
             Input::Alert(alert) => self.alerted(alert, cx),
             Input::Answers(answers) => self.answered(answers, cx),
             Input::TimedOut => self.timed_out(),
+            Input::Turn if self.package.is_none() => Step::rest(self.phase(), None),
             Input::Turn => self.say(cx),
         }
+    }
+
+    /// Takes what is known of the package now; its end where there is none to be had.
+    fn provide(&mut self) -> Option<Step> {
+        if self.request.deliverable_id.is_none() {
+            self.package = self.package.take().or_else(|| Package::of_request(&self.request));
+            return None;
+        }
+        let supply = self.supply.as_ref().filter(|_| self.wanted().is_some())?;
+        match Package::of_supply(supply, &self.request) {
+            Ok(package) => {
+                self.package = Some(package);
+                None
+            }
+            Err(end) => Some(*end),
+        }
+    }
+
+    fn begin_anew(&mut self) {
+        self.stage = Stage::Locate;
+        self.left_over = None;
+        (self.starts, self.unsure, self.absent) = (0, false, false);
     }
 
     /// What to say at the present stage.
@@ -105,13 +191,18 @@ impl FirmwareUpdate {
         let replace = |below: &str, text: &str| Command::Replace { target: self.node(below), value: Value::text(text) };
         match &self.stage {
             Stage::Locate => {
-                let mut commands = vec![get(self.request.version_node())];
+                let mut commands = vec![get(self.version_node())];
                 match &self.request.firmware_node {
                     Some(_) => commands.push(get(self.node(nodes::STATE))),
                     None => {
                         commands.push(get(self.node(nodes::STATE)));
                         commands.extend(USUAL_ROOTS.map(|root| get(known(root))));
                     }
+                }
+                if self.is_judged() {
+                    commands.extend(
+                        PARTICULARS.map(|node| get(known(node))).into_iter().filter(|get| get.target() != &self.version_node()),
+                    );
                 }
                 Step::send(LOCATING, commands)
             }
@@ -121,21 +212,24 @@ impl FirmwareUpdate {
             }
             Stage::Prepare => {
                 let mut commands = Vec::new();
-                if let Some(name) = &self.request.package_name {
+                let package = self.package.as_ref();
+                if let Some(name) = package.and_then(|package| package.name.as_ref()) {
                     commands.push(replace(nodes::PKG_NAME, name));
                 }
-                if let Some(version) = &self.request.package_version {
+                if let Some(version) = package.and_then(|package| package.version.as_ref()) {
                     commands.push(replace(nodes::PKG_VERSION, version));
                 }
-                let (target, value) = (self.node(self.url_node()), Value::text(&self.request.package_url));
+                let url = package.map(|package| package.url.as_str()).unwrap_or_default();
+                let (target, value) = (self.node(self.url_node()), Value::text(url));
                 commands.push(if self.absent { Command::Add { target, value } } else { Command::Replace { target, value } });
                 Step::send(PREPARING, commands)
             }
             Stage::Start => Step::send(STARTING, vec![self.exec(self.first_exec(), 1, cx)]),
             Stage::StartUpdate => Step::send(UPDATING, vec![self.exec(nodes::UPDATE, 2, cx)]),
-            Stage::Downloading => Step::send(DOWNLOADING, vec![get(self.node(nodes::STATE)), get(self.request.version_node())]),
-            Stage::Updating => Step::send(UPDATING, vec![get(self.node(nodes::STATE)), get(self.request.version_node())]),
-            Stage::Verify => Step::send(VERIFYING, vec![get(self.request.version_node()), get(self.node(nodes::STATE))]),
+            Stage::Downloading => Step::send(DOWNLOADING, vec![get(self.node(nodes::STATE)), get(self.version_node())]),
+            Stage::Updating => Step::send(UPDATING, vec![get(self.node(nodes::STATE)), get(self.version_node())]),
+            Stage::Verify => Step::send(VERIFYING, vec![get(self.version_node()), get(self.node(nodes::STATE))]),
+            Stage::Pause { .. } => Step::rest(self.phase(), None),
         }
     }
 
@@ -157,23 +251,37 @@ impl FirmwareUpdate {
             Stage::Prepare => self.prepared(answers, cx),
             Stage::Downloading | Stage::Updating => self.polled(answers, cx),
             Stage::Verify => self.verified(answers),
+            Stage::Pause { .. } => Step::rest(self.phase(), None),
         };
         step.learned(facts)
     }
 
     fn located(&mut self, answers: &[Answer], cx: &Context<'_>) -> Step {
         self.before = answers.first().and_then(version_in);
-        if self.before.as_ref() == Some(&self.request.expected_firmware_version) {
+        if self.before.as_deref() == Some(self.expected()) {
             return Step::done(End::Succeeded, "ALREADY_INSTALLED", "the device has that version already".to_owned());
+        }
+        if self.is_judged() {
+            let mut facts = cx.facts.clone();
+            facts.learn(
+                &answers
+                    .iter()
+                    .filter(|answer| answer.succeeded())
+                    .flat_map(|answer| answer.readings.clone())
+                    .collect::<Vec<_>>(),
+            );
+            if let Some(end) = refusal(unfit(&self.request, self.supply.as_ref(), &facts)) {
+                return end;
+            }
         }
         let state = answers.get(1);
         if let Some(answer) = state.filter(|answer| answer.succeeded()) {
             return self.found(self.root(), answer, cx);
         }
         if self.request.firmware_node.is_some() {
-            return not_found(answers.get(1..).unwrap_or_default());
+            return not_found(answers.get(1..2).unwrap_or_default());
         }
-        let below = answers.iter().skip(2).filter(|answer| answer.succeeded());
+        let below = answers.iter().skip(2).take(USUAL_ROOTS.len()).filter(|answer| answer.succeeded());
         let candidates = below.flat_map(|answer| {
             let children = answer.value().into_iter().flat_map(Value::children);
             children.filter_map(|name| answer.command.target().join(name).ok()).collect::<Vec<_>>()
@@ -195,7 +303,8 @@ impl FirmwareUpdate {
             self.stage = Stage::Locate;
             return Step::rest(LOCATING, None);
         }
-        self.stage = Stage::Prepare;
+        let has_it = self.fetched && self.left_over == Some(State::ReadyToUpdate);
+        self.stage = if has_it { Stage::StartUpdate } else { Stage::Prepare };
         self.say(cx)
     }
 
@@ -231,8 +340,8 @@ impl FirmwareUpdate {
 
     /// The state was read while the report is awaited.
     fn polled(&mut self, answers: &[Answer], cx: &Context<'_>) -> Step {
-        let installed = answers.get(1).and_then(version_in).as_ref() == Some(&self.request.expected_firmware_version);
-        let installs = self.stage == Stage::Updating || self.request.delivery == Delivery::DownloadAndUpdate;
+        let installed = answers.get(1).and_then(version_in).as_deref() == Some(self.expected());
+        let installs = self.stage == Stage::Updating || self.delivery() == Delivery::DownloadAndUpdate;
         let state = answers.first().and_then(state_in);
         // An end that stood there before says nothing of this update.
         let old = self.stage == Stage::Downloading && state.is_some() && (state == Some(State::Idle) || state == self.left_over);
@@ -276,26 +385,36 @@ impl FirmwareUpdate {
         let Some(completion) = Completion::from_alert(&alert.alert_type).filter(|_| self.is_meant(alert, cx)) else {
             return Step::default();
         };
-        let code = alert.value.data.trim().parse().map_or(ResultCode(0), ResultCode);
+        let (code, named) = firmware_retry::report(&alert.value.data);
         let step = match (&self.stage, completion) {
             (Stage::Start | Stage::Downloading, Completion::Download | Completion::DownloadAndUpdate)
-            | (Stage::StartUpdate | Stage::Updating, Completion::Update) => self.reported(completion, code),
+            | (Stage::StartUpdate | Stage::Updating, Completion::Update) => self.reported(completion, code, named, cx.now),
             // A client may install at once although it was told to download only.
-            (Stage::Start | Stage::Downloading, Completion::Update) => self.reported(completion, code),
+            (Stage::Start | Stage::Downloading, Completion::Update) => self.reported(completion, code, named, cx.now),
             // A report that came before is told again, or one for a step that is not under way.
             _ => Step::rest(self.phase(), self.limit()),
         };
         step.learned(vec![Fact::alert(alert)])
     }
 
-    fn reported(&mut self, completion: Completion, code: ResultCode) -> Step {
-        if code == ResultCode::USER_CANCELLED {
+    fn reported(&mut self, completion: Completion, code: ResultCode, named: Option<Timestamp>, now: Timestamp) -> Step {
+        if let Some(named) = named.filter(|named| *named > now) {
+            return self.pause(firmware_retry::until(named, now), true, now);
+        }
+        if matches!(code, ResultCode::USER_CANCELLED | ResultCode::DEFERRED) {
             return Step::done(End::Declined, code.name(), "the user declined".to_owned());
         }
         if !code.is_success() {
+            let pause = firmware_retry::pause(code, self.failures.saturating_add(1));
+            if let Some(pause) = pause.filter(|_| self.failures.saturating_add(1) < self.request.attempts()) {
+                self.failures = self.failures.saturating_add(1);
+                self.fetched = false;
+                return self.pause(pause, false, now);
+            }
             return Step::failed(code.name(), format!("the device reported {}", code.0));
         }
         self.starts = 0;
+        self.fetched = completion == Completion::Download;
         self.stage = match completion {
             Completion::Download => Stage::StartUpdate,
             Completion::DownloadAndUpdate | Completion::Update => Stage::Verify,
@@ -303,10 +422,16 @@ impl FirmwareUpdate {
         Step::rest(self.phase(), self.limit())
     }
 
+    /// Waits, then begins anew as another attempt.
+    fn pause(&mut self, pause: Duration, deferred: bool, now: Timestamp) -> Step {
+        self.stage = Stage::Pause { until: now.plus(pause), deferred };
+        Step { next: Next::Again(self.phase(), pause), ..Step::default() }
+    }
+
     fn verified(&self, answers: &[Answer]) -> Step {
-        let expected = &self.request.expected_firmware_version;
+        let expected = self.expected();
         match answers.first().and_then(version_in) {
-            Some(version) if version == *expected => Step::done(End::Succeeded, "UPDATED", None),
+            Some(version) if version == expected => Step::done(End::Succeeded, "UPDATED", None),
             Some(version) => Step::failed(
                 "VERSION_UNCHANGED",
                 format!("the device reported success but says version {version}, not {expected}"),
@@ -315,8 +440,12 @@ impl FirmwareUpdate {
         }
     }
 
-    fn timed_out(&self) -> Step {
+    fn timed_out(&mut self) -> Step {
         match self.stage {
+            Stage::Pause { .. } => {
+                self.begin_anew();
+                Step::rest(self.phase(), None)
+            }
             Stage::Downloading => Step::failed("DOWNLOAD_NOT_REPORTED", "no report came in time".to_owned()),
             Stage::Updating => Step::failed("UPDATE_NOT_REPORTED", "no report came in time".to_owned()),
             Stage::Verify => Step::failed("VERSION_UNREADABLE", "the version could not be read in time".to_owned()),
@@ -347,31 +476,51 @@ impl FirmwareUpdate {
             Stage::Downloading => DOWNLOADING,
             Stage::StartUpdate | Stage::Updating => UPDATING,
             Stage::Verify => VERIFYING,
+            Stage::Pause { deferred: true, .. } => DEFERRED,
+            Stage::Pause { .. } => RETRYING,
         }
     }
 
     /// How long the present stage may rest; none when only the job's expiry ends it.
     fn limit(&self) -> Option<Duration> {
         match self.stage {
-            Stage::Start | Stage::Downloading => Some(match self.request.delivery {
+            Stage::Start | Stage::Downloading => Some(match self.delivery() {
                 Delivery::DownloadAndUpdate => self.request.download_limit().saturating_add(self.request.update_limit()),
                 Delivery::DownloadThenUpdate => self.request.download_limit(),
             }),
             Stage::StartUpdate | Stage::Updating => Some(self.request.update_limit()),
             Stage::Verify => Some(VERIFY_TIMEOUT),
-            Stage::Locate | Stage::Probe(_) | Stage::Prepare => None,
+            Stage::Locate | Stage::Probe(_) | Stage::Prepare | Stage::Pause { .. } => None,
         }
     }
 
+    /// Whether the package must fit the device.
+    fn is_judged(&self) -> bool {
+        self.request.deliverable_id.is_some() || !self.request.targets.is_empty() || self.request.precursor.is_some()
+    }
+
+    /// What the version node must say afterwards.
+    fn expected(&self) -> &str {
+        self.package.as_ref().map(|package| package.expected.as_str()).unwrap_or_default()
+    }
+
+    fn version_node(&self) -> NodeUri {
+        self.package.as_ref().map_or_else(|| known(devdetail::FW_V), |package| package.version_node.clone())
+    }
+
+    fn delivery(&self) -> Delivery {
+        self.package.as_ref().map(|package| package.delivery).unwrap_or_default()
+    }
+
     fn first_exec(&self) -> &'static str {
-        match self.request.delivery {
+        match self.delivery() {
             Delivery::DownloadAndUpdate => nodes::DOWNLOAD_AND_UPDATE,
             Delivery::DownloadThenUpdate => nodes::DOWNLOAD,
         }
     }
 
     fn url_node(&self) -> &'static str {
-        match self.request.delivery {
+        match self.delivery() {
             Delivery::DownloadAndUpdate => nodes::DOWNLOAD_AND_UPDATE_URL,
             Delivery::DownloadThenUpdate => nodes::DOWNLOAD_URL,
         }

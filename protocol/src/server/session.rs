@@ -43,6 +43,9 @@ pub struct Session {
     pub(super) batch: Option<Batch>,
     /// What the device sends in pieces.
     pub(super) objects: Objects,
+    /// Whether the device takes values in pieces.
+    #[serde(default)]
+    pub(super) large_objects: bool,
     /// How many times in a row the package went on.
     pub(super) asked: u32,
     /// What the next reply must say.
@@ -102,6 +105,7 @@ impl Session {
             proof: Proof::default(),
             batch: None,
             objects: Objects::default(),
+            large_objects: false,
             asked: 0,
             due: Due::default(),
             state: State::Listening,
@@ -130,6 +134,11 @@ impl Session {
     /// before is no secret.
     pub fn respond_at(&mut self, address: String) {
         self.respond_to = address;
+    }
+
+    /// Whether the device takes values in pieces (DevDetail/LrgObj); unless it does, what is too large for one message is not sent.
+    pub const fn set_large_objects(&mut self, large_objects: bool) {
+        self.large_objects = large_objects;
     }
 
     /// Whether the device has proven who it is.
@@ -269,7 +278,7 @@ impl Session {
         let awaits = self.batch.as_ref().is_some_and(Batch::awaits);
         let complete = (last || heard.asked && !awaits) && !self.objects.want_more();
         // An object may have many pieces; its size is limited instead.
-        let goes_on = last && complete || self.objects.want_more();
+        let goes_on = last && complete || self.objects.want_more() || self.batch.as_ref().is_some_and(Batch::is_in_pieces);
         self.asked = if goes_on { 0 } else { self.asked.saturating_add(1) };
         (received.turn, self.state) = if self.is_ended() {
             (Turn::Closed, State::Closing)

@@ -1,7 +1,10 @@
 //! One message of a device and the reply to it: load, step the pure values, write in one transaction, answer.
+use std::collections::BTreeSet;
+
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use bytes::Bytes;
 use dmwsi_domain::contact::{Contact, StrangerReason};
+use dmwsi_domain::deliverable::Deliverable;
 use dmwsi_domain::execution::Execution;
 use dmwsi_domain::{Error, Result, Timestamp};
 use dmwsi_objects::dmacc::AuthType;
@@ -49,6 +52,8 @@ struct Known {
     contact: Contact,
     stored: Option<StoredSession>,
     executions: Vec<Execution>,
+    /// The deliverables that executions need before they begin.
+    deliverables: Vec<Deliverable>,
 }
 
 /// Everything about the device that presents itself so: one statement when it is idle. The session is read before the executions, and both
@@ -56,24 +61,27 @@ struct Known {
 fn known(tx: &mut Tx<'_>, identity: &str) -> Result<Option<Known>> {
     let Some(contact) = tx.contact(identity)? else { return Ok(None) };
     if !contact.has_work {
-        return Ok(Some(Known { contact, stored: None, executions: Vec::new() }));
+        return Ok(Some(Known { contact, stored: None, executions: Vec::new(), deliverables: Vec::new() }));
     }
     let stored = tx.open_session(contact.device)?;
     let executions = tx.unfinished_executions(contact.device)?;
-    Ok(Some(Known { contact, stored, executions }))
+    Ok(Some(Known { contact, stored, executions, deliverables: Vec::new() }))
 }
 
-/// The same of a device that has more work than one read brings.
+/// The same of a device with more work than one read brings, or with work that begins with a deliverable.
 fn known_busy(tx: &mut Tx<'_>, identity: &str, begins: bool) -> Result<Option<Known>> {
     let Some(contact) = tx.contact(identity)? else { return Ok(None) };
     let stored = tx.open_session(contact.device)?;
     let executions = agenda::executions(tx, contact.device, stored.as_ref(), !begins)?;
-    Ok(Some(Known { contact, stored, executions }))
+    let wanted: BTreeSet<_> = executions.iter().filter_map(|execution| execution.operation.wanted()).collect();
+    let deliverables = tx.deliverables_of(contact.organisation, wanted.iter())?;
+    Ok(Some(Known { contact, stored, executions, deliverables }))
 }
 
 impl Known {
     fn has_more(&self) -> bool {
-        i64::try_from(self.executions.len()).is_ok_and(|rows| rows >= UNFINISHED)
+        let is_long = i64::try_from(self.executions.len()).is_ok_and(|rows| rows >= UNFINISHED);
+        is_long || self.executions.iter().any(|execution| execution.operation.wanted().is_some())
     }
 }
 
@@ -145,8 +153,11 @@ impl Gateway {
     }
 
     async fn known(&self, incoming: &Incoming, known: Known) -> Result<Bytes, Refusal> {
-        let Known { contact, stored, executions } = known;
+        let Known { contact, stored, mut executions, deliverables } = known;
         let (now, key) = (incoming.at, incoming.key());
+        for execution in &mut executions {
+            self.supplies.supply(execution, &deliverables, now);
+        }
         let header = &incoming.message.header;
         if let Some(row) = stored.as_ref().filter(|row| row.session == header.session) {
             let same = row.last_message == header.message && row.last_body == incoming.body;

@@ -10,6 +10,7 @@ mod seen;
 mod settings;
 mod state;
 mod stranger;
+mod supplies;
 mod turnstiles;
 mod work;
 
@@ -28,11 +29,14 @@ use dmwsi_protocol::server::{Fault, Limits, Turn};
 use dmwsi_store::{Keys, Store};
 use openssl::sha::sha256;
 
+use crate::download::Tokens;
+
 use self::exchange::Incoming;
 use self::memory::Memory;
 use self::nonce::Nonces;
 use self::seen::Seen;
 use self::stranger::Strangers;
+use self::supplies::Supplies;
 use self::turnstiles::Turnstiles;
 
 pub(crate) use self::idle::give_up;
@@ -50,6 +54,7 @@ pub struct Gateway {
     address: String,
     sealing: Keys,
     nonces: Nonces,
+    supplies: Supplies,
     memory: Memory,
     seen: Seen,
     strangers: Strangers,
@@ -69,8 +74,16 @@ pub(crate) enum Refusal {
 
 impl Gateway {
     /// A gateway whose devices reach it below `public_url`. `nonce_key` is secret and the same in every process; `sealing`
-    /// opens the secrets of accounts.
-    pub fn new(store: Store, clock: Clock, settings: Settings, public_url: &str, nonce_key: [u8; 32], sealing: Keys) -> Self {
+    /// opens the secrets of accounts; `tokens` make the addresses of downloads.
+    pub fn new(
+        store: Store,
+        clock: Clock,
+        settings: Settings,
+        public_url: &str,
+        nonce_key: [u8; 32],
+        sealing: Keys,
+        tokens: Tokens,
+    ) -> Self {
         let limits = Limits {
             max_message: settings.max_message_bytes,
             max_object: settings.max_object_bytes,
@@ -80,6 +93,7 @@ impl Gateway {
         };
         let some = |number: usize| NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN);
         Self {
+            supplies: Supplies::new(tokens, public_url),
             address: format!("{}{PATH}", public_url.trim_end_matches('/')),
             nonces: Nonces::new(nonce_key, some(settings.remembered_nonces)),
             memory: Memory::new(some(settings.remembered_sessions)),
