@@ -135,8 +135,9 @@ impl Gateway {
     async fn known(&self, incoming: &Incoming, known: Known) -> Result<Bytes, Refusal> {
         let Known { contact, stored, mut executions, deliverables } = known;
         let (now, key) = (incoming.at, incoming.key());
+        let contents = self.supplies.contents(&deliverables).await?;
         for execution in &mut executions {
-            self.supplies.supply(execution, &deliverables, now);
+            self.supplies.supply(execution, &deliverables, &contents, now);
         }
         let header = &incoming.message.header;
         if let Some(row) = stored.as_ref().filter(|row| row.session == header.session) {
@@ -201,6 +202,7 @@ impl Gateway {
         let commands =
             if refused { Vec::new() } else { self.work(&received, &mut state, &mut work, &mut facts, &mut effects, now) };
         let has_work = !commands.is_empty() || goes_on || state.current.is_some();
+        state.session.set_large_objects(facts.large_objects == Some(true));
         let (session, reply) = state.session.reply(commands, &account, &nonces, incoming.encoding, &self.limits);
         state.session = session;
         let bytes = Bytes::from(reply.bytes);
