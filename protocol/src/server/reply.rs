@@ -81,7 +81,7 @@ impl Session {
             message: self.sent,
             target: Party { uri: self.device.clone(), name: None },
             source: Party { uri: self.address.clone(), name: Some(name.to_owned()) },
-            respond_to: Some(self.respond_to.clone()),
+            respond_to: Some(self.respond_to.clone()).filter(|address| !address.is_empty()),
             credentials: self.proof.credentials(account, nonces, self.authentication.accepted),
             max_message: Some(limits.max_message),
             max_object: Some(limits.max_object),

@@ -13,6 +13,7 @@ use dmwsi_protocol::credentials;
 use dmwsi_protocol::encoding::Encoding;
 use dmwsi_protocol::message::{Element, Message, alert};
 use dmwsi_protocol::server::{Nonces, Received, Session, Turn};
+use dmwsi_store::executions::UNFINISHED;
 use dmwsi_store::{StoredSession, Tx};
 use openssl::rand::rand_bytes;
 
@@ -57,16 +58,30 @@ struct Known {
 
 /// Everything about the device that presents itself so: one statement when it is idle. The session is read before the executions, and both
 /// are written by their revisions, so that they need not be of one moment.
-fn known(tx: &mut Tx<'_>, identity: &str, begins: bool) -> Result<Option<Known>> {
+fn known(tx: &mut Tx<'_>, identity: &str) -> Result<Option<Known>> {
     let Some(contact) = tx.contact(identity)? else { return Ok(None) };
     if !contact.has_work {
         return Ok(Some(Known { contact, stored: None, executions: Vec::new(), deliverables: Vec::new() }));
     }
     let stored = tx.open_session(contact.device)?;
+    let executions = tx.unfinished_executions(contact.device)?;
+    Ok(Some(Known { contact, stored, executions }))
+}
+
+/// The same of a device that has more work than one read brings.
+fn known_busy(tx: &mut Tx<'_>, identity: &str, begins: bool) -> Result<Option<Known>> {
+    let Some(contact) = tx.contact(identity)? else { return Ok(None) };
+    let stored = tx.open_session(contact.device)?;
     let executions = agenda::executions(tx, contact.device, stored.as_ref(), !begins)?;
     let wanted: BTreeSet<_> = executions.iter().filter_map(|execution| execution.operation.wanted()).collect();
     let deliverables = tx.deliverables_of(contact.organisation, wanted.iter())?;
     Ok(Some(Known { contact, stored, executions, deliverables }))
+}
+
+impl Known {
+    fn has_more(&self) -> bool {
+        i64::try_from(self.executions.len()).is_ok_and(|rows| rows >= UNFINISHED)
+    }
 }
 
 impl Incoming {
@@ -90,8 +105,8 @@ impl Incoming {
 
     /// Whether the message came to the address that its session gave.
     fn is_at_respond_to(&self, session: &Session) -> bool {
-        let theirs = session.respond_to().rsplit_once('=').map_or("", |(_, pass)| pass);
-        self.pass.as_ref().is_some_and(|pass| credentials::same(pass, theirs))
+        let theirs = session.respond_to().rsplit_once("?s=").map_or("", |(_, pass)| pass);
+        self.pass.as_ref().is_some_and(|pass| pass.len() > PASS_BYTES && credentials::same(pass, theirs))
     }
 
     /// Whether a repeated message gets the reply once more: whoever proved nothing by it would learn what is not for him.
@@ -116,7 +131,11 @@ impl Gateway {
 
     async fn exchange(&self, incoming: &Incoming) -> Result<Bytes, Refusal> {
         let (identity, begins) = (incoming.message.header.source.uri.clone(), incoming.begins());
-        let known = self.store.glance(move |tx| known(tx, &identity, begins)).await?;
+        let mut known = self.store.glance(move |tx| known(tx, &identity)).await?;
+        if known.as_ref().is_some_and(Known::has_more) {
+            let identity = incoming.message.header.source.uri.clone();
+            known = self.store.read(move |tx| known_busy(tx, &identity, begins)).await?;
+        }
         let number = incoming.message.header.message;
         if let Some(held) = self.memory.repeated(&incoming.key(), number, &incoming.body, incoming.at) {
             // Some clients begin every session in the same words. When there is work by now, these are a new session.
@@ -152,19 +171,23 @@ impl Gateway {
 
         // The session that goes on, or a new one in the place of any other.
         let held = self.memory.find(&key, now);
+        let is_held = held.as_ref().is_some_and(|held| held.session.is_authenticated());
         let prior = prior(incoming, stored.as_ref(), held);
         let goes_on = prior.as_ref().is_some_and(|(_, from_row)| *from_row);
         let generation = stored.as_ref().map_or(0, |row| row.generation);
         let mut state = match prior {
             Some((state, _)) => state,
-            None => State::new(self.open(incoming)?),
+            None => State::new(Session::open(&incoming.message, &self.address)),
         };
         let was_authenticated = state.session.is_authenticated();
         let at_respond_to = incoming.is_at_respond_to(&state.session);
 
         // Who is it?
-        let place = self.place(incoming, &contact, stored.as_ref(), was_authenticated && at_respond_to).await?;
-        let next = self.nonces.after(contact.device, place);
+        let needs_none = was_authenticated && at_respond_to;
+        let place = self.place(incoming, &contact, stored.as_ref(), needs_none).await?;
+        // Who shows nothing uses no nonce up: the challenge offers the same one again.
+        let is_unused = header.credentials.is_none() && place.counter > 0;
+        let next = if is_unused { place } else { self.nonces.after(contact.device, place) };
         // Nonces matter to digests only, and are not made for nothing.
         let is_digest = contact.account.client.auth == AuthType::Digest;
         let derive = |place| if is_digest { self.nonces.derive(contact.device, place) } else { Ok(Vec::new()) };
@@ -176,7 +199,12 @@ impl Gateway {
         let (session, received) = state.session.receive(&incoming.message, at_respond_to, &account, &nonces, &self.limits)?;
         state.session = session;
         let refused = matches!(received.turn, Turn::Refused { .. });
-        let moved = is_digest && (refused || received.accepted_with.is_some());
+        // Nothing may come of a message that does not prove itself, however it is answered.
+        let is_proven = received.accepted_with.is_some() || needs_none && !refused;
+        if !was_authenticated && is_proven {
+            state.session.respond_at(self.secret_address()?);
+        }
+        let moved = is_digest && next != place && (refused || is_proven);
         let at = if moved { next } else { place };
         if moved && !self.nonces.advance(contact.device, place, next) {
             // Another message of the device came with the same nonce at the same time: one of them is too late.
@@ -192,7 +220,7 @@ impl Gateway {
         }
 
         // Only one session has the device's work: a new one takes it from any other, whatever else comes from outside of it gets none.
-        let takes_over = stored.is_some() && !goes_on && !refused && incoming.begins();
+        let takes_over = stored.is_some() && !goes_on && is_proven && incoming.begins();
         let mut work = Work::new(if takes_over || goes_on || stored.is_none() { executions } else { Vec::new() }, now);
         if let Some(row) = stored.as_ref().filter(|_| takes_over) {
             abandon(row, &mut work, &facts);
@@ -200,22 +228,22 @@ impl Gateway {
 
         // What does it say, and what is there to say to it?
         let commands =
-            if refused { Vec::new() } else { self.work(&received, &mut state, &mut work, &mut facts, &mut effects, now) };
+            if is_proven { self.work(&received, &mut state, &mut work, &mut facts, &mut effects, now) } else { Vec::new() };
         let has_work = !commands.is_empty() || goes_on || state.current.is_some();
         state.session.set_large_objects(facts.large_objects == Some(true));
         let (session, reply) = state.session.reply(commands, &account, &nonces, incoming.encoding, &self.limits);
         state.session = session;
         let bytes = Bytes::from(reply.bytes);
 
-        if !refused {
+        if is_proven {
             self.seen.note(contact.device, now, incoming.answers());
             effects.clear_tries = received.accepted_with.is_some() && contact.failed_tries > 0;
             effects.server_nonce = received.server_nonce.filter(|nonce| *nonce != contact.server_nonce);
             effects.facts = (facts != contact.facts).then_some(facts);
         }
         effects.changes = work.into_changes();
-        // Who is refused in a session whose device had proven itself may be somebody else: the session waits for the device.
-        let is_foreign = refused && was_authenticated;
+        // Who proves nothing where the device had proven itself may be somebody else: the session waits for the device.
+        let is_foreign = !is_proven && (was_authenticated || is_held);
         let has_work = has_work && !is_foreign;
         let last = Answered { message: header.message, body: incoming.body, reply: bytes.clone() };
         if has_work {
@@ -233,7 +261,8 @@ impl Gateway {
                 last_reply: bytes.to_vec(),
                 created_at: stored.as_ref().filter(|_| goes_on).map_or(now, |row| row.created_at),
                 updated_at: now,
-                revision: stored.as_ref().map_or(1, |row| row.revision),
+                // Of two sessions one after the other none has a revision of the other's.
+                revision: stored.as_ref().map_or_else(|| u64::try_from(now.micros()).unwrap_or(1), |row| row.revision),
             };
             effects.session = match &stored {
                 Some(_) => SessionEffect::Update(Box::new(row)),
@@ -334,12 +363,11 @@ impl Gateway {
 }
 
 impl Gateway {
-    /// A new session, with an address that nobody else knows.
-    pub(super) fn open(&self, incoming: &Incoming) -> Result<Session> {
+    /// An address that nobody else knows.
+    fn secret_address(&self) -> Result<String> {
         let mut pass = [0; PASS_BYTES];
         rand_bytes(&mut pass).map_err(Error::internal)?;
-        let respond_to = format!("{}?{PASS}={}", self.address, BASE64_URL_SAFE_NO_PAD.encode(pass));
-        Ok(Session::open(&incoming.message, &respond_to))
+        Ok(format!("{}?{PASS}={}", self.address, BASE64_URL_SAFE_NO_PAD.encode(pass)))
     }
 }
 

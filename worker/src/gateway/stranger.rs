@@ -9,7 +9,7 @@ use dmwsi_domain::{Error, Result, Timestamp};
 use dmwsi_objects::devinfo;
 use dmwsi_objects::dmacc::AuthType;
 use dmwsi_protocol::message::{Data, Element, Message, Verb};
-use dmwsi_protocol::server::{Account, Nonces};
+use dmwsi_protocol::server::{Account, Nonces, Session};
 use lru::LruCache;
 
 use super::exchange::Incoming;
@@ -76,7 +76,7 @@ impl Gateway {
         // Whoever had proven itself and is not known any more, or is locked out, gets no further by that.
         let session = match self.memory.find(&key, incoming.at).filter(|held| !held.session.is_authenticated()) {
             Some(held) => held.session,
-            None => self.open(incoming)?,
+            None => Session::open(&incoming.message, &self.address),
         };
         let next = self.nonces.decoy(&identity, u64::try_from(incoming.at.micros()).unwrap_or(0))?;
         let secret = String::from_utf8_lossy(&next).into_owned();
