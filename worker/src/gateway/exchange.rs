@@ -65,7 +65,8 @@ fn known(tx: &mut Tx<'_>, identity: &str) -> Result<Option<Known>> {
     }
     let stored = tx.open_session(contact.device)?;
     let executions = tx.unfinished_executions(contact.device)?;
-    Ok(Some(Known { contact, stored, executions }))
+    let deliverables = wanted(tx, &contact, &executions)?;
+    Ok(Some(Known { contact, stored, executions, deliverables }))
 }
 
 /// The same of a device that has more work than one read brings.
@@ -73,9 +74,14 @@ fn known_busy(tx: &mut Tx<'_>, identity: &str, begins: bool) -> Result<Option<Kn
     let Some(contact) = tx.contact(identity)? else { return Ok(None) };
     let stored = tx.open_session(contact.device)?;
     let executions = agenda::executions(tx, contact.device, stored.as_ref(), !begins)?;
-    let wanted: BTreeSet<_> = executions.iter().filter_map(|execution| execution.operation.wanted()).collect();
-    let deliverables = tx.deliverables_of(contact.organisation, wanted.iter())?;
+    let deliverables = wanted(tx, &contact, &executions)?;
     Ok(Some(Known { contact, stored, executions, deliverables }))
+}
+
+/// The deliverables that these need before they begin.
+fn wanted(tx: &mut Tx<'_>, contact: &Contact, executions: &[Execution]) -> Result<Vec<Deliverable>> {
+    let wanted: BTreeSet<_> = executions.iter().filter_map(|execution| execution.operation.wanted()).collect();
+    tx.deliverables_of(contact.organisation, wanted.iter())
 }
 
 impl Known {
