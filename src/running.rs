@@ -155,7 +155,15 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
     let tokens = Tokens::new(keys.download_key()?);
     let gateway = role.has_gateway().then(|| {
         let (store, settings) = (store.clone(), config.gateway.clone());
-        let gateway = Gateway::new(store, clock.clone(), settings, &public_url, nonce_key, sealing.clone(), tokens.clone());
+        let gateway = Gateway::new(
+            store,
+            clock.clone(),
+            settings,
+            &public_url,
+            nonce_key,
+            sealing.clone(),
+            (tokens.clone(), place.content()),
+        );
         Arc::new(gateway)
     });
     if let Some(gateway) = &gateway {

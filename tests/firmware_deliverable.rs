@@ -1,5 +1,6 @@
 //! Firmware updates by deliverable: mapped, judged and served by the server.
 use dmwsi_objects::fumo::ResultCode;
+use dmwsi_protocol::encoding::Encoding;
 use dmwsi_simulator::{Behaviour, sample_package};
 use serde_json::{Value, json};
 
@@ -42,6 +43,30 @@ both! {
             assert_eq!((execution["state"].as_str(), execution["outcome"].as_str()), (Some("SUCCEEDED"), Some("UPDATED")), "{execution}");
             assert_eq!(handset.firmware(), "2.0.0");
             assert_eq!(handset.device.tree().text("./FUMO/PkgName"), Some("fw"));
+        }
+        server.stop().await;
+    }
+
+    /// FU-1: the package inside the messages, cut in pieces, in both encodings; nothing is fetched.
+    async fn a_small_package_comes_within_the_messages(database: Database) {
+        let server = Server::on(&database).await;
+        let portal = server.portal("acme", SCOPES).await;
+        let direct = json!({"delivery": {"methods": ["DM_DIRECT"], "maxDirectBytes": 65_536}});
+        let (_, deliverable) = firmware(&portal, 1, &direct).await;
+        for behaviour in [
+            Behaviour::default(),
+            Behaviour { encoding: Encoding::Wbxml, max_message: 4_000, ..Behaviour::default() },
+            Behaviour { lose_reply: Some(4), ..Behaviour::default() },
+            Behaviour { send_twice: true, ..Behaviour::default() },
+        ] {
+            let name = format!("{behaviour:?}");
+            let mut handset = Handset::register(&portal, server.url(), behaviour).await;
+            let job = job(&portal, &handset.id, &install(&deliverable)).await;
+            handset.live().await;
+            let execution = execution(&portal, &job, &handset.id).await;
+            assert_eq!((execution["state"].as_str(), execution["outcome"].as_str()), (Some("SUCCEEDED"), Some("UPDATED")), "{name} {execution}");
+            assert!(execution["download"].is_null());
+            assert_eq!(handset.firmware(), "2.0.0");
         }
         server.stop().await;
     }

@@ -10,6 +10,9 @@ use crate::eligibility::{Particulars, Reason, judge, judge_package};
 use crate::evidence::Fact;
 use crate::facts::Facts;
 
+/// The longest content, as base64, that goes into one message of a device that takes no pieces.
+const SMALL: usize = 8 * 1024;
+
 /// A deliverable as it stands when an execution that needs it has its turn: handed in before each step, and never stored with the execution.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Supply {
@@ -17,6 +20,8 @@ pub struct Supply {
     pub deliverable: Option<Deliverable>,
     /// Where this execution's device fetches it.
     pub url: String,
+    /// Its content as base64, where it may travel within messages.
+    pub content: Option<String>,
     /// When that was so.
     pub at: Timestamp,
 }
@@ -48,7 +53,9 @@ impl Package {
     }
 
     /// That of a deliverable; the end of the execution where there is none to be had.
-    pub(super) fn of_supply(supply: &Supply, request: &FirmwareUpdateRequest) -> Result<Self, Box<Step>> {
+    ///
+    /// `large_objects` says whether the device takes values in pieces; where that is not known yet, it may.
+    pub(super) fn of_supply(supply: &Supply, request: &FirmwareUpdateRequest, large_objects: bool) -> Result<Self, Box<Step>> {
         let refused = |code: &str, detail: &str| Err(Box::new(Step::done(End::Refused, code, detail.to_owned())));
         let Some(deliverable) = supply.deliverable.as_ref().filter(|one| one.spec.kind == DeliverableKind::Firmware) else {
             return refused("DELIVERABLE_GONE", "the deliverable is no longer there");
@@ -64,11 +71,18 @@ impl Package {
         let spec = &deliverable.spec;
         let methods = spec.delivery.as_ref().map(|delivery| delivery.methods.as_slice()).unwrap_or_default();
         let fetched = |method: &DeliveryMethod| matches!(method, DeliveryMethod::Http | DeliveryMethod::OmaDownload);
-        if !methods.is_empty() && !methods.iter().any(fetched) {
+        let may_fetch = methods.is_empty() || methods.iter().any(fetched);
+        let may_send = supply.content.as_ref().is_some_and(|content| large_objects || content.len() <= SMALL);
+        let dm = spec.dm.as_ref();
+        let operation = dm.and_then(|dm| dm.operation);
+        let prefers = methods.first() == Some(&DeliveryMethod::DmDirect) || operation == Some(DmOperation::Update);
+        let named = request.delivery.map(|delivery| delivery == Delivery::DmDirect);
+        let sends = may_send && named.unwrap_or(prefers || !may_fetch);
+        if !sends && (named == Some(true) || !may_fetch) {
             return refused("NO_DELIVERY_METHOD", "the deliverable may not travel in any way that the device could be served by");
         }
-        let dm = spec.dm.as_ref();
-        let delivery = match dm.and_then(|dm| dm.operation) {
+        let delivery = match operation {
+            _ if sends => Delivery::DmDirect,
             Some(DmOperation::Download) => Delivery::DownloadThenUpdate,
             Some(DmOperation::DownloadAndUpdate | DmOperation::Update) | None => Delivery::DownloadAndUpdate,
         };

@@ -85,6 +85,8 @@ pub struct FirmwareUpdateRequest {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Delivery {
+    /// It is sent the package within the messages of the session, then told to install it. Of deliverables only.
+    DmDirect,
     /// One Exec: it downloads, then installs.
     #[default]
     DownloadAndUpdate,
@@ -147,6 +149,9 @@ impl FirmwareUpdateRequest {
         }
         if self.expected_firmware_version.as_ref().is_none_or(|version| !(1..=256).contains(&version.len())) {
             return invalid("expectedFirmwareVersion", "must have 1 to 256 bytes");
+        }
+        if self.delivery == Some(Delivery::DmDirect) {
+            return invalid("delivery", "only a deliverable can be sent within messages");
         }
         // They are kept with every execution of the job.
         if self.targets.len() > MAX_TARGETS || self.targets.iter().any(|target| target.models.len() > MAX_TARGETS) {

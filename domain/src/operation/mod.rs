@@ -2,7 +2,9 @@
 //!
 //! A kind is one file here and one line in the list below. It may span sessions and survives being stored between any two steps.
 mod firmware_answer;
+mod firmware_command;
 mod firmware_package;
+mod firmware_report;
 mod firmware_request;
 mod firmware_retry;
 mod firmware_update;

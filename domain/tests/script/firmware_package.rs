@@ -48,7 +48,12 @@ fn by_deliverable(more: &Value) -> Script {
         spec: serde_json::from_value(spec).unwrap(),
         created_at: Timestamp::from_micros(0),
     };
-    script.supply = Some(Supply { deliverable: Some(deliverable), url: "https://dm.example/downloads/t".into(), at: script.now });
+    script.supply = Some(Supply {
+        deliverable: Some(deliverable),
+        url: "https://dm.example/downloads/t".into(),
+        content: None,
+        at: script.now,
+    });
     script
 }
 
@@ -89,6 +94,38 @@ fn a_package_that_does_not_fit_is_refused_with_every_reason() {
     let mut fits = by_reference(&json!({"targets": [{"hwVersion": {"in": ["A"]}, "fwVersion": {"max": "1.9"}}]}));
     fits.session();
     assert_eq!(fits.phase(), ("WAITING", "DOWNLOADING"));
+}
+
+/// FU-1: inside the messages, where the deliverable may and the device can.
+#[test]
+fn a_small_package_is_sent_within_the_messages() {
+    let large = ["x".repeat(8_192), "x".repeat(8_196)];
+    for (methods, content, takes, end) in [
+        (json!(["DM_DIRECT", "HTTP"]), &large[1], "true", "./FUMO/Update"),
+        (json!(["DM_DIRECT"]), &large[0], "false", "./FUMO/Update"),
+        (json!(["DM_DIRECT", "HTTP"]), &large[1], "false", "./FUMO/DownloadAndUpdate"),
+        (json!(["HTTP", "DM_DIRECT"]), &large[1], "true", "./FUMO/DownloadAndUpdate"),
+        (json!(["DM_DIRECT"]), &large[1], "false", "NO_DELIVERY_METHOD"),
+    ] {
+        let mut script = by_deliverable(&json!({"delivery": {"methods": methods}}));
+        script.set("./DevDetail/LrgObj", takes).set("./FUMO/Update/PkgData", "");
+        script.supply.as_mut().unwrap().content = Some(content.clone());
+        script.session();
+        if end == "NO_DELIVERY_METHOD" {
+            assert_eq!(script.end(), ("REFUSED", end));
+            continue;
+        }
+        assert_eq!(script.execs()[0].0, end, "{methods} {takes}");
+        assert_eq!(script.tree["./FUMO/Update/PkgData"] == *content, end == "./FUMO/Update");
+        if end == "./FUMO/Update" {
+            assert_eq!(script.phase(), ("WAITING", "UPDATING"));
+            let correlator = script.execs()[0].1.clone();
+            script.set("./DevDetail/FwV", "2.0");
+            assert!(script.alert("update", "200", Some(&correlator), None));
+            script.session();
+            assert_eq!(script.end(), ("SUCCEEDED", "UPDATED"));
+        }
+    }
 }
 
 #[test]

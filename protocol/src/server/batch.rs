@@ -51,7 +51,7 @@ impl Batch {
                     return;
                 }
                 (Fit::Later, _) => return,
-                (Fit::Never, _) => one.answer.status = Some(StatusCode::TOO_LARGE),
+                (Fit::Never, _) => (one.part, one.answer.status) = (None, Some(StatusCode::TOO_LARGE)),
             }
         }
     }

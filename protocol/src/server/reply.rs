@@ -139,7 +139,7 @@ impl Session {
                         unfinished = end.is_some();
                         (end.map_or(Fit::In, Fit::Part), id)
                     }
-                    None => (Fit::Later, id),
+                    None => (Fit::Never, id),
                 };
             }
             let size = used.saturating_add(encoding.size_of(&element));

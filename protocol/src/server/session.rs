@@ -130,15 +130,15 @@ impl Session {
         &self.respond_to
     }
 
+    /// Whether the device takes values in pieces (DevDetail/LrgObj); unless it does, what is too large for one message is not sent.
+    pub const fn set_large_objects(&mut self, large_objects: bool) {
+        self.large_objects = large_objects;
+    }
+
     /// From now on the device sends its messages there. For the moment at which it has proven who it is: an address that strangers were told
     /// before is no secret.
     pub fn respond_at(&mut self, address: String) {
         self.respond_to = address;
-    }
-
-    /// Whether the device takes values in pieces (DevDetail/LrgObj); unless it does, what is too large for one message is not sent.
-    pub const fn set_large_objects(&mut self, large_objects: bool) {
-        self.large_objects = large_objects;
     }
 
     /// Whether the device has proven who it is.

@@ -73,9 +73,14 @@ fn known_busy(tx: &mut Tx<'_>, identity: &str, begins: bool) -> Result<Option<Kn
     let Some(contact) = tx.contact(identity)? else { return Ok(None) };
     let stored = tx.open_session(contact.device)?;
     let executions = agenda::executions(tx, contact.device, stored.as_ref(), !begins)?;
-    let wanted: BTreeSet<_> = executions.iter().filter_map(|execution| execution.operation.wanted()).collect();
-    let deliverables = tx.deliverables_of(contact.organisation, wanted.iter())?;
+    let deliverables = wanted(tx, &contact, &executions)?;
     Ok(Some(Known { contact, stored, executions, deliverables }))
+}
+
+/// The deliverables that these need before they begin.
+fn wanted(tx: &mut Tx<'_>, contact: &Contact, executions: &[Execution]) -> Result<Vec<Deliverable>> {
+    let wanted: BTreeSet<_> = executions.iter().filter_map(|execution| execution.operation.wanted()).collect();
+    tx.deliverables_of(contact.organisation, wanted.iter())
 }
 
 impl Known {
@@ -155,8 +160,9 @@ impl Gateway {
     async fn known(&self, incoming: &Incoming, known: Known) -> Result<Bytes, Refusal> {
         let Known { contact, stored, mut executions, deliverables } = known;
         let (now, key) = (incoming.at, incoming.key());
+        let contents = self.supplies.contents(&deliverables).await?;
         for execution in &mut executions {
-            self.supplies.supply(execution, &deliverables, now);
+            self.supplies.supply(execution, &deliverables, &contents, now);
         }
         let header = &incoming.message.header;
         if let Some(row) = stored.as_ref().filter(|row| row.session == header.session) {
@@ -230,6 +236,7 @@ impl Gateway {
         let commands =
             if is_proven { self.work(&received, &mut state, &mut work, &mut facts, &mut effects, now) } else { Vec::new() };
         let has_work = !commands.is_empty() || goes_on || state.current.is_some();
+        state.session.set_large_objects(facts.large_objects == Some(true));
         let (session, reply) = state.session.reply(commands, &account, &nonces, incoming.encoding, &self.limits);
         state.session = session;
         let bytes = Bytes::from(reply.bytes);

@@ -26,6 +26,7 @@ use dmwsi_domain::contact::Contact;
 use dmwsi_domain::{Clock, Error, Result, Timestamp};
 use dmwsi_protocol::encoding::{DecodeError, Encoding};
 use dmwsi_protocol::server::{Fault, Limits, Turn};
+use dmwsi_store::content::Content;
 use dmwsi_store::{Keys, Store};
 use openssl::sha::sha256;
 
@@ -74,7 +75,7 @@ pub(crate) enum Refusal {
 
 impl Gateway {
     /// A gateway whose devices reach it below `public_url`. `nonce_key` is secret and the same in every process; `sealing`
-    /// opens the secrets of accounts; `tokens` make the addresses of downloads.
+    /// opens the secrets of accounts; `tokens` make the addresses of downloads of that `content`.
     pub fn new(
         store: Store,
         clock: Clock,
@@ -82,7 +83,7 @@ impl Gateway {
         public_url: &str,
         nonce_key: [u8; 32],
         sealing: Keys,
-        tokens: Tokens,
+        (tokens, content): (Tokens, Arc<dyn Content>),
     ) -> Self {
         let limits = Limits {
             max_message: settings.max_message_bytes,
@@ -93,7 +94,7 @@ impl Gateway {
         };
         let some = |number: usize| NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN);
         Self {
-            supplies: Supplies::new(tokens, public_url),
+            supplies: Supplies::new(tokens, content, public_url),
             address: format!("{}{PATH}", public_url.trim_end_matches('/')),
             nonces: Nonces::new(nonce_key, some(settings.remembered_nonces)),
             memory: Memory::new(some(settings.remembered_sessions)),
