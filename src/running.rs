@@ -152,15 +152,24 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
     let ingest = Ingest::new(store.clone(), place.content(), config.content.clone(), clock.clone());
     let sealing = keys.sealing_keys()?;
     let nonce_key = keys.nonce_key()?;
+    let tokens = Tokens::new(keys.download_key()?);
     let gateway = role.has_gateway().then(|| {
-        let gateway = Gateway::new(store.clone(), clock.clone(), config.gateway.clone(), &public_url, nonce_key, sealing.clone());
+        let (store, settings) = (store.clone(), config.gateway.clone());
+        let gateway = Gateway::new(
+            store,
+            clock.clone(),
+            settings,
+            &public_url,
+            nonce_key,
+            sealing.clone(),
+            (tokens.clone(), place.content()),
+        );
         Arc::new(gateway)
     });
     if let Some(gateway) = &gateway {
         let (gateway, stopped) = (Arc::clone(gateway), stopped.clone());
         background.spawn(async move { gateway.flush_seen(until(stopped)).await });
     }
-    let tokens = Tokens::new(keys.download_key()?);
     let downloads = role.has_gateway().then(|| {
         let settings = config.downloads.clone();
         Arc::new(Downloads::new(store.clone(), clock.clone(), place.content(), settings, tokens, &public_url))

@@ -58,9 +58,14 @@ both! {
         for number in [2, 2, 9] {
             let heard = stranger.say(answer(number, "", "forged")).await;
             assert!(heard.contains("<Data>407</Data>") && heard.contains("<Chal>") && !heard.contains("<Data>2"), "{heard}");
+            assert!(!heard.contains("?s=") && !heard.contains("<RespURI>"), "the refusal tells the address: {heard}");
         }
         let heard = stranger.say(answer(2, &basic_cred("me", "guessed"), "forged")).await;
         assert!(heard.contains("<Data>401</Data>"), "{heard}");
+        let other_version = answer(2, "", "forged").replace("DM/1.2", "DM/9.9");
+        assert!(!stranger.say(other_version).await.contains("?s="));
+        let begin = first("").replace("DM/1.2", "DM/9.9").replace("<SessionID>1<", "<SessionID>77<");
+        assert!(!stranger.say(begin).await.contains("?s="));
         let abort = message(DEVICE, "1", 2, "", &format!("<Alert><CmdID>1</CmdID><Data>1223</Data></Alert>{FINAL}"));
         assert!(stranger.say(abort).await.contains("<Data>407</Data>"));
         let last = device.say(answer(2, "", "true")).await;
@@ -87,6 +92,29 @@ both! {
         assert!(device.say(answer(2, "", "true")).await.contains("<Data>212</Data>"));
         assert!(!told(&server, &portal, &job).await.contains("forged"));
         server.stop().await;
+    }
+
+    /// AD-6: the address is told to the device once it has proven itself, not to whoever opened the session before.
+    async fn a_session_that_a_stranger_opened_gets_another_address(database: Database) {
+        for auth in ["BASIC", "DIGEST"] {
+            let database = if database.is_postgres() { Database::postgres().unwrap() } else { Database::sqlite() };
+            let (server, portal, job) = scene(&database, auth).await;
+            let (device, stranger) = (Phone::of(server.url()), Phone::deaf_to_resp_uri(server.url()));
+            let seeded = stranger.say(first("")).await;
+            assert!(seeded.contains("<Data>407</Data>") && !seeded.contains("?s="), "{seeded}");
+            let cred = match auth {
+                "BASIC" => basic_cred("me", "mine"),
+                _ => md5_cred("me", "mine", next_nonce(&device.say(first("")).await)),
+            };
+            let heard = device.say(first(&cred)).await;
+            assert!(heard.contains("<Get>") && heard.contains("?s="), "{heard}");
+            let number: u32 = between(&heard, "<MsgID>", "</MsgID>").parse().unwrap();
+            let forged = stranger.say(answer_to(number, 2, "", "forged")).await;
+            assert!(forged.contains("<Data>407</Data>") && !forged.contains("?s="), "{forged}");
+            device.say(answer_to(number, 2, "", "true")).await;
+            assert!(told(&server, &portal, &job).await.contains("true"));
+            server.stop().await;
+        }
     }
 
     /// AD-12: a client that sends all of a session to the address of its account shows its credentials when it is asked to.

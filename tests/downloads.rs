@@ -380,9 +380,10 @@ both! {
             let mut handset = Handset::register(portal, server.url(), behaviour).await;
             let (job, _) = ordered(server.store(), &server.keys, server.url(), portal, &handset, &scene.bytes).await;
             handset.live().await;
-            let found = outcome(portal, &job, &handset.id).await;
-            assert_eq!(found, ("FAILED".to_owned(), "DOWNLOAD_OUT_OF_MEMORY".to_owned()));
-            let evidence = execution(portal, &job, &handset.id).await["evidence"].to_string();
+            let execution = execution(portal, &job, &handset.id).await;
+            assert_eq!((execution["state"].as_str(), execution["phase"].as_str()), (Some("WAITING"), Some("RETRYING")), "its user may make room");
+            let evidence = execution["evidence"].to_string();
+            assert!(evidence.contains("\"data\":\"501\""), "{evidence}");
             assert_eq!(evidence.contains("\"status\":901"), descriptor, "{evidence}");
         }
         let behaviour = Behaviour { vanish_at: Some(1_000), ..Behaviour::default() };

@@ -18,6 +18,7 @@ async fn updated(server: &Server, portal: &Portal, package: &str, delivery: &str
     let mut handset = Handset::register(portal, server.url(), behaviour).await;
     let mut operation = update(package, "2.0.0");
     operation["delivery"] = delivery.into();
+    operation["maxAttempts"] = 1.into();
     let job = job(portal, &handset.id, &operation).await;
     handset.live().await;
     let found = outcome(portal, &job, &handset.id).await;

@@ -10,6 +10,7 @@ mod harness;
 
 mod agenda;
 mod authorization;
+mod catalogue;
 mod command;
 mod conformance;
 mod contacts;
@@ -23,6 +24,7 @@ mod dm_respond_to;
 mod downloads;
 mod executions;
 mod firmware_by_hand;
+mod firmware_deliverable;
 mod firmware_update;
 mod gateways;
 mod idle;

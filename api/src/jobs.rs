@@ -5,11 +5,12 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
+use dmwsi_domain::deliverable::DeliverableKind;
 use dmwsi_domain::event::Event;
-use dmwsi_domain::id::{ClientId, JobId};
+use dmwsi_domain::id::{ClientId, DeliverableId, JobId, OrganisationId};
 use dmwsi_domain::job::{EXPANDED_AT_ONCE, JobState, Target};
 use dmwsi_domain::operation::Request;
-use dmwsi_domain::{Error, Result};
+use dmwsi_domain::{Error, Result, Timestamp};
 use dmwsi_store::Tx;
 use dmwsi_store::jobs::{CANCEL, EXPAND, JobPage};
 use serde::Deserialize;
@@ -58,7 +59,7 @@ const LONGEST_WAIT: u64 = 30;
             ("Location" = String, description = "Where the job is read."),
             ("Preference-Applied" = Option<String>, description = "Which preferences were followed.")
         )),
-        (status = 409, description = "Another job has that clientCorrelator, or the first request with this key still runs.")
+        (status = 409, description = "Another job has that clientCorrelator, the first request with this key still runs, or the deliverable is withdrawn or expired.")
     ),
     security(("oauth2" = ["jobs:write"]))
 )]
@@ -80,7 +81,14 @@ pub async fn create_job(
     let devices = Arc::new(devices);
 
     let named = Arc::clone(&devices);
-    let owned = app.store.read(move |tx| tx.known_devices(caller.organisation, &named)).await?;
+    let wanted = job.operation.deliverable();
+    let (owned, lacking) = app
+        .store
+        .read(move |tx| {
+            let owned = tx.known_devices(caller.organisation, &named)?;
+            Ok((owned, wanted.map_or(Ok(None), |id| lacking(tx, caller.organisation, id, now))?))
+        })
+        .await?;
     let unknown = owned.len() < devices.len();
     let target = Target::Devices { device_ids: devices.to_vec() };
     let written = insist(&app, move |tx| {
@@ -91,6 +99,9 @@ pub async fn create_job(
             }
             if unknown {
                 return Err(Error::invalid("/target/deviceIds", "UNPROCESSABLE", "some devices are not of your organisation"));
+            }
+            if let Some(lacking) = lacking {
+                return Err(lacking.into());
             }
             let Target::Devices { device_ids } = &target;
             if !tx.insert_job(&job, &target, &mut ids)? {
@@ -127,6 +138,35 @@ pub async fn create_job(
         Some(applied) => answer.with(PREFERENCE_APPLIED, applied),
         None => answer,
     })
+}
+
+/// Why the deliverable of a job cannot be installed on any device.
+#[derive(Clone, Copy, Debug)]
+enum Lacking {
+    /// It is no firmware of the organisation.
+    Unknown,
+    /// It is withdrawn or expired.
+    Over,
+}
+
+impl From<Lacking> for Error {
+    fn from(lacking: Lacking) -> Self {
+        let pointer = "/operation/deliverableId";
+        match lacking {
+            Lacking::Unknown => Self::invalid(pointer, "UNPROCESSABLE", "is no firmware of your organisation"),
+            Lacking::Over => Self::conflict("INCOMPATIBLE_STATE", "the deliverable is withdrawn or expired"),
+        }
+    }
+}
+
+fn lacking(tx: &mut Tx<'_>, organisation: OrganisationId, id: DeliverableId, now: Timestamp) -> Result<Option<Lacking>> {
+    match tx.deliverable(organisation, id) {
+        Ok(found) if found.spec.kind != DeliverableKind::Firmware => Ok(Some(Lacking::Unknown)),
+        Ok(found) if !found.is_distributable(now) => Ok(Some(Lacking::Over)),
+        Ok(_) => Ok(None),
+        Err(Error::NotFound { .. }) => Ok(Some(Lacking::Unknown)),
+        Err(error) => Err(error),
+    }
 }
 
 /// What is read back of an answer that may be an earlier one.

@@ -76,10 +76,11 @@ impl NewJob {
             Error::Invalid { pointer, code, detail } => Error::Invalid { pointer: format!("/operation{pointer}"), code, detail },
             other => other,
         })?;
-        if let Request::FirmwareUpdate(update) = &self.operation {
+        if let Request::FirmwareUpdate(update) = &self.operation
+            && let Some(url) = &update.package_url
+        {
             // The device fetches it, perhaps from within the operator's network.
-            let judged =
-                Url::parse(&update.package_url).map_err(|_malformed| Forbidden).and_then(|url| app.egress.judge_url(&url));
+            let judged = Url::parse(url).map_err(|_malformed| Forbidden).and_then(|url| app.egress.judge_url(&url));
             judged.map_err(|forbidden| forbidden.at("/operation/packageUrl"))?;
         }
         let latest = now.plus(LONGEST_LIFETIME);

@@ -6,7 +6,7 @@ use dmwsi_domain::scope::Scope;
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::response::{Response, ResponseBuilder};
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{ArrayItems, ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{ClientCredentials, Flow, OAuth2, Scopes, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
@@ -97,16 +97,22 @@ fn referred(operation: &Operation) -> Vec<String> {
     names.collect()
 }
 
-/// Gives every page an example: that of the things on it, once.
+/// Has every page refer to the things on it, and gives it an example: that of one of them.
 fn show_pages(components: &mut Components) {
     let example = |name: &str| match components.schemas.get(name) {
         Some(RefOr::T(Schema::Object(thing))) => thing.example.clone(),
         _ => None,
     };
-    let pages = components.schemas.keys().filter_map(|page| Some((page.clone(), example(page.strip_prefix("Page_")?)?)));
-    for (page, item) in pages.collect::<Vec<_>>() {
+    let pages = components.schemas.keys().filter_map(|page| {
+        let thing = page.strip_prefix("Page_")?;
+        Some((page.clone(), thing.to_owned(), example(thing)?))
+    });
+    for (page, thing, item) in pages.collect::<Vec<_>>() {
         if let Some(RefOr::T(Schema::Object(page))) = components.schemas.get_mut(&page) {
             page.example = Some(serde_json::json!({"items": [item], "nextCursor": "eyJhZnRlciI6MTd9"}));
+            if let Some(RefOr::T(Schema::Array(items))) = page.properties.get_mut("items") {
+                items.items = ArrayItems::RefOrSchema(Box::new(Ref::from_schema_name(thing).into()));
+            }
         }
     }
 }

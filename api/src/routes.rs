@@ -10,6 +10,7 @@ use crate::docs::{read_openapi_json, read_openapi_yaml};
 use crate::executions::{list_executions, read_execution};
 use crate::imports::import_devices;
 use crate::jobs::{cancel_job, create_job, list_jobs, read_job};
+use crate::offers::{list_firmware_updates, list_software_packages, match_deliverables};
 use crate::results::{list_results, read_results};
 use crate::token_endpoint::create_token;
 use crate::uploads::{append_upload, create_upload, delete_upload, read_upload, read_upload_limits};
@@ -30,6 +31,8 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(read_device)
         .service(change_device)
         .service(delete_device)
+        .service(list_firmware_updates)
+        .service(list_software_packages)
         .service(wake_device)
         .service(read_wake)
         // Jobs
@@ -52,6 +55,7 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(append_upload)
         .service(delete_upload)
         .service(list_deliverables)
+        .service(match_deliverables)
         .service(read_deliverable)
         // Discovery
         .service(read_start)

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::Timestamp;
+use crate::eligibility::ReasonCode;
 
 /// One piece of evidence with its time.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
@@ -63,6 +64,13 @@ pub enum Fact {
         /// What it said beside the number.
         #[schema(max_length = 256, example = "Success")]
         text: String,
+    },
+    /// The package does not fit the device.
+    Unfit {
+        /// Why.
+        code: ReasonCode,
+        /// The same as a sentence.
+        detail: String,
     },
     /// A node was read.
     #[serde(rename_all = "camelCase")]

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use crate::Timestamp;
 use crate::correlator::Correlator;
+use crate::eligibility::Reason;
 use crate::event::Event;
 use crate::evidence::{Evidence, Fact};
 use crate::facts::Facts;
@@ -27,7 +28,7 @@ const MAX_TEXT: usize = 64;
 /// | from | to |
 /// |---|---|
 /// | `QUEUED` | `RUNNING` (its turn in a session), `REFUSED`, `CANCELLED`, `EXPIRED` |
-/// | `RUNNING` | `WAITING` (nothing to say in this session), or an end |
+/// | `RUNNING` | `WAITING` (nothing to say in this session), or an end; `REFUSED` where the device turns out to be one that the package does not fit |
 /// | `WAITING` | `RUNNING` (the device called or told), `CANCELLED`, `EXPIRED`, `FAILED` (time is over, or the device was deleted) |
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -253,6 +254,15 @@ impl Execution {
         self.finish(ExecutionState::Refused, code, Some(detail.to_owned()), now)
     }
 
+    /// It is not begun at all, since its package does not fit the device.
+    pub fn refuse_unfit(&mut self, reasons: Vec<Reason>, now: Timestamp) -> Move {
+        let Some(first) = reasons.first().cloned() else { return Move::default() };
+        for Reason { code, detail, .. } in reasons {
+            self.note(Fact::Unfit { code, detail }, now);
+        }
+        self.refuse(first.code.as_str(), &first.detail, now)
+    }
+
     /// Its device was deleted.
     pub fn device_gone(&mut self, now: Timestamp) -> Move {
         let (state, detail) = match self.state {
@@ -267,12 +277,13 @@ impl Execution {
             return Move::default();
         }
         let correlator = Correlator { job: self.job, ordinal: self.ordinal, attempt: self.attempt, step: 1 };
-        let step = self.operation.step(input, &Context { facts, correlator });
+        let step = self.operation.step(input, &Context { facts, correlator, now });
         if step.next == Next::NotMine {
             return Move::default();
         }
         let mut events = Vec::new();
-        if self.state == ExecutionState::Queued {
+        let is_refused = matches!(&step.next, Next::Done(Outcome { end: End::Refused, .. }));
+        if self.state == ExecutionState::Queued && !is_refused {
             events.push(Event::ExecutionStarted { attempt: self.attempt });
         }
         for fact in step.facts {
@@ -297,8 +308,14 @@ impl Execution {
                     self.due_at = limit.map(|limit: Duration| now.plus(limit));
                 }
             }
+            Next::Again(phase, pause) => {
+                events.extend(self.enter(ExecutionState::Waiting, phase));
+                self.attempt = self.attempt.saturating_add(1);
+                self.due_at = Some(now.plus(pause));
+            }
             Next::Done(Outcome { end, code, detail }) => {
                 let state = match end {
+                    End::Refused => ExecutionState::Refused,
                     End::Declined => ExecutionState::Declined,
                     End::Failed => ExecutionState::Failed,
                     End::Succeeded => ExecutionState::Succeeded,

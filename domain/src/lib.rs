@@ -14,6 +14,7 @@ pub mod device_patch;
 pub mod digest;
 pub mod download;
 pub mod egress;
+pub mod eligibility;
 pub mod error;
 pub mod event;
 pub mod evidence;

@@ -76,7 +76,7 @@ pub struct VersionRule {
     pub any: bool,
     /// One of these, compared as text.
     #[serde(rename = "in", skip_serializing_if = "Vec::is_empty")]
-    #[schema(max_items = 256)]
+    #[schema(max_items = 256, max_length = 256)]
     pub one_of: Vec<String>,
     /// The lowest that fits.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,7 +88,7 @@ pub struct VersionRule {
     pub max: Option<String>,
     /// These do not fit, compared as text.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(max_items = 256)]
+    #[schema(max_items = 256, max_length = 256)]
     pub exclude: Vec<String>,
 }
 

@@ -148,6 +148,10 @@ impl ResultCode {
     pub const SUCCESS: Self = Self(200);
     /// The user declined or cancelled.
     pub const USER_CANCELLED: Self = Self(401);
+    /// The user wants to be asked later. Of the range that is left to vendors.
+    pub const DEFERRED: Self = Self(450);
+    /// There is not power enough. Of the range that is left to vendors.
+    pub const BATTERY_LOW: Self = Self(451);
 
     /// Whether the device says that it is done: 200, and 250 to 299 of a vendor's own.
     #[must_use]
@@ -172,7 +176,9 @@ impl ResultCode {
             410 => "UPDATE_FAILED",
             411 => "MALFORMED_URL",
             412 => "DOWNLOAD_SERVER_UNAVAILABLE",
-            450..=499 => "CLIENT_VENDOR_ERROR",
+            450 => "DEFERRED",
+            451 => "BATTERY_LOW",
+            452..=499 => "CLIENT_VENDOR_ERROR",
             500 => "DOWNLOAD_SERVER_ERROR",
             501 => "DOWNLOAD_OUT_OF_MEMORY",
             502 => "UPDATE_OUT_OF_MEMORY",

@@ -44,7 +44,7 @@ impl Handset {
         ] {
             put(path, Value::text(text), Access::GET);
         }
-        put(devdetail::LRG_OBJ, Value { format: Format::Bool, ..Value::text("false") }, Access::GET);
+        put(devdetail::LRG_OBJ, Value { format: Format::Bool, ..Value::text("true") }, Access::GET);
         put("./DMAcc/1", interior(dmacc::URN), Access::GET);
         let server_auth = account.server_auth.map_or("TRANSPORT", auth_type);
         for (name, text) in [

@@ -278,6 +278,7 @@ impl Tx<'_> {
     pub fn withdraw_container(&mut self, container: &mut Container, now: Timestamp, ids: &mut Ids) -> Result<()> {
         if container.enter(ContainerState::Withdrawn, now)? {
             self.update_container(container)?;
+            self.offer_no_more(container.id)?;
             self.release(container.id)?;
             self.tell_container(container, now, ids)?;
         }

@@ -3,12 +3,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::prelude::*;
 use dmwsi_domain::device::{Device, Subscriber};
+use dmwsi_domain::facts::Facts;
 use dmwsi_domain::id::{DeviceId, OrganisationId};
 use dmwsi_domain::identity::{DmIdentity, Identity, IdentityKind};
 use dmwsi_domain::tag::Tag;
 use dmwsi_domain::{Error, Result};
 
-use crate::column::{damaged, text, uuid};
+use crate::column::{damaged, parsed, text, uuid};
 use crate::device_row::{Change, Row};
 use crate::device_tags::tag_rows;
 use crate::schema::{device_identities, device_tags, devices};
@@ -115,6 +116,21 @@ impl Tx<'_> {
                 .select(devices::id);
             for id in on!(self, conn => found.load::<String>(conn)).map_err(failed)? {
                 known.insert(DeviceId::new(uuid(&id)?));
+            }
+        }
+        Ok(known)
+    }
+
+    /// What the organisation's devices among `ids` told of themselves.
+    pub fn facts_of(&mut self, organisation: OrganisationId, ids: &[DeviceId]) -> Result<BTreeMap<DeviceId, Facts>> {
+        let mut known = BTreeMap::new();
+        for chunk in ids.chunks(ROWS_PER_INSERT) {
+            let found = devices::table
+                .filter(devices::id.eq_any(chunk.iter().map(|id| text(id.uuid()))))
+                .filter(devices::organisation_id.eq(text(organisation.uuid())))
+                .select((devices::id, devices::facts));
+            for (id, facts) in on!(self, conn => found.load::<(String, String)>(conn)).map_err(failed)? {
+                known.insert(DeviceId::new(uuid(&id)?), parsed(&facts)?);
             }
         }
         Ok(known)

@@ -1,4 +1,7 @@
 //! Making the executions of a job, some thousand at a time.
+use std::collections::BTreeMap;
+
+use dmwsi_domain::eligibility::{Particulars, Reason, lasting};
 use dmwsi_domain::event::{Event, Recorded};
 use dmwsi_domain::execution::{Execution, ExecutionState};
 use dmwsi_domain::id::{DeviceId, EventId};
@@ -9,7 +12,7 @@ use crate::Tx;
 
 impl Tx<'_> {
     /// Makes the next executions of a job, for these devices in this order, and counts them in the job, which the caller then saves with
-    /// the event. A device that was deleted meanwhile is refused.
+    /// the event. A device that was deleted meanwhile is refused, and one that is of another make than the package is for.
     pub fn make_executions(
         &mut self,
         job: &mut Job,
@@ -18,13 +21,18 @@ impl Tx<'_> {
         ids: &mut Ids,
     ) -> Result<Option<Event>> {
         let owned = self.known_devices(job.organisation, devices)?;
+        let unfit = self.unfit(job, devices)?;
         let mut events = Vec::new();
         let mut made = Vec::with_capacity(devices.len());
         for (ordinal, device) in (job.expanded..).zip(devices) {
             let ordinal = u32::try_from(ordinal).map_err(Error::internal)?;
             let mut execution = Execution::new(job, ordinal, *device, now);
-            if !owned.contains(device) {
-                let moved = execution.refuse("DEVICE_GONE", "the device was deleted before the job began on it", now);
+            let refused = if owned.contains(device) {
+                unfit.get(device).map(|reasons| execution.refuse_unfit(reasons.clone(), now))
+            } else {
+                Some(execution.refuse("DEVICE_GONE", "the device was deleted before the job began on it", now))
+            };
+            if let Some(moved) = refused {
                 events.extend(moved.events.into_iter().map(|event| Recorded {
                     id: EventId::new(ids.new_id()),
                     organisation: job.organisation,
@@ -52,5 +60,21 @@ impl Tx<'_> {
             self.ring_job(crate::jobs::FOLD, job.id, now, ids)?;
         }
         Ok(job.expand(count, now))
+    }
+
+    /// The devices among these that are of another make than the package is for, with the reasons. What an update of a device may change is
+    /// judged at its turn.
+    fn unfit(&mut self, job: &Job, devices: &[DeviceId]) -> Result<BTreeMap<DeviceId, Vec<Reason>>> {
+        let offered = match job.operation.deliverable() {
+            Some(id) => self.deliverables_of(job.organisation, [id].iter())?.pop(),
+            None => None,
+        };
+        let targets = offered.as_ref().map_or_else(|| job.operation.targets(), |one| one.spec.targets.as_slice());
+        if targets.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let facts = self.facts_of(job.organisation, devices)?;
+        let judged = facts.iter().map(|(device, facts)| (*device, lasting(targets, &Particulars::from(facts))));
+        Ok(judged.filter(|(_, reasons)| !reasons.is_empty()).collect())
     }
 }

@@ -48,7 +48,7 @@ mod schema;
 pub use contacts::MAX_DESCRIPTION;
 pub use containers::{Admission, ContainerPage, INGEST};
 pub use content::Content;
-pub use deliverables::DeliverablePage;
+pub use deliverables::{DeliverablePage, Offered};
 pub use devices::DeviceFilter;
 pub use executions::ExecutionPage;
 pub use imports::{Chunk, Line};

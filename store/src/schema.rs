@@ -290,6 +290,17 @@ table! {
 }
 
 table! {
+    deliverable_targets (organisation_id, kind, manufacturer, model, deliverable_id) {
+        organisation_id -> Text,
+        kind -> Text,
+        manufacturer -> Text,
+        model -> Text,
+        deliverable_id -> Text,
+        expires_at -> Nullable<BigInt>,
+    }
+}
+
+table! {
     contents (digest) {
         digest -> Text,
         size -> BigInt,
@@ -350,6 +361,7 @@ allow_tables_to_appear_in_same_query!(
     containers,
     container_manifests,
     deliverables,
+    deliverable_targets,
     downloads,
     contents,
     content_references,

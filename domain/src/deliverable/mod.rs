@@ -32,6 +32,9 @@ pub const MAX_REFERENCE: usize = 256;
 /// The longest sentence or address in a manifest, in bytes.
 pub const MAX_SENTENCE: usize = 4_096;
 
+/// The largest content that travels within messages of OMA DM, in bytes: it is kept with the session until it has arrived.
+pub const MAX_DIRECT: u64 = 128 * 1024;
+
 /// What a deliverable is.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -276,6 +279,15 @@ impl Deliverable {
     #[must_use]
     pub fn is_distributable(&self, now: Timestamp) -> bool {
         self.state == ContainerState::Available && self.expires_at.is_none_or(|end| end > now)
+    }
+
+    /// Whether its content may travel within messages of OMA DM: it says so, and is small enough.
+    #[must_use]
+    pub fn may_go_direct(&self) -> bool {
+        let delivery = self.spec.delivery.as_ref();
+        let is_named = delivery.is_some_and(|delivery| delivery.methods.contains(&DeliveryMethod::DmDirect));
+        let most = delivery.and_then(|delivery| delivery.max_direct_bytes).unwrap_or(MAX_DIRECT).min(MAX_DIRECT);
+        is_named && self.spec.payloads.len() == 1 && self.content().is_some_and(|(_digest, size)| size <= most)
     }
 
     /// The content of its only payload, or of its first one.

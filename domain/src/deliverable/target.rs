@@ -22,7 +22,7 @@ pub struct Target {
     pub manufacturer: Option<String>,
     /// The models (DevInfo/Mod), in any case; one that ends with `*` stands for all that begin so. Any model when empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(max_items = 100)]
+    #[schema(max_items = 100, max_length = 256)]
     pub models: Vec<String>,
     /// The type of the device (DevDetail/DevTyp), in any case.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,7 +60,7 @@ impl Target {
         self.device_type.as_ref().is_none_or(|named| same(named, device_type))
     }
 
-    pub(super) fn check(&self, pointer: &str) -> Result<(), Fault> {
+    pub(crate) fn check(&self, pointer: &str) -> Result<(), Fault> {
         let invalid =
             |field: &str, detail: &str| Err(Fault::at(FaultCode::ManifestInvalid, format!("{pointer}/{field}"), detail));
         if self.models.len() > MAX_MODELS {

@@ -42,6 +42,11 @@ pub(super) fn refused(answer: &Answer) -> Step {
         return Step::done(End::Declined, "USER_CANCELLED", "the user declined".to_owned());
     }
     let detail = format!("the device answered {} to {} {}", status.0, answer.command.name(), answer.command.target());
-    let code = if status == StatusCode::PERMISSION_DENIED { "PERMISSION_DENIED" } else { "COMMAND_REFUSED" };
+    let code = match status {
+        StatusCode::PERMISSION_DENIED => "PERMISSION_DENIED",
+        StatusCode::TOO_LARGE => "PACKAGE_TOO_LARGE",
+        StatusCode(420) => "DEVICE_FULL",
+        _ => "COMMAND_REFUSED",
+    };
     Step { next: Next::Done(Outcome { end: End::Failed, code: code.to_owned(), detail: Some(detail) }), ..Step::default() }
 }

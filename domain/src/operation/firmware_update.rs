@@ -1,18 +1,17 @@
 //! Bringing a firmware onto a device (OMA FUMO 1.0): find the object, name the package, start it, wait for the report, read the version back.
 use std::time::Duration;
 
-use dmwsi_objects::fumo::{Completion, ResultCode, State, USUAL_ROOTS, nodes};
-use dmwsi_objects::{Answer, Command, GenericAlert, NodeUri, StatusCode, Value};
+use dmwsi_objects::fumo::{State, USUAL_ROOTS};
+use dmwsi_objects::{Answer, NodeUri, StatusCode, Value, devdetail};
 use serde::{Deserialize, Serialize};
 
 use super::firmware_answer::{evidence, not_found, refused, state_in, version_in};
+use super::firmware_package::{Package, Supply, refusal, unfit};
 use super::firmware_request::{Delivery, FirmwareUpdateRequest, known};
 use super::{Context, End, Input, Phase, Step};
-use crate::correlator::Correlator;
-use crate::evidence::Fact;
-
-/// How long the version may stay unread after the device reported: a day.
-const VERIFY_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+use crate::Timestamp;
+use crate::facts::Facts;
+use crate::id::DeliverableId;
 
 /// How many packages below a usual root are looked at for a State node.
 const MAX_CANDIDATES: usize = 8;
@@ -20,43 +19,57 @@ const MAX_CANDIDATES: usize = 8;
 /// How often an Exec may be sent: once, and once more when the state node proves that the first was never carried out.
 const MAX_STARTS: u8 = 2;
 
-const LOCATING: Phase = Phase { name: "LOCATING", progress: 5 };
-const PREPARING: Phase = Phase { name: "PREPARING", progress: 10 };
-const STARTING: Phase = Phase { name: "STARTING", progress: 15 };
-const DOWNLOADING: Phase = Phase { name: "DOWNLOADING", progress: 30 };
-const UPDATING: Phase = Phase { name: "UPDATING", progress: 70 };
-const VERIFYING: Phase = Phase { name: "VERIFYING", progress: 90 };
+pub(super) const LOCATING: Phase = Phase { name: "LOCATING", progress: 5 };
+pub(super) const PREPARING: Phase = Phase { name: "PREPARING", progress: 10 };
+pub(super) const STARTING: Phase = Phase { name: "STARTING", progress: 15 };
+pub(super) const DOWNLOADING: Phase = Phase { name: "DOWNLOADING", progress: 30 };
+pub(super) const UPDATING: Phase = Phase { name: "UPDATING", progress: 70 };
+pub(super) const RETRYING: Phase = Phase { name: "RETRYING", progress: 5 };
+pub(super) const DEFERRED: Phase = Phase { name: "DEFERRED", progress: 10 };
+pub(super) const VERIFYING: Phase = Phase { name: "VERIFYING", progress: 90 };
 
 /// An update on its way. An Exec is never repeated blindly: when its answer is lost, the state node is read.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FirmwareUpdate {
     version: u8,
-    request: FirmwareUpdateRequest,
-    stage: Stage,
+    pub(super) request: FirmwareUpdateRequest,
+    pub(super) stage: Stage,
     /// The firmware object, once found.
     #[serde(default)]
-    root: Option<NodeUri>,
+    pub(super) root: Option<NodeUri>,
     /// The version before the update.
     #[serde(default)]
     before: Option<String>,
     /// How often the present Exec was sent.
     #[serde(default)]
-    starts: u8,
+    pub(super) starts: u8,
     /// The state before the first Exec: an end of an earlier update that may still stand there.
     #[serde(default)]
-    left_over: Option<State>,
+    pub(super) left_over: Option<State>,
     /// Whether the answer to the last Exec was lost.
     #[serde(default)]
     unsure: bool,
     /// Whether the PkgURL node must be added since it was not there.
     #[serde(default)]
-    absent: bool,
+    pub(super) absent: bool,
+    /// What is installed, once that is known.
+    #[serde(default)]
+    pub(super) package: Option<Package>,
+    /// How many attempts have ended in what may pass.
+    #[serde(default)]
+    pub(super) failures: u32,
+    /// Whether the device said that it has fetched the package and waits to be told to install it.
+    #[serde(default)]
+    pub(super) fetched: bool,
+    /// The deliverable as it stands now.
+    #[serde(skip)]
+    pub(super) supply: Option<Supply>,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-enum Stage {
+pub(super) enum Stage {
     /// Which version is there, and where is the object?
     Locate,
     /// Which of these is the object?
@@ -73,6 +86,20 @@ enum Stage {
     Updating,
     /// It says it is done: read the version.
     Verify,
+    /// Nothing before that time; then all anew.
+    Pause {
+        until: Timestamp,
+        /// Because the user wants so.
+        deferred: bool,
+    },
+}
+
+/// What is known of the device with what it has just answered.
+fn learned(answers: &[Answer], cx: &Context<'_>) -> Facts {
+    let mut facts = cx.facts.clone();
+    let told = answers.iter().filter(|answer| answer.succeeded()).flat_map(|answer| answer.readings.clone());
+    facts.learn(&told.collect::<Vec<_>>());
+    facts
 }
 
 impl FirmwareUpdate {
@@ -87,56 +114,84 @@ impl FirmwareUpdate {
             left_over: None,
             unsure: false,
             absent: false,
+            package: None,
+            failures: 0,
+            fetched: false,
+            supply: None,
         }
     }
 
+    /// The deliverable that it needs: only until the device has begun.
+    pub(super) const fn wanted(&self) -> Option<DeliverableId> {
+        match self.stage {
+            Stage::Locate | Stage::Probe(_) | Stage::Prepare | Stage::Start | Stage::Pause { .. } => self.request.deliverable_id,
+            Stage::Downloading | Stage::StartUpdate | Stage::Updating | Stage::Verify => None,
+        }
+    }
+
+    pub(super) fn time_to_fetch(&self) -> Duration {
+        self.request.download_limit()
+    }
+
+    pub(super) fn supply(&mut self, supply: Supply) {
+        self.supply = Some(supply);
+    }
+
     pub(super) fn step(&mut self, input: Input<'_>, cx: &Context<'_>) -> Step {
+        let is_turn = matches!(input, Input::Turn);
+        if let Stage::Pause { until, .. } = self.stage
+            && is_turn
+        {
+            if cx.now < until {
+                return Step::rest(self.phase(), Some(until.since(cx.now)));
+            }
+            self.begin_anew();
+        }
+        // What the device may have begun already goes on, whatever becomes of the deliverable.
+        let begun = self.stage == Stage::Start && (!is_turn || self.starts > 0);
+        if matches!(input, Input::Turn | Input::Answers(_))
+            && !begun
+            && let Some(end) = self.provide(&input, cx)
+        {
+            return end;
+        }
         match input {
             Input::Alert(alert) => self.alerted(alert, cx),
             Input::Answers(answers) => self.answered(answers, cx),
             Input::TimedOut => self.timed_out(),
+            Input::Turn if self.package.is_none() => Step::rest(self.phase(), None),
             Input::Turn => self.say(cx),
         }
     }
 
-    /// What to say at the present stage.
-    fn say(&self, cx: &Context<'_>) -> Step {
-        let get = |target: NodeUri| Command::Get { target };
-        let replace = |below: &str, text: &str| Command::Replace { target: self.node(below), value: Value::text(text) };
-        match &self.stage {
-            Stage::Locate => {
-                let mut commands = vec![get(self.request.version_node())];
-                match &self.request.firmware_node {
-                    Some(_) => commands.push(get(self.node(nodes::STATE))),
-                    None => {
-                        commands.push(get(self.node(nodes::STATE)));
-                        commands.extend(USUAL_ROOTS.map(|root| get(known(root))));
-                    }
-                }
-                Step::send(LOCATING, commands)
-            }
-            Stage::Probe(candidates) => {
-                let states = candidates.iter().filter_map(|root| root.join(nodes::STATE).ok());
-                Step::send(LOCATING, states.map(get).collect())
-            }
-            Stage::Prepare => {
-                let mut commands = Vec::new();
-                if let Some(name) = &self.request.package_name {
-                    commands.push(replace(nodes::PKG_NAME, name));
-                }
-                if let Some(version) = &self.request.package_version {
-                    commands.push(replace(nodes::PKG_VERSION, version));
-                }
-                let (target, value) = (self.node(self.url_node()), Value::text(&self.request.package_url));
-                commands.push(if self.absent { Command::Add { target, value } } else { Command::Replace { target, value } });
-                Step::send(PREPARING, commands)
-            }
-            Stage::Start => Step::send(STARTING, vec![self.exec(self.first_exec(), 1, cx)]),
-            Stage::StartUpdate => Step::send(UPDATING, vec![self.exec(nodes::UPDATE, 2, cx)]),
-            Stage::Downloading => Step::send(DOWNLOADING, vec![get(self.node(nodes::STATE)), get(self.request.version_node())]),
-            Stage::Updating => Step::send(UPDATING, vec![get(self.node(nodes::STATE)), get(self.request.version_node())]),
-            Stage::Verify => Step::send(VERIFYING, vec![get(self.request.version_node()), get(self.node(nodes::STATE))]),
+    /// Takes what is known of the package now; its end where there is none to be had.
+    fn provide(&mut self, input: &Input<'_>, cx: &Context<'_>) -> Option<Step> {
+        if self.request.deliverable_id.is_none() {
+            self.package = self.package.take().or_else(|| Package::of_request(&self.request));
+            return None;
         }
+        let supply = self.supply.as_ref().filter(|_| self.wanted().is_some())?;
+        // Once the device is told something, it stays with one way to get the package.
+        let chosen = self.package.as_ref().map(|package| package.delivery).filter(|_| self.stage != Stage::Locate);
+        let large_objects = match (chosen, input) {
+            (Some(delivery), _) => Some(delivery == Delivery::DmDirect),
+            // It has just been asked, or was before.
+            (None, Input::Answers(answers)) => learned(answers, cx).large_objects,
+            (None, _) => cx.facts.large_objects.or(Some(true)),
+        };
+        match Package::of_supply(supply, &self.request, large_objects == Some(true)) {
+            Ok(package) => {
+                self.package = Some(Package { delivery: chosen.unwrap_or(package.delivery), ..package });
+                None
+            }
+            Err(end) => Some(*end),
+        }
+    }
+
+    pub(super) fn begin_anew(&mut self) {
+        self.stage = Stage::Locate;
+        self.left_over = None;
+        (self.starts, self.unsure, self.absent) = (0, false, false);
     }
 
     fn answered(&mut self, answers: &[Answer], cx: &Context<'_>) -> Step {
@@ -157,23 +212,30 @@ impl FirmwareUpdate {
             Stage::Prepare => self.prepared(answers, cx),
             Stage::Downloading | Stage::Updating => self.polled(answers, cx),
             Stage::Verify => self.verified(answers),
+            Stage::Pause { .. } => Step::rest(self.phase(), None),
         };
         step.learned(facts)
     }
 
     fn located(&mut self, answers: &[Answer], cx: &Context<'_>) -> Step {
         self.before = answers.first().and_then(version_in);
-        if self.before.as_ref() == Some(&self.request.expected_firmware_version) {
+        if self.before.as_deref() == Some(self.expected()) {
             return Step::done(End::Succeeded, "ALREADY_INSTALLED", "the device has that version already".to_owned());
+        }
+        if self.is_judged() {
+            let facts = learned(answers, cx);
+            if let Some(end) = refusal(unfit(&self.request, self.supply.as_ref(), &facts)) {
+                return end;
+            }
         }
         let state = answers.get(1);
         if let Some(answer) = state.filter(|answer| answer.succeeded()) {
             return self.found(self.root(), answer, cx);
         }
         if self.request.firmware_node.is_some() {
-            return not_found(answers.get(1..).unwrap_or_default());
+            return not_found(answers.get(1..2).unwrap_or_default());
         }
-        let below = answers.iter().skip(2).filter(|answer| answer.succeeded());
+        let below = answers.iter().skip(2).take(USUAL_ROOTS.len()).filter(|answer| answer.succeeded());
         let candidates = below.flat_map(|answer| {
             let children = answer.value().into_iter().flat_map(Value::children);
             children.filter_map(|name| answer.command.target().join(name).ok()).collect::<Vec<_>>()
@@ -195,7 +257,8 @@ impl FirmwareUpdate {
             self.stage = Stage::Locate;
             return Step::rest(LOCATING, Some(self.whole_limit()));
         }
-        self.stage = Stage::Prepare;
+        let has_it = self.fetched && self.left_over == Some(State::ReadyToUpdate);
+        self.stage = if has_it { Stage::StartUpdate } else { Stage::Prepare };
         self.say(cx)
     }
 
@@ -223,7 +286,8 @@ impl FirmwareUpdate {
         self.unsure = answer.status.is_none();
         if self.unsure || answer.succeeded() {
             // Without an answer it is taken as begun; the state node or the report will tell.
-            self.stage = if self.stage == Stage::Start { Stage::Downloading } else { Stage::Updating };
+            let fetches = self.stage == Stage::Start && self.delivery() != Delivery::DmDirect;
+            self.stage = if fetches { Stage::Downloading } else { Stage::Updating };
             return Step::rest(self.phase(), self.limit());
         }
         refused(answer)
@@ -231,8 +295,8 @@ impl FirmwareUpdate {
 
     /// The state was read while the report is awaited.
     fn polled(&mut self, answers: &[Answer], cx: &Context<'_>) -> Step {
-        let installed = answers.get(1).and_then(version_in).as_ref() == Some(&self.request.expected_firmware_version);
-        let installs = self.stage == Stage::Updating || self.request.delivery == Delivery::DownloadAndUpdate;
+        let installed = answers.get(1).and_then(version_in).as_deref() == Some(self.expected());
+        let installs = self.stage == Stage::Updating || self.delivery() == Delivery::DownloadAndUpdate;
         let state = answers.first().and_then(state_in);
         // An end that stood there before says nothing of this update.
         let old = self.stage == Stage::Downloading && state.is_some() && (state == Some(State::Idle) || state == self.left_over);
@@ -272,132 +336,21 @@ impl FirmwareUpdate {
         self.say(cx)
     }
 
-    fn alerted(&mut self, alert: &GenericAlert, cx: &Context<'_>) -> Step {
-        let Some(completion) = Completion::from_alert(&alert.alert_type).filter(|_| self.is_meant(alert, cx)) else {
-            return Step::default();
-        };
-        let code = alert.value.data.trim().parse().map_or(ResultCode(0), ResultCode);
-        let step = match (&self.stage, completion) {
-            (Stage::Start | Stage::Downloading, Completion::Download | Completion::DownloadAndUpdate)
-            | (Stage::StartUpdate | Stage::Updating, Completion::Update) => self.reported(completion, code),
-            // A client may install at once although it was told to download only.
-            (Stage::Start | Stage::Downloading, Completion::Update) => self.reported(completion, code),
-            // A report that came before is told again, or one for a step that is not under way.
-            _ => Step::rest(self.phase(), self.limit()),
-        };
-        step.learned(vec![Fact::alert(alert)])
+    /// Whether the package must fit the device.
+    pub(super) fn is_judged(&self) -> bool {
+        self.request.deliverable_id.is_some() || !self.request.targets.is_empty() || self.request.precursor.is_some()
     }
 
-    fn reported(&mut self, completion: Completion, code: ResultCode) -> Step {
-        if code == ResultCode::USER_CANCELLED {
-            return Step::done(End::Declined, code.name(), "the user declined".to_owned());
-        }
-        if !code.is_success() {
-            return Step::failed(code.name(), format!("the device reported {}", code.0));
-        }
-        self.starts = 0;
-        self.stage = match completion {
-            Completion::Download => Stage::StartUpdate,
-            Completion::DownloadAndUpdate | Completion::Update => Stage::Verify,
-        };
-        Step::rest(self.phase(), self.limit())
+    /// What the version node must say afterwards.
+    pub(super) fn expected(&self) -> &str {
+        self.package.as_ref().map(|package| package.expected.as_str()).unwrap_or_default()
     }
 
-    fn verified(&self, answers: &[Answer]) -> Step {
-        let expected = &self.request.expected_firmware_version;
-        match answers.first().and_then(version_in) {
-            Some(version) if version == *expected => Step::done(End::Succeeded, "UPDATED", None),
-            Some(version) => Step::failed(
-                "VERSION_UNCHANGED",
-                format!("the device reported success but says version {version}, not {expected}"),
-            ),
-            None => Step::failed("VERSION_UNREADABLE", "the device reported success but does not tell its version".to_owned()),
-        }
+    pub(super) fn version_node(&self) -> NodeUri {
+        self.package.as_ref().map_or_else(|| known(devdetail::FW_V), |package| package.version_node.clone())
     }
 
-    fn timed_out(&self) -> Step {
-        match self.stage {
-            Stage::Downloading => Step::failed("DOWNLOAD_NOT_REPORTED", "no report came in time".to_owned()),
-            Stage::Updating => Step::failed("UPDATE_NOT_REPORTED", "no report came in time".to_owned()),
-            Stage::Verify => Step::failed("VERSION_UNREADABLE", "the version could not be read in time".to_owned()),
-            Stage::Locate if self.left_over.is_some_and(State::is_busy) => {
-                Step::failed("DEVICE_BUSY", "another update did not come to its end in time".to_owned())
-            }
-            _ => Step::failed("TIMED_OUT", None),
-        }
-    }
-
-    /// Whether an alert is about this update: by its correlator, or, where it has none, by the node it comes from.
-    fn is_meant(&self, alert: &GenericAlert, cx: &Context<'_>) -> bool {
-        // A client that was given none, or forgot it, may send an empty one.
-        match alert.correlator.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
-            Some(text) => text.parse::<Correlator>().is_ok_and(|theirs| {
-                (theirs.job, theirs.ordinal, theirs.attempt) == (cx.correlator.job, cx.correlator.ordinal, cx.correlator.attempt)
-            }),
-            None => match (&self.root, &alert.source) {
-                (Some(root), Some(source)) => source.is_within(root),
-                (Some(_), None) => matches!(self.stage, Stage::Start | Stage::Downloading | Stage::StartUpdate | Stage::Updating),
-                (None, _) => false,
-            },
-        }
-    }
-
-    fn phase(&self) -> Phase {
-        match self.stage {
-            Stage::Locate | Stage::Probe(_) => LOCATING,
-            Stage::Prepare => PREPARING,
-            Stage::Start => STARTING,
-            Stage::Downloading => DOWNLOADING,
-            Stage::StartUpdate | Stage::Updating => UPDATING,
-            Stage::Verify => VERIFYING,
-        }
-    }
-
-    /// How long an update may take from its start to its report.
-    fn whole_limit(&self) -> Duration {
-        self.request.download_limit().saturating_add(self.request.update_limit())
-    }
-
-    /// How long the present stage may rest. Until something was started only the job's expiry ends it: a device that does not call keeps nobody
-    /// waiting but whoever asked, who has said how long that may be.
-    fn limit(&self) -> Option<Duration> {
-        match self.stage {
-            Stage::Start | Stage::Downloading => Some(match self.request.delivery {
-                Delivery::DownloadAndUpdate => self.whole_limit(),
-                Delivery::DownloadThenUpdate => self.request.download_limit(),
-            }),
-            Stage::StartUpdate | Stage::Updating => Some(self.request.update_limit()),
-            Stage::Verify => Some(VERIFY_TIMEOUT),
-            Stage::Locate | Stage::Probe(_) | Stage::Prepare => None,
-        }
-    }
-
-    fn first_exec(&self) -> &'static str {
-        match self.request.delivery {
-            Delivery::DownloadAndUpdate => nodes::DOWNLOAD_AND_UPDATE,
-            Delivery::DownloadThenUpdate => nodes::DOWNLOAD,
-        }
-    }
-
-    fn url_node(&self) -> &'static str {
-        match self.request.delivery {
-            Delivery::DownloadAndUpdate => nodes::DOWNLOAD_AND_UPDATE_URL,
-            Delivery::DownloadThenUpdate => nodes::DOWNLOAD_URL,
-        }
-    }
-
-    fn exec(&self, below: &str, step: u8, cx: &Context<'_>) -> Command {
-        let correlator = Correlator { step, ..cx.correlator };
-        Command::Exec { target: self.node(below), correlator: Some(correlator.to_string()), value: None }
-    }
-
-    fn root(&self) -> NodeUri {
-        let [usual, ..] = USUAL_ROOTS;
-        self.root.clone().or_else(|| self.request.firmware_node.clone()).unwrap_or_else(|| known(usual))
-    }
-
-    fn node(&self, below: &str) -> NodeUri {
-        let root = self.root();
-        root.join(below).unwrap_or(root)
+    pub(super) fn delivery(&self) -> Delivery {
+        self.package.as_ref().map(|package| package.delivery).unwrap_or_default()
     }
 }

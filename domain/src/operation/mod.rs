@@ -2,7 +2,11 @@
 //!
 //! A kind is one file here and one line in the list below. It may span sessions and survives being stored between any two steps.
 mod firmware_answer;
+mod firmware_command;
+mod firmware_package;
+mod firmware_report;
 mod firmware_request;
+mod firmware_retry;
 mod firmware_update;
 mod nodes_get;
 mod nodes_set;
@@ -13,11 +17,15 @@ use dmwsi_objects::{Answer, Command, GenericAlert, StatusCode, Value};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::Timestamp;
 use crate::correlator::Correlator;
+use crate::deliverable::Target;
 use crate::evidence::Fact;
 use crate::facts::Facts;
+use crate::id::DeliverableId;
 use crate::{Error, Result};
 
+pub use firmware_package::Supply;
 pub use firmware_request::{Delivery, FirmwareUpdateRequest};
 pub use firmware_update::FirmwareUpdate;
 pub use nodes_get::{NodesGet, NodesGetRequest};
@@ -27,6 +35,7 @@ pub use nodes_set::{Change, ChangeCommand, NodesSet, NodesSetRequest};
 macro_rules! operations {
     ($($(#[$doc:meta])* $kind:ident($request:ident) = $name:tt;)*) => {
         /// What a job asks for, tagged by `type`.
+        #[expect(clippy::large_enum_variant, reason = "a job holds one, and jobs are held one by one")]
         #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
         #[serde(tag = "type")]
         pub enum Request {
@@ -87,7 +96,53 @@ operations! {
     NodesSet(NodesSetRequest) = "NODES_SET";
 }
 
+impl Request {
+    /// The deliverable that it names.
+    #[must_use]
+    pub const fn deliverable(&self) -> Option<DeliverableId> {
+        match self {
+            Self::FirmwareUpdate(request) => request.deliverable_id,
+            Self::NodesGet(_) | Self::NodesSet(_) => None,
+        }
+    }
+
+    /// The devices that its own package is for; none where it says nothing of them.
+    #[must_use]
+    pub fn targets(&self) -> &[Target] {
+        match self {
+            Self::FirmwareUpdate(request) => &request.targets,
+            Self::NodesGet(_) | Self::NodesSet(_) => &[],
+        }
+    }
+}
+
 impl Operation {
+    /// The deliverable that it needs to go on, to be handed in by [`Self::supply`] before each step.
+    #[must_use]
+    pub fn wanted(&self) -> Option<DeliverableId> {
+        match self {
+            Self::FirmwareUpdate(update) => update.wanted(),
+            Self::NodesGet(_) | Self::NodesSet(_) => None,
+        }
+    }
+
+    /// Hands in the deliverable that it wants.
+    pub fn supply(&mut self, supply: Supply) {
+        match self {
+            Self::FirmwareUpdate(update) => update.supply(supply),
+            Self::NodesGet(_) | Self::NodesSet(_) => {}
+        }
+    }
+
+    /// How long the device may take to fetch what it is handed.
+    #[must_use]
+    pub fn time_to_fetch(&self) -> Duration {
+        match self {
+            Self::FirmwareUpdate(update) => update.time_to_fetch(),
+            Self::NodesGet(_) | Self::NodesSet(_) => Duration::ZERO,
+        }
+    }
+
     /// Whether two of this kind must not run on one device at a time.
     #[must_use]
     pub const fn is_exclusive(&self) -> bool {
@@ -102,6 +157,8 @@ pub struct Context<'a> {
     pub facts: &'a Facts,
     /// What the step's correlator is made from; the step is filled in by the operation.
     pub correlator: Correlator,
+    /// The present time.
+    pub now: Timestamp,
 }
 
 /// What happened.
@@ -131,6 +188,8 @@ pub struct Step {
 /// What comes next.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Next {
+    /// It begins anew in its next attempt, not before that time has passed.
+    Again(Phase, Duration),
     /// It is over.
     Done(Outcome),
     /// What happened was not about this operation; nothing changes.
@@ -169,6 +228,8 @@ pub enum End {
     Declined,
     /// It failed.
     Failed,
+    /// It must not be done.
+    Refused,
     /// It is done.
     Succeeded,
 }

@@ -8,7 +8,7 @@ use dmwsi_domain::execution::{Execution, Move};
 use dmwsi_domain::facts::Facts;
 use dmwsi_domain::id::{ClientId, DeviceId, JobId, OrganisationId};
 use dmwsi_domain::job::{Counts, Job, JobState};
-use dmwsi_domain::operation::Request;
+use dmwsi_domain::operation::{Request, Supply};
 use dmwsi_domain::{Clock, Timestamp};
 use dmwsi_objects::{AlertType, Answer, Command, GenericAlert, Mark, NodeUri, Reading, StatusCode, Value};
 
@@ -22,6 +22,8 @@ pub(crate) struct Script {
     /// Everything the device was sent.
     pub(crate) sent: Vec<Command>,
     pub(crate) events: Vec<Event>,
+    /// The deliverable, handed in before each step to an operation that wants it.
+    pub(crate) supply: Option<Supply>,
     facts: Facts,
 }
 
@@ -66,6 +68,7 @@ impl Script {
             statuses: BTreeMap::new(),
             sent: Vec::new(),
             events: Vec::new(),
+            supply: None,
             facts: Facts::default(),
         }
     }
@@ -167,6 +170,9 @@ impl Script {
         // Between any two steps an operation is stored and read back.
         let stored = serde_json::to_string(&self.execution.operation).unwrap();
         self.execution.operation = serde_json::from_str(&stored).unwrap();
+        if let (Some(_), Some(supply)) = (self.execution.operation.wanted(), &self.supply) {
+            self.execution.operation.supply(Supply { at: self.now, ..supply.clone() });
+        }
         let moved = run(&mut self.execution);
         self.sent.extend(moved.commands.iter().cloned());
         self.events.extend(moved.events.iter().cloned());

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a broken script must stop the test")]
 mod device;
 mod execution;
+mod firmware_package;
 mod firmware_update;
 mod job;
 mod nodes;

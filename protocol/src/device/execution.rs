@@ -7,6 +7,16 @@ use dmwsi_objects::{Command, Format, NodeUri, Reading, StatusCode, Value};
 use super::{Nodes, Outcome};
 use crate::message::{Alert, Data, Element, Group, Item, Meta, NodeCommand, Results, Status, Verb, alert};
 
+/// The largest value that is put together from pieces, in bytes.
+const MAX_OBJECT: usize = 2 * 1024 * 1024;
+
+/// A value that comes in pieces: its first item, and what has come of it.
+#[derive(Clone, Debug)]
+pub(super) struct Object {
+    first: Item,
+    octets: Vec<u8>,
+}
+
 /// The work on one message of the server.
 pub(super) struct Execution<'a, N> {
     /// What the commands act upon.
@@ -15,6 +25,8 @@ pub(super) struct Execution<'a, N> {
     pub(super) server: &'a str,
     /// The number of the message.
     pub(super) message: u32,
+    /// The value that the server has begun to send in pieces.
+    pub(super) object: &'a mut Option<Object>,
     /// The status that every command gets instead of being carried out.
     pub(super) refusal: Option<StatusCode>,
     /// The largest Results that the server can take.
@@ -82,6 +94,17 @@ impl<N: Nodes> Execution<'_, N> {
     }
 
     fn item(&mut self, command: &NodeCommand, item: &Item) -> Vec<Element> {
+        let joined = match self.join(item) {
+            Ok(joined) => joined,
+            Err(code) => {
+                let mut status = self.status(&command.id, command.verb.name(), self.refusal.unwrap_or(code));
+                if let Element::Status(status) = &mut status {
+                    status.targets.extend(item.target.clone());
+                }
+                return vec![status];
+            }
+        };
+        let item = joined.as_ref().unwrap_or(item);
         let outcome = match (self.refusal, read(command, item)) {
             (Some(code), _) | (None, Err(code)) => Outcome::from(code),
             (None, Ok(command)) => self.nodes.execute(&command, self.server),
@@ -100,6 +123,41 @@ impl<N: Nodes> Execution<'_, N> {
         }
         status.extend(results);
         status
+    }
+
+    /// The whole item, where this is the last piece of it; none where it is no piece. The status where it is one and more is to come, or where
+    /// the whole is not what was said of it.
+    fn join(&mut self, item: &Item) -> Result<Option<Item>, StatusCode> {
+        let open = self.object.take().filter(|open| open.first.target == item.target);
+        if open.is_none() && !item.more {
+            return Ok(None);
+        }
+        let mut object = open.unwrap_or_else(|| Object { first: item.clone(), octets: Vec::new() });
+        let piece: &[u8] = match &item.data {
+            Some(Data::Octets(octets)) => octets,
+            Some(Data::Text(text)) => text.as_bytes(),
+            None => &[],
+        };
+        object.octets.extend_from_slice(piece);
+        if object.octets.len() > MAX_OBJECT {
+            return Err(StatusCode::TOO_LARGE);
+        }
+        if item.more {
+            *self.object = Some(object);
+            return Err(StatusCode::CHUNK_ACCEPTED);
+        }
+        let is_octets = matches!(object.first.data, Some(Data::Octets(_)));
+        let sizes = [object.octets.len(), object.octets.len().div_ceil(3).saturating_mul(4)];
+        let is_whole = |size: u64| sizes.iter().any(|sent| u64::try_from(*sent) == Ok(size));
+        if object.first.meta.size.is_some_and(|size| !is_whole(size)) {
+            return Err(StatusCode::SIZE_MISMATCH);
+        }
+        let data = if is_octets {
+            Data::Octets(object.octets)
+        } else {
+            Data::Text(String::from_utf8(object.octets).map_err(|_not_text| StatusCode::BAD_REQUEST)?)
+        };
+        Ok(Some(Item { data: Some(data), more: false, ..object.first }))
     }
 
     fn status(&self, command: &str, name: &str, code: StatusCode) -> Element {
@@ -128,9 +186,6 @@ fn read(command: &NodeCommand, item: &Item) -> Result<Command, StatusCode> {
             StatusCode::BAD_REQUEST
         }
     })?;
-    if item.more {
-        return Err(StatusCode::TOO_LARGE);
-    }
     let value = || {
         let meta = item.meta.or(&command.meta);
         let data = match &item.data {

@@ -3,7 +3,7 @@ use dmwsi_objects::dmacc::AuthType;
 use dmwsi_objects::{GenericAlert, StatusCode};
 
 use super::alert::{generic_alert, plain_alert};
-use super::execution::{Execution, shown};
+use super::execution::{Execution, Object, shown};
 use super::outbox::Outbox;
 use super::{Account, Nodes};
 use crate::credentials::decode_nonce;
@@ -51,6 +51,7 @@ pub struct Session {
     sent: u32,
     told: Vec<(u32, String, usize)>,
     outbox: Outbox,
+    object: Option<Object>,
     respond_to: Option<String>,
     room: u32,
     nonce: Vec<u8>,
@@ -132,6 +133,7 @@ impl Session {
             sent: 0,
             told: Vec::new(),
             outbox: Outbox::default(),
+            object: None,
             respond_to: None,
             room: USUAL_ROOM,
             nonce: account.client_nonce.clone(),
@@ -300,6 +302,7 @@ impl Session {
         let mut execution = Execution {
             nodes,
             server: &account.server_id,
+            object: &mut self.object,
             message: message.header.message,
             refusal,
             fits: &|results| encoding.size_of(results) <= room,

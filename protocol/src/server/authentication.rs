@@ -33,17 +33,10 @@ pub(super) enum Verdict {
 }
 
 impl Authentication {
-    /// Judges the credentials of a message. Where they are shown they must be right, even in a session that needs none any more. It needs none
-    /// for what comes to the address that only the device was told.
-    pub(super) fn judge(
-        &mut self,
-        shown: Option<&Credentials>,
-        at_respond_to: bool,
-        account: &Account<'_>,
-        nonces: &Nonces<'_>,
-    ) -> Verdict {
+    /// Judges the credentials of a message. Where they are shown they must be right, even in a session that needs none any more.
+    pub(super) fn judge(&mut self, shown: Option<&Credentials>, account: &Account<'_>, nonces: &Nonces<'_>) -> Verdict {
         match shown {
-            None if self.accepted && at_respond_to => Verdict::Kept,
+            None if self.accepted => Verdict::Kept,
             None => {
                 // The first message may come without, since the device cannot know what is wanted.
                 if self.asked {

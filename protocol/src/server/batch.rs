@@ -14,6 +14,9 @@ struct Outstanding {
     answer: Answer,
     /// `MsgID` and `CmdID` under which it was sent.
     sent: Option<(u32, u32)>,
+    /// How much of its value was sent, while there is more of it to send.
+    #[serde(default)]
+    part: Option<usize>,
 }
 
 /// What became of the attempt to put a command into a message.
@@ -21,6 +24,8 @@ struct Outstanding {
 pub(super) enum Fit {
     /// It is in.
     In,
+    /// Its value is in up to here, and goes on in the next message.
+    Part(usize),
     /// It must wait for the next message.
     Later,
     /// It fits into no message.
@@ -29,17 +34,24 @@ pub(super) enum Fit {
 
 impl Batch {
     pub(super) fn new(commands: Vec<Command>) -> Self {
-        let fresh = |command| Outstanding { answer: Answer { command, status: None, readings: Vec::new() }, sent: None };
+        let fresh =
+            |command| Outstanding { answer: Answer { command, status: None, readings: Vec::new() }, sent: None, part: None };
         Self(commands.into_iter().map(fresh).collect())
     }
 
     /// Offers what is unsent to `put`, in order and as message number `message`, until one must wait.
-    pub(super) fn send(&mut self, message: u32, mut put: impl FnMut(&Command) -> (Fit, u32)) {
+    ///
+    /// A value that was begun goes on before anything else is sent; `put` is told how much of it was sent.
+    pub(super) fn send(&mut self, message: u32, mut put: impl FnMut(&Command, usize) -> (Fit, u32)) {
         for one in self.0.iter_mut().filter(|one| one.is_unsent()) {
-            match put(&one.answer.command) {
-                (Fit::In, id) => one.sent = Some((message, id)),
+            match put(&one.answer.command, one.part.unwrap_or_default()) {
+                (Fit::In, id) => (one.sent, one.part, one.answer.status) = (Some((message, id)), None, None),
+                (Fit::Part(end), id) => {
+                    (one.sent, one.part, one.answer.status) = (Some((message, id)), Some(end), None);
+                    return;
+                }
                 (Fit::Later, _) => return,
-                (Fit::Never, _) => one.answer.status = Some(StatusCode::TOO_LARGE),
+                (Fit::Never, _) => (one.part, one.answer.status) = (None, Some(StatusCode::TOO_LARGE)),
             }
         }
     }
@@ -47,6 +59,11 @@ impl Batch {
     /// Whether some of it has not been sent.
     pub(super) fn has_unsent(&self) -> bool {
         self.0.iter().any(Outstanding::is_unsent)
+    }
+
+    /// Whether a value is on its way in pieces.
+    pub(super) fn is_in_pieces(&self) -> bool {
+        self.0.iter().any(|one| one.part.is_some())
     }
 
     /// Whether a command sent last has no Status.
@@ -71,7 +88,13 @@ impl Batch {
     /// Notes a code for one command; of several the worst counts.
     pub(super) fn settle(&mut self, message: u32, command: &str, code: StatusCode) {
         if let Some(one) = self.find(message, command) {
-            one.answer.status = Some(one.answer.status.map_or(code, |before| worse(before, code)));
+            let mut code = one.answer.status.map_or(code, |before| worse(before, code));
+            // A device that calls a piece the whole keeps that piece alone, since it does not know what pieces are.
+            if one.part.is_some() && code != StatusCode::CHUNK_ACCEPTED {
+                one.part = None;
+                code = if code.is_success() { StatusCode::TOO_LARGE } else { code };
+            }
+            one.answer.status = Some(code);
         }
     }
 
@@ -103,7 +126,7 @@ impl Batch {
                 None => !matches!(one.answer.command, Command::Exec { .. }),
             };
             if untouched {
-                one.sent = None;
+                (one.sent, one.part) = (None, None);
                 one.answer.status = None;
                 one.answer.readings.clear();
             }
@@ -130,8 +153,9 @@ impl Batch {
 }
 
 impl Outstanding {
-    const fn is_unsent(&self) -> bool {
-        self.sent.is_none() && self.answer.status.is_none()
+    fn is_unsent(&self) -> bool {
+        let goes_on = self.part.is_some() && self.answer.status == Some(StatusCode::CHUNK_ACCEPTED);
+        goes_on || self.sent.is_none() && self.answer.status.is_none()
     }
 
     fn was_in(&self, message: u32) -> bool {

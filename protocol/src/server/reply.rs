@@ -4,6 +4,7 @@ use dmwsi_objects::{Command, NodeUri, StatusCode, devinfo};
 
 use super::account::{Account, Limits, Nonces};
 use super::batch::{Batch, Fit, on_wire};
+use super::piece::piece;
 use super::session::{Session, State};
 use crate::encoding::Encoding;
 use crate::message::{Alert, Challenge, Element, Header, Item, Message, Party, Status, alert as code};
@@ -80,7 +81,7 @@ impl Session {
             message: self.sent,
             target: Party { uri: self.device.clone(), name: None },
             source: Party { uri: self.address.clone(), name: Some(name.to_owned()) },
-            respond_to: Some(self.respond_to.clone()),
+            respond_to: Some(self.respond_to.clone()).filter(|address| !address.is_empty()),
             credentials: self.proof.credentials(account, nonces, self.authentication.accepted),
             max_message: Some(limits.max_message),
             max_object: Some(limits.max_object),
@@ -123,16 +124,36 @@ impl Session {
         let mut used = encoding.encode(message).len();
         let mut count = 0_usize;
         let mut full = false;
-        batch.send(self.sent, |command| {
+        let in_pieces = self.large_objects;
+        let mut unfinished = false;
+        batch.send(self.sent, |command, begun| {
             let id = next_id(message);
             let element = Element::Command(on_wire(command, id.to_string()));
+            if begun > 0 {
+                // Nothing may come between two pieces.
+                return match piece(command, begun, id, room.saturating_sub(used), encoding) {
+                    Some((element, end)) => {
+                        count = count.saturating_add(1);
+                        full = true;
+                        message.body.push(element);
+                        unfinished = end.is_some();
+                        (end.map_or(Fit::In, Fit::Part), id)
+                    }
+                    None => (Fit::Never, id),
+                };
+            }
             let size = used.saturating_add(encoding.size_of(&element));
             let is_exec = matches!(command, Command::Exec { .. });
             if count > 0 && (full || is_exec || size > room) {
                 return (Fit::Later, id);
             }
             if size > room {
-                return (Fit::Never, id);
+                let first = if in_pieces { piece(command, 0, id, room.saturating_sub(used), encoding) } else { None };
+                let Some((element, Some(end))) = first else { return (Fit::Never, id) };
+                count = count.saturating_add(1);
+                message.body.push(element);
+                unfinished = true;
+                return (Fit::Part(end), id);
             }
             used = size;
             count = count.saturating_add(1);
@@ -140,6 +161,7 @@ impl Session {
             message.body.push(element);
             (Fit::In, id)
         });
+        message.last &= !unfinished;
         // A device does not answer a message without commands, and the answers would be lost with the session: ask for what every device has.
         if count == 0
             && let Ok(target) = NodeUri::parse(devinfo::DEV_ID)

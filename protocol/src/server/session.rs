@@ -46,6 +46,9 @@ pub struct Session {
     pub(super) batch: Option<Batch>,
     /// What the device sends in pieces.
     pub(super) objects: Objects,
+    /// Whether the device takes values in pieces.
+    #[serde(default)]
+    pub(super) large_objects: bool,
     /// How many times in a row the package went on.
     pub(super) asked: u32,
     /// What the next reply must say.
@@ -90,7 +93,7 @@ pub(super) enum State {
 
 impl Session {
     /// Begins a session by the first message of a device, which is then to be received. The device will send its later messages to
-    /// `respond_to` (`RespURI`, OMA SyncML RepPro 1.2, 5.1.15). What stands there should be known to nobody else: see [`Session::receive`].
+    /// `respond_to` (`RespURI`, OMA SyncML RepPro 1.2, 5.1.15), until [`Session::respond_at`] names another address.
     #[must_use]
     pub fn open(first: &Message, respond_to: &str) -> Self {
         Self {
@@ -106,6 +109,7 @@ impl Session {
             proof: Proof::default(),
             batch: None,
             objects: Objects::default(),
+            large_objects: false,
             asked: 0,
             due: Due::default(),
             state: State::Listening,
@@ -143,6 +147,17 @@ impl Session {
         self.elsewhere
     }
 
+    /// Whether the device takes values in pieces (DevDetail/LrgObj); unless it does, what is too large for one message is not sent.
+    pub const fn set_large_objects(&mut self, large_objects: bool) {
+        self.large_objects = large_objects;
+    }
+
+    /// From now on the device sends its messages there. For the moment at which it has proven who it is: an address that strangers were told
+    /// before is no secret.
+    pub fn respond_at(&mut self, address: String) {
+        self.respond_to = address;
+    }
+
     /// Whether the device has proven who it is.
     #[must_use]
     pub const fn is_authenticated(&self) -> bool {
@@ -172,8 +187,8 @@ impl Session {
     /// Takes a message of the device. Gateways answer an exact repetition of the last message from their memory; it is not for the session.
     ///
     /// A device that has proven who it is need not do so again in what it sends to the session's own address, `at_respond_to`. Elsewhere
-    /// anybody could go on with the session who guesses its numbers, so there each message needs credentials, and is told so by status 200. When one is refused of a session
-    /// that was authenticated, send the reply and keep the session as it was before: it may not have been the device that spoke.
+    /// anybody could go on with the session who guesses its numbers, so there each message needs credentials, and is told so by status 200. When one does
+    /// not prove itself to a session that was authenticated, send the reply and keep the session as it was before: it may not have been the device that spoke.
     pub fn receive(
         mut self,
         message: &Message,
@@ -187,6 +202,12 @@ impl Session {
             return Err(Fault::MacAccount);
         }
         self.check(header)?;
+        // Who speaks elsewhere is a stranger until proven to be the device: told neither the session's address nor the server's secret, and
+        // not listened to.
+        let was_accepted = self.authentication.accepted;
+        let is_elsewhere = was_accepted && !at_respond_to;
+        let address = if is_elsewhere { std::mem::take(&mut self.respond_to) } else { String::new() };
+        self.authentication.accepted &= at_respond_to;
         self.heard = header.message;
         header.target.uri.clone_into(&mut self.address);
         self.max_message = header.max_message.or(self.max_message);
@@ -196,10 +217,10 @@ impl Session {
             self.state = State::Closing;
             return Ok((self, Received::new(Turn::Closed)));
         }
-        let verdict = self.authentication.judge(header.credentials.as_ref(), at_respond_to, account, nonces);
+        let verdict = self.authentication.judge(header.credentials.as_ref(), account, nonces);
         let mut received = Received::new(Turn::Closed);
-        if self.sent > 0 && !matches!(verdict, Verdict::Refused { .. }) {
-            self.elsewhere = !at_respond_to;
+        if was_accepted && !matches!(verdict, Verdict::Refused { .. }) {
+            self.elsewhere = is_elsewhere;
         }
         match verdict {
             Verdict::Accepted(kind, spent) => {
@@ -209,9 +230,12 @@ impl Session {
             }
             Verdict::Kept => {}
             Verdict::Refused { missing } => {
-                received.turn = self.refuse(message, missing, limits);
+                received.turn = self.refuse(message, missing, is_elsewhere, limits);
                 return Ok((self, received));
             }
+        }
+        if is_elsewhere {
+            self.respond_to = address;
         }
         self.due.header = if self.is_ended() || self.elsewhere { StatusCode::OK } else { StatusCode::AUTHENTICATED };
         let heard = self.absorb(&message.body, limits, &mut received);
@@ -258,9 +282,9 @@ impl Session {
     }
 
     /// Answers a message whose sender is not known with one code throughout: clients try again only when every command got it.
-    fn refuse(&mut self, message: &Message, missing: bool, limits: &Limits) -> Turn {
+    fn refuse(&mut self, message: &Message, missing: bool, is_elsewhere: bool, limits: &Limits) -> Turn {
         // The server's own proof may need the nonce that comes along.
-        for element in &message.body {
+        for element in message.body.iter().filter(|_| !is_elsewhere) {
             self.hear_header(element);
         }
         self.proof.forget_package();
@@ -276,7 +300,7 @@ impl Session {
         let awaits = self.batch.as_ref().is_some_and(Batch::awaits);
         let complete = (last || heard.asked && !awaits) && !self.objects.want_more();
         // An object may have many pieces; its size is limited instead.
-        let goes_on = last && complete || self.objects.want_more();
+        let goes_on = last && complete || self.objects.want_more() || self.batch.as_ref().is_some_and(Batch::is_in_pieces);
         self.asked = if goes_on { 0 } else { self.asked.saturating_add(1) };
         (received.turn, self.state) = if self.is_ended() {
             (Turn::Closed, State::Closing)

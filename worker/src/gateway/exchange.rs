@@ -1,30 +1,26 @@
 //! One message of a device and the reply to it: load, step the pure values, write in one transaction, answer.
+use std::collections::BTreeSet;
+
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use bytes::Bytes;
 use dmwsi_domain::contact::{Contact, StrangerReason};
+use dmwsi_domain::deliverable::Deliverable;
 use dmwsi_domain::execution::Execution;
 use dmwsi_domain::{Error, Result, Timestamp};
 use dmwsi_objects::dmacc::AuthType;
 use dmwsi_objects::{Command, NodeUri, Reading, devdetail};
-use dmwsi_protocol::credentials;
-use dmwsi_protocol::encoding::Encoding;
-use dmwsi_protocol::message::{Element, Message, alert};
 use dmwsi_protocol::server::{Nonces, Received, Session, Turn};
+use dmwsi_store::executions::UNFINISHED;
 use dmwsi_store::{StoredSession, Tx};
 use openssl::rand::rand_bytes;
 
 use super::effects::{Effects, SessionEffect};
-use super::memory::{Held, Key};
+use super::incoming::{Incoming, PASS, PASS_BYTES};
+use super::memory::Held;
 use super::nonce::Place;
 use super::state::{Answered, State};
 use super::work::Work;
 use super::{Gateway, Refusal, agenda};
-
-/// The parameter of the address that holds the secret of a session.
-pub(super) const PASS: &str = "s";
-
-/// The octets of that secret.
-const PASS_BYTES: usize = 16;
 
 /// How often a message is taken up anew when another process changed the session or an execution meanwhile.
 const MAX_RACES: usize = 4;
@@ -33,64 +29,46 @@ const MAX_RACES: usize = 4;
 const DETAILS: [&str; 6] =
     [devdetail::FW_V, devdetail::SW_V, devdetail::HW_V, devdetail::OEM, devdetail::DEV_TYP, devdetail::LRG_OBJ];
 
-/// A message as it came.
-pub(super) struct Incoming {
-    pub(super) message: Message,
-    pub(super) encoding: Encoding,
-    pub(super) body: [u8; 32],
-    /// The secret of a session that stood in the address, if one did.
-    pub(super) pass: Option<String>,
-    pub(super) at: Timestamp,
-}
-
 /// What the database knows when a message comes.
 struct Known {
     contact: Contact,
     stored: Option<StoredSession>,
     executions: Vec<Execution>,
+    /// The deliverables that executions need before they begin.
+    deliverables: Vec<Deliverable>,
 }
 
 /// Everything about the device that presents itself so: one statement when it is idle. The session is read before the executions, and both
 /// are written by their revisions, so that they need not be of one moment.
-fn known(tx: &mut Tx<'_>, identity: &str, begins: bool) -> Result<Option<Known>> {
+fn known(tx: &mut Tx<'_>, identity: &str) -> Result<Option<Known>> {
     let Some(contact) = tx.contact(identity)? else { return Ok(None) };
     if !contact.has_work {
-        return Ok(Some(Known { contact, stored: None, executions: Vec::new() }));
+        return Ok(Some(Known { contact, stored: None, executions: Vec::new(), deliverables: Vec::new() }));
     }
     let stored = tx.open_session(contact.device)?;
-    let executions = agenda::executions(tx, contact.device, stored.as_ref(), !begins)?;
-    Ok(Some(Known { contact, stored, executions }))
+    let executions = tx.unfinished_executions(contact.device)?;
+    Ok(Some(Known { contact, stored, executions, deliverables: Vec::new() }))
 }
 
-impl Incoming {
-    fn key(&self) -> Key {
-        (self.message.header.source.uri.clone(), self.message.header.session.clone())
-    }
+/// The same of a device with more work than one read brings, or with work that begins with a deliverable.
+fn known_busy(tx: &mut Tx<'_>, identity: &str, begins: bool) -> Result<Option<Known>> {
+    let Some(contact) = tx.contact(identity)? else { return Ok(None) };
+    let stored = tx.open_session(contact.device)?;
+    let executions = agenda::executions(tx, contact.device, stored.as_ref(), !begins)?;
+    let deliverables = wanted(tx, &contact, &executions)?;
+    Ok(Some(Known { contact, stored, executions, deliverables }))
+}
 
-    /// The number of the session where the device calls because it was woken: a SessionID in hexadecimal, in package 1 with that alert.
-    fn answers(&self) -> Option<u16> {
-        let woken = |element: &Element| matches!(element, Element::Alert(alert) if alert.code == alert::SERVER_INITIATED);
-        let is_woken = self.message.body.iter().any(woken);
-        is_woken.then(|| u16::from_str_radix(&self.message.header.session, 16).ok()).flatten()
-    }
+/// The deliverables that these need before they begin.
+fn wanted(tx: &mut Tx<'_>, contact: &Contact, executions: &[Execution]) -> Result<Vec<Deliverable>> {
+    let wanted: BTreeSet<_> = executions.iter().filter_map(|execution| execution.operation.wanted()).collect();
+    tx.deliverables_of(contact.organisation, wanted.iter())
+}
 
-    /// Whether it is a package 1, by which a session begins.
-    fn begins(&self) -> bool {
-        self.message.body.iter().any(|element| {
-            matches!(element, Element::Alert(alert) if matches!(alert.code, alert::SERVER_INITIATED | alert::CLIENT_INITIATED))
-        })
-    }
-
-    /// Whether the message came to the address that its session gave.
-    fn is_at_respond_to(&self, session: &Session) -> bool {
-        let theirs = session.respond_to().rsplit_once('=').map_or("", |(_, pass)| pass);
-        self.pass.as_ref().is_some_and(|pass| credentials::same(pass, theirs))
-    }
-
-    /// Whether a repeated message gets the reply once more: whoever proved nothing by it would learn what is not for him.
-    fn may_hear_again(&self, session: &Session) -> bool {
-        let shows_credentials = self.message.header.credentials.is_some();
-        shows_credentials || !session.is_authenticated() || self.is_at_respond_to(session)
+impl Known {
+    fn has_more(&self) -> bool {
+        let is_long = i64::try_from(self.executions.len()).is_ok_and(|rows| rows >= UNFINISHED);
+        is_long || self.executions.iter().any(|execution| execution.operation.wanted().is_some())
     }
 }
 
@@ -109,7 +87,11 @@ impl Gateway {
 
     async fn exchange(&self, incoming: &Incoming) -> Result<Bytes, Refusal> {
         let (identity, begins) = (incoming.message.header.source.uri.clone(), incoming.begins());
-        let known = self.store.glance(move |tx| known(tx, &identity, begins)).await?;
+        let mut known = self.store.glance(move |tx| known(tx, &identity)).await?;
+        if known.as_ref().is_some_and(Known::has_more) {
+            let identity = incoming.message.header.source.uri.clone();
+            known = self.store.read(move |tx| known_busy(tx, &identity, begins)).await?;
+        }
         let number = incoming.message.header.message;
         if let Some(held) = self.memory.repeated(&incoming.key(), number, &incoming.body, incoming.at) {
             // Some clients begin every session in the same words. When there is work by now, these are a new session.
@@ -126,8 +108,12 @@ impl Gateway {
     }
 
     async fn known(&self, incoming: &Incoming, known: Known) -> Result<Bytes, Refusal> {
-        let Known { contact, stored, executions } = known;
+        let Known { contact, stored, mut executions, deliverables } = known;
         let (now, key) = (incoming.at, incoming.key());
+        let contents = self.supplies.contents(&deliverables).await?;
+        for execution in &mut executions {
+            self.supplies.supply(execution, &deliverables, &contents, now);
+        }
         let header = &incoming.message.header;
         if let Some(row) = stored.as_ref().filter(|row| row.session == header.session) {
             let same = row.last_message == header.message && row.last_body == incoming.body;
@@ -141,6 +127,7 @@ impl Gateway {
 
         // The session that goes on, or a new one in the place of any other.
         let held = self.memory.find(&key, now);
+        let is_held = held.as_ref().is_some_and(|held| held.session.is_authenticated());
         let found = found(incoming, stored.as_ref(), held);
         // Asked for credentials on the way, some clients repeat package 1 where they sent the rest.
         let repeats_elsewhere = found.as_ref().is_some_and(|(state, _)| {
@@ -152,8 +139,11 @@ impl Gateway {
         let generation = stored.as_ref().map_or(0, |row| row.generation);
         let mut state = match prior {
             Some((state, _)) => state,
-            None if repeats_elsewhere || self.elsewhere.has(contact.device) => State::new(self.open(incoming)?.elsewhere()),
-            None => State::new(self.open(incoming)?),
+            None => {
+                let new = Session::open(&incoming.message, &self.address);
+                let is_elsewhere = repeats_elsewhere || self.elsewhere.has(contact.device);
+                State::new(if is_elsewhere { new.elsewhere() } else { new })
+            }
         };
         let was_authenticated = state.session.is_authenticated();
         let at_respond_to = incoming.is_at_respond_to(&state.session);
@@ -173,6 +163,11 @@ impl Gateway {
         let (session, received) = state.session.receive(&incoming.message, at_respond_to, &account, &nonces, &self.limits)?;
         state.session = session;
         let refused = matches!(received.turn, Turn::Refused { .. });
+        // Nothing may come of a message that does not prove itself, however it is answered.
+        let is_proven = received.accepted_with.is_some() || was_authenticated && at_respond_to && !refused;
+        if !was_authenticated && is_proven {
+            state.session.respond_at(self.secret_address()?);
+        }
         self.count(&received.turn);
         // A digest over a nonce that this process did not give proves nothing against the device.
         let was_wrong = !is_digest || held.is_some() || self.nonces.has_given(device, epoch);
@@ -182,7 +177,7 @@ impl Gateway {
         }
 
         // Only one session has the device's work: a new one takes it from any other, whatever else comes from outside of it gets none.
-        let takes_over = stored.is_some() && !goes_on && !refused && incoming.begins();
+        let takes_over = stored.is_some() && !goes_on && is_proven && incoming.begins();
         let is_outside = stored.is_some() && !goes_on && !takes_over;
         let mut work = Work::new(if is_outside { Vec::new() } else { executions }, now);
         if let Some(row) = stored.as_ref().filter(|_| takes_over) {
@@ -213,13 +208,14 @@ impl Gateway {
 
         // What does it say, and what is there to say to it?
         let commands =
-            if refused { Vec::new() } else { self.work(&received, &mut state, &mut work, &mut facts, &mut effects, now) };
+            if is_proven { self.work(&received, &mut state, &mut work, &mut facts, &mut effects, now) } else { Vec::new() };
         let has_work = !commands.is_empty() || goes_on || state.current.is_some();
+        state.session.set_large_objects(facts.large_objects == Some(true));
         let (session, reply) = state.session.reply(commands, &account, &nonces, incoming.encoding, &self.limits);
         state.session = session;
         let bytes = Bytes::from(reply.bytes);
 
-        if !refused {
+        if is_proven {
             self.seen.note(contact.device, now, incoming.answers());
             self.elsewhere.note(contact.device, state.session.is_elsewhere());
             effects.clear_tries = received.accepted_with.is_some() && contact.failed_tries > 0;
@@ -227,8 +223,8 @@ impl Gateway {
             effects.facts = (facts != contact.facts).then_some(facts);
         }
         effects.changes = work.into_changes();
-        // Who is refused in a session whose device had proven itself may be somebody else: the session waits for the device.
-        let is_foreign = refused && was_authenticated;
+        // Who proves nothing where the device had proven itself may be somebody else: the session waits for the device.
+        let is_foreign = !is_proven && (was_authenticated || is_held);
         let has_work = has_work && !is_foreign;
         let last = Answered { message: header.message, body: incoming.body, reply: bytes.clone() };
         if has_work {
@@ -246,7 +242,8 @@ impl Gateway {
                 last_reply: bytes.to_vec(),
                 created_at: stored.as_ref().filter(|_| goes_on).map_or(now, |row| row.created_at),
                 updated_at: now,
-                revision: stored.as_ref().map_or(1, |row| row.revision),
+                // Of two sessions one after the other none has a revision of the other's.
+                revision: stored.as_ref().map_or_else(|| u64::try_from(now.micros()).unwrap_or(1), |row| row.revision),
             };
             effects.session = match &stored {
                 Some(_) => SessionEffect::Update(Box::new(row)),
@@ -344,12 +341,11 @@ impl Gateway {
 }
 
 impl Gateway {
-    /// A new session, with an address that nobody else knows.
-    pub(super) fn open(&self, incoming: &Incoming) -> Result<Session> {
+    /// An address that nobody else knows.
+    fn secret_address(&self) -> Result<String> {
         let mut pass = [0; PASS_BYTES];
         rand_bytes(&mut pass).map_err(Error::internal)?;
-        let respond_to = format!("{}?{PASS}={}", self.address, BASE64_URL_SAFE_NO_PAD.encode(pass));
-        Ok(Session::open(&incoming.message, &respond_to))
+        Ok(format!("{}?{PASS}={}", self.address, BASE64_URL_SAFE_NO_PAD.encode(pass)))
     }
 }
 

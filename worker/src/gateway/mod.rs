@@ -4,6 +4,7 @@ mod effects;
 mod elsewhere;
 mod exchange;
 mod idle;
+mod incoming;
 mod memory;
 mod nonce;
 mod secrets;
@@ -11,6 +12,7 @@ mod seen;
 mod settings;
 mod state;
 mod stranger;
+mod supplies;
 mod turnstiles;
 mod work;
 
@@ -26,15 +28,19 @@ use dmwsi_domain::contact::Contact;
 use dmwsi_domain::{Clock, Error, Result, Timestamp};
 use dmwsi_protocol::encoding::{DecodeError, Encoding};
 use dmwsi_protocol::server::{Fault, Limits, Turn};
+use dmwsi_store::content::Content;
 use dmwsi_store::{Keys, Store};
 use openssl::sha::sha256;
 
+use crate::download::Tokens;
+
 use self::elsewhere::Elsewhere;
-use self::exchange::Incoming;
+use self::incoming::Incoming;
 use self::memory::Memory;
 use self::nonce::Nonces;
 use self::seen::Seen;
 use self::stranger::Strangers;
+use self::supplies::Supplies;
 use self::turnstiles::Turnstiles;
 
 pub(crate) use self::idle::give_up;
@@ -52,6 +58,7 @@ pub struct Gateway {
     address: String,
     sealing: Keys,
     nonces: Nonces,
+    supplies: Supplies,
     memory: Memory,
     elsewhere: Elsewhere,
     seen: Seen,
@@ -72,8 +79,16 @@ pub(crate) enum Refusal {
 
 impl Gateway {
     /// A gateway whose devices reach it below `public_url`. `nonce_key` is secret and the same in every process; `sealing`
-    /// opens the secrets of accounts.
-    pub fn new(store: Store, clock: Clock, settings: Settings, public_url: &str, nonce_key: [u8; 32], sealing: Keys) -> Self {
+    /// opens the secrets of accounts; `tokens` make the addresses of downloads of that `content`.
+    pub fn new(
+        store: Store,
+        clock: Clock,
+        settings: Settings,
+        public_url: &str,
+        nonce_key: [u8; 32],
+        sealing: Keys,
+        (tokens, content): (Tokens, Arc<dyn Content>),
+    ) -> Self {
         let limits = Limits {
             max_message: settings.max_message_bytes,
             max_object: settings.max_object_bytes,
@@ -83,6 +98,7 @@ impl Gateway {
         };
         let some = |number: usize| NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN);
         Self {
+            supplies: Supplies::new(tokens, content, public_url),
             address: format!("{}{PATH}", public_url.trim_end_matches('/')),
             nonces: Nonces::new(nonce_key, some(settings.remembered_nonces)),
             memory: Memory::new(some(settings.remembered_sessions)),
@@ -129,7 +145,7 @@ impl Gateway {
     async fn answer(&self, body: &Bytes, content_type: Option<&str>, query: &str) -> Result<(Encoding, Bytes), Refusal> {
         let encoding = Encoding::sniff(body, content_type);
         let message = encoding.decode(body)?;
-        let pass = query.split('&').find_map(|pair| pair.strip_prefix(exchange::PASS)?.strip_prefix('=')).map(str::to_owned);
+        let pass = query.split('&').find_map(|pair| pair.strip_prefix(incoming::PASS)?.strip_prefix('=')).map(str::to_owned);
         let incoming = Incoming { message, encoding, body: sha256(body), pass, at: self.clock.now() };
         Ok((encoding, self.reply(incoming).await?))
     }

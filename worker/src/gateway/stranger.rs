@@ -9,10 +9,10 @@ use dmwsi_domain::{Error, Result, Timestamp};
 use dmwsi_objects::devinfo;
 use dmwsi_objects::dmacc::AuthType;
 use dmwsi_protocol::message::{Data, Element, Message, Verb};
-use dmwsi_protocol::server::{Account, Nonces};
+use dmwsi_protocol::server::{Account, Nonces, Session};
 use lru::LruCache;
 
-use super::exchange::Incoming;
+use super::incoming::Incoming;
 use super::memory::Held;
 use super::state::Answered;
 use super::{Gateway, Refusal};
@@ -76,7 +76,7 @@ impl Gateway {
         // Whoever had proven itself and is not known any more, or is locked out, gets no further by that.
         let session = match self.memory.find(&key, incoming.at).filter(|held| !held.session.is_authenticated()) {
             Some(held) => held.session,
-            None => self.open(incoming)?,
+            None => Session::open(&incoming.message, &self.address),
         };
         let next = self.nonces.decoy(&identity, header.message, incoming.at)?;
         let secret = String::from_utf8_lossy(&next).into_owned();

@@ -1,6 +1,8 @@
 //! Both sides of this crate against each other, in memory.
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use dmwsi_objects::dmacc::AuthType;
-use dmwsi_objects::{AlertType, Answer, Command, GenericAlert, Mark, StatusCode, Value};
+use dmwsi_objects::{AlertType, Answer, Command, Format, GenericAlert, Mark, StatusCode, Value};
 
 use super::{account, tree, uri};
 use crate::device::{End, Ending, Initiator, Opening, Session, Tree, Turn};
@@ -21,6 +23,8 @@ struct Setting {
     /// What each side takes.
     max_message: u32,
     alerts: Vec<GenericAlert>,
+    /// Whether the server is told that the device takes values in pieces.
+    large_objects: bool,
     /// What the server believes the device's secret to be.
     client_secret: &'static str,
     /// What the server believes its own secret to be.
@@ -36,6 +40,7 @@ impl Default for Setting {
             nonces: (Some(Vec::new()), Vec::new()),
             max_message: 16_000,
             alerts: Vec::new(),
+            large_objects: true,
             client_secret: "cs",
             server_secret: "ss",
         }
@@ -60,6 +65,7 @@ fn hold(setting: Setting, batches: Vec<Vec<Command>>) -> Outcome {
         nonces: (mut expected, mut own),
         max_message,
         alerts,
+        large_objects,
         client_secret,
         server_secret,
     } = setting;
@@ -78,6 +84,7 @@ fn hold(setting: Setting, batches: Vec<Vec<Command>>) -> Outcome {
         server_secret,
     };
     let mut session = server::Session::open(&message, "http://s/dm");
+    session.set_large_objects(large_objects);
     let (mut batches, mut answers, mut told) = (batches.into_iter(), Vec::new(), Vec::new());
     for turn in 1..200 {
         let heard = encoding.decode(&encoding.encode(&message)).unwrap();
@@ -202,4 +209,28 @@ fn sides_that_do_not_know_each_other_part_without_having_done_anything() {
     let Outcome { ending, tree, .. } = hold(server, vec![vec![replace(5)]]);
     assert_eq!(ending.end, End::Aborted, "the server gives up first");
     assert_eq!(tree.text("./Vendor/Count"), Some("1"));
+}
+
+#[test]
+fn a_value_too_large_for_a_message_goes_in_pieces() {
+    let text: String = "<a & \u{e4}\u{20ac}>".repeat(1_200);
+    let octets: Vec<u8> = (0..20_001_u32).map(|at| (at % 251).to_le_bytes()[0]).collect();
+    let octets = Value { format: Format::Bin, media_type: None, data: STANDARD.encode(octets) };
+    for encoding in [Encoding::Xml, Encoding::Wbxml] {
+        for max_message in [2_000, 3_001, 16_000] {
+            let add = |name: &str, value: &Value| Command::Add { target: uri(&format!("./Vendor/{name}")), value: value.clone() };
+            let batch =
+                vec![replace(1), add("Text", &Value::text(&text)), get("./DevDetail/FwV"), add("Octets", &octets), replace(2)];
+            let Outcome { answers, tree, messages, .. } =
+                hold(Setting { encoding, max_message, ..Setting::default() }, vec![batch]);
+            assert_eq!(codes(&answers), [200; 5], "{encoding:?} {max_message}");
+            assert_eq!(tree.text("./Vendor/Text"), Some(text.as_str()));
+            let decoded = |text: &str| STANDARD.decode(text).unwrap();
+            assert_eq!(decoded(tree.text("./Vendor/Octets").unwrap()), decoded(&octets.data));
+            assert!(messages > 3, "{messages}");
+        }
+    }
+    let whole = Command::Add { target: uri("./Vendor/Text"), value: Value::text(&text) };
+    let setting = Setting { max_message: 2_000, large_objects: false, ..Setting::default() };
+    assert_eq!(codes(&hold(setting, vec![vec![whole]]).answers), [413], "to a device that does not take pieces");
 }

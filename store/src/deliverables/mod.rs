@@ -1,4 +1,6 @@
 //! Deliverables as rows.
+mod offered;
+
 use diesel::prelude::*;
 use dmwsi_domain::container::ContainerState;
 use dmwsi_domain::deliverable::{Deliverable, DeliverableKind};
@@ -8,6 +10,8 @@ use dmwsi_domain::{Error, Result, Timestamp};
 use crate::column::{counted, damaged, document, moment, parsed, text, uuid};
 use crate::schema::{containers, deliverables};
 use crate::{Tx, failed, insert_all, on};
+
+pub use offered::Offered;
 
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = deliverables)]
@@ -121,6 +125,7 @@ impl Tx<'_> {
             })
         });
         let rows = rows.collect::<Result<Vec<_>>>()?;
-        insert_all!(self, deliverables::table, rows.as_slice())
+        insert_all!(self, deliverables::table, rows.as_slice())?;
+        self.offer(accepted)
     }
 }

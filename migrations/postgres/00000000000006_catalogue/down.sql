@@ -1,0 +1,2 @@
+DROP INDEX deliverables_kind;
+DROP TABLE deliverable_targets;
