@@ -10,8 +10,10 @@ mod container;
 mod demo;
 mod migrate;
 mod openapi;
+mod release;
 mod serve;
 mod simulate;
+mod story;
 
 /// An open OMA DM 1.2 server with a REST interface.
 ///
