@@ -74,7 +74,7 @@ pub async fn read_upload_limits(allowed: Allowed<ContainersWrite>) -> HttpRespon
         (status = 202, description = "It is complete and is being judged.", body = ContainerView),
         (status = 408, description = "The body came too slowly; what came is there."),
         (status = 409, description = "The client has too many uploads open, or another container has its id."),
-        (status = 422, description = "The container was refused; the errors say why."),
+        (status = 422, description = "The container was refused; the errors say why. Or too much of the organisation waits already, for the rest of its bytes or its verdict: an upload without `Upload-Length` counts as the largest container."),
         (status = 503, description = "Too many containers are coming in at the same time.")
     ),
     security(("oauth2" = ["containers:write"]))
@@ -108,8 +108,12 @@ pub async fn create_upload(
         revision: 1,
     };
     let check = Check::new(promised(request.headers(), &CONTENT_DIGEST)?);
-    let (row, most) = (upload.clone(), settings.uploads_per_client);
-    app.store.write(move |tx| tx.insert_upload(&row, most)).await?;
+    let (row, limits) = (upload.clone(), settings.clone());
+    let begun = app.store.write(move |tx| {
+        tx.hold_waiting(row.owner.organisation, row.length.unwrap_or(limits.max_container_bytes), &limits)?;
+        tx.insert_upload(&row, limits.uploads_per_client)
+    });
+    begun.await?;
     let (content, id) = (Arc::clone(app.ingest.content()), upload.id);
     web::block(move || content.begin(&id.to_string())).await.map_err(Error::internal)?.map_err(unavailable)?;
     let work = Work { app, caller, correlator, prefer, upload };
@@ -324,11 +328,14 @@ impl Work {
         let (ingest, content, id) = (self.app.ingest.clone(), Arc::clone(self.app.ingest.content()), self.upload.id);
         if self.prefer.respond_async {
             let upload = self.upload;
-            let place = move |name: &str| content.rename(&id.to_string(), name);
+            let placed = Arc::clone(&content);
+            let place = move |name: &str| placed.link(&id.to_string(), name);
             let expected = ingest.expect(container, place, move |tx, container| {
                 tx.update_upload(&mut Upload { container: Some(container.id), ..upload.clone() })
             });
             let answer = applied(accepted(expected.await?)?, self.prefer);
+            // Its first name goes only now: until the row is durable the upload could still be asked for.
+            web::block(move || content.discard(&id.to_string())).await.map_err(Error::internal)?.map_err(unavailable)?;
             return finished(Ok(answer), request);
         }
         let (store, upload, reader) = (self.app.store.clone(), self.upload, file.reader()?);
