@@ -14,6 +14,8 @@ mod catalogue;
 mod command;
 mod conformance;
 mod contacts;
+mod container_members;
+mod container_quotas;
 mod containers;
 mod contract;
 mod devices;
