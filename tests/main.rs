@@ -22,6 +22,7 @@ mod dm_authentication;
 mod dm_clients;
 mod dm_respond_to;
 mod downloads;
+mod events;
 mod executions;
 mod firmware_by_hand;
 mod firmware_deliverable;
