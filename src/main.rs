@@ -12,6 +12,7 @@ mod migrate;
 mod openapi;
 mod serve;
 mod simulate;
+mod simulate_faults;
 
 /// An open OMA DM 1.2 server with a REST interface.
 ///
