@@ -34,6 +34,9 @@ pub(crate) struct Faults {
     /// Each download breaks once after so many bytes, and is resumed; several with commas between.
     #[arg(long, value_name = "BYTES", value_delimiter = ',')]
     break_downloads: Vec<u64>,
+    /// A download is given up where it breaks, in place of being resumed.
+    #[arg(long)]
+    give_up_downloads: bool,
     /// The largest package that fits into a device, in bytes.
     #[arg(long, value_name = "BYTES")]
     max_package: Option<u64>,
@@ -58,6 +61,7 @@ impl Faults {
             refuse_exec: self.refuse_exec.map(StatusCode),
             lose_package: self.lose_package,
             break_downloads: self.break_downloads.clone(),
+            download_tries: if self.give_up_downloads { 0 } else { good.download_tries },
             max_package: self.max_package.unwrap_or(good.max_package),
             max_object: self.max_object,
             wants_descriptor: self.descriptor,

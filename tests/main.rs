@@ -25,6 +25,7 @@ mod downloads;
 mod executions;
 mod firmware_by_hand;
 mod firmware_deliverable;
+mod firmware_ends;
 mod firmware_update;
 mod gateways;
 mod idle;

@@ -29,7 +29,7 @@ pub struct Behaviour {
     pub retry_ms: u64,
     /// How long a download takes at least, in milliseconds.
     pub download_ms: u64,
-    /// How often a download may fail without coming any further before it is given up.
+    /// How often a download may fail without coming any further before it is given up; with 0, it is at its first break.
     pub download_tries: u32,
     /// After each of these many bytes of a package the connection breaks, once; the device resumes the download.
     pub break_downloads: Vec<u64>,
