@@ -46,4 +46,5 @@ mod survival;
 mod tls;
 mod tokens;
 mod uploads;
+mod wake_gateways;
 mod waking;
