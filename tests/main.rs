@@ -41,6 +41,7 @@ mod queue_workers;
 mod repeats;
 mod requests;
 mod schema;
+mod selfcare;
 mod store;
 mod survival;
 mod tls;
