@@ -64,8 +64,6 @@ pub(crate) struct Simulate {
     /// Trust the certificates of this PEM file, too.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    #[command(flatten)]
-    faults: Faults,
     /// Print the counters as JSON, one object a second.
     #[arg(long)]
     json: bool,
@@ -75,6 +73,8 @@ pub(crate) struct Simulate {
     /// Only write a sample firmware package of this version to standard output.
     #[arg(long, value_name = "VERSION", conflicts_with_all = ["server", "register", "show"])]
     package: Option<String>,
+    #[command(flatten)]
+    faults: Faults,
 }
 
 impl Simulate {
