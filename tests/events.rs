@@ -5,7 +5,7 @@ use std::time::Duration;
 use dmwsi::keys::Keys;
 use dmwsi_domain::Clock;
 use dmwsi_domain::event::{Event, Recorded};
-use dmwsi_domain::id::{ClientId, DeviceId, EventId, OrganisationId};
+use dmwsi_domain::id::{DeviceId, EventId, OrganisationId};
 use dmwsi_simulator::Behaviour;
 use dmwsi_store::event_numbers::NUMBERED_AT_ONCE;
 use futures_util::StreamExt as _;
@@ -24,9 +24,6 @@ async fn all(portal: &Portal, query: &str) -> Vec<Value> {
     loop {
         let page = portal.get(&format!("/v1/events?perPage=7{query}{cursor}")).await.of(200);
         items.extend(page["items"].as_array().unwrap().clone());
-        // A page begins where the cursor says, and nowhere else.
-        let start = query.split('&').filter(|part| part.starts_with("after=") || part.starts_with("since=")).count();
-        assert!(start == 0 || page["hasMore"] == false, "this walks on by cursors only");
         if page["hasMore"] == false {
             return items;
         }
@@ -218,8 +215,6 @@ both! {
             }
         }
         assert_eq!(numbers, (1..=u64::try_from(count).unwrap()).collect::<Vec<_>>());
-        let missing = ClientId::new(clock.new_id());
-        assert_ne!(missing, portal.client);
         server.stop().await;
     }
 

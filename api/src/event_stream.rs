@@ -160,7 +160,7 @@ fn open<S>(allowed: &Allowed<S>, reader: Reader, after: u64, ends: bool) -> Resu
     tag = "Events",
     params(
         EventsQuery,
-        ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event that was read.")
+        ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event that was read.", max_length = 20)
     ),
     responses(
         (status = 200, description = "Events, until the token ends.", body = String, content_type = "text/event-stream",
@@ -189,7 +189,7 @@ pub async fn stream_events(
     tag = "Events",
     params(
         ("id" = JobId, Path, description = "The job."),
-        ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event that was read.")
+        ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event that was read.", max_length = 20)
     ),
     responses(
         (status = 200, description = "Events, until the job has ended or the token ends.", body = String, content_type = "text/event-stream",

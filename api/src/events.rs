@@ -32,6 +32,15 @@ const LONGEST_WAIT: u64 = 30;
 /// A page of the log.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(example = json!({
+    "items": [{
+        "specversion": "1.0", "id": "evt_019a8e5d3c7b7f10a1b2c3d4e5f60718", "source": "https://dm.example.com/v1",
+        "type": "dmwsi.v1.device-created", "subject": "devices/dev_8f14e45fceea167a5a36dedd4bea2543", "time": "2026-11-21T10:16:02Z",
+        "datacontenttype": "application/json", "sequence": "00000000000000000001",
+        "data": {"deviceId": "dev_8f14e45fceea167a5a36dedd4bea2543"}
+    }],
+    "nextCursor": "b2theQ", "hasMore": false
+}))]
 pub struct EventPage {
     /// The events, in the order of their numbers.
     #[schema(max_items = 100)]
