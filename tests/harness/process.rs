@@ -8,7 +8,7 @@ use super::Database;
 
 /// `dmwsi serve` on a port of its own; killed when dropped.
 pub(crate) struct Process {
-    child: Child,
+    pub(crate) child: Child,
     _folder: tempfile::TempDir,
     pub(crate) base: String,
 }
