@@ -9,7 +9,7 @@ use super::Database;
 
 /// `dmwsi serve` on a port of its own; killed when dropped.
 pub(crate) struct Process {
-    child: Child,
+    pub(crate) child: Child,
     /// What it has said so far.
     log: Arc<Mutex<String>>,
     _folder: tempfile::TempDir,
