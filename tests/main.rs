@@ -46,5 +46,6 @@ mod survival;
 mod tls;
 mod tokens;
 mod uploads;
+mod wake_ends;
 mod wake_gateways;
 mod waking;
