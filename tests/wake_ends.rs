@@ -222,6 +222,8 @@ both! {
         }
         let rows = || database.lines("SELECT state || ' ' || COALESCE(trouble, '-') || ' ' || attempts AS line FROM wakes ORDER BY device_id");
         eventually("all are woken", async || rows() == ["WAKING - 1"; 3]).await;
+        // SQLite has one writer, and this connection does not wait for its turn.
+        tokio::time::sleep(Duration::from_millis(500)).await;
         let damage = "UPDATE devices SET push_address = '{\"type\":\"UDP\",\"host\":7}' WHERE id = (SELECT min(id) FROM devices)";
         database.execute(damage);
         ground.server.clock.advance(MINUTE);
