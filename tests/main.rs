@@ -26,6 +26,7 @@ mod download_budgets;
 mod downloads;
 mod executions;
 mod firmware_by_hand;
+mod firmware_contents;
 mod firmware_deliverable;
 mod firmware_ends;
 mod firmware_update;
