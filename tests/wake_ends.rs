@@ -161,10 +161,10 @@ both! {
         let wake = async |is_asked: bool, end: Option<Timestamp>| {
             store.write(move |tx| tx.open_wakes(&[device], is_asked, end, now, &mut Clock::System.new_ids())).await.unwrap()
         };
-        wake(false, None).await;
+        wake(true, Some(now.plus(MINUTE * 60))).await;
         let seen = contact().await.wake.unwrap();
         // In the same moment, and perhaps by a clock that is behind.
-        wake(false, None).await;
+        wake(true, Some(now.plus(MINUTE * 60))).await;
         let state = async || store.read(move |tx| tx.wake(device)).await.unwrap().unwrap();
         let session = state().await.session;
         let late = now.plus(MINUTE);
