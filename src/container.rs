@@ -64,7 +64,7 @@ impl Pack {
 }
 
 /// Writes the container of a folder; how long it is.
-fn pack(folder: &Path, output: File) -> Result<u64, Failure> {
+pub(crate) fn pack(folder: &Path, output: File) -> Result<u64, Failure> {
     let bytes = read(folder, manifest::NAME)?;
     let signature = folder.join(manifest::SIGNATURE);
     let signature = if signature.exists() { Some(fs::read(signature)?) } else { None };

@@ -2,34 +2,27 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use actix_web::{App, HttpResponse, HttpServer, web};
 use clap::Args;
 use dmwsi::clients::{self, NewClient};
 use dmwsi::config::Config;
 use dmwsi::keys::Keys;
 use dmwsi::portal::Portal;
+use dmwsi::selfcare::{self, Selfcare};
 use dmwsi::{Role, Running};
 use dmwsi_domain::Clock;
 use dmwsi_domain::egress::Egress;
 use dmwsi_domain::scope::Grants;
-use dmwsi_simulator::{Behaviour, Device, DeviceProfile, Ear, Fleet, Pace, Wire, sample_package};
-use serde_json::{Value, json};
+use dmwsi_simulator::{Behaviour, Device, DeviceProfile, Ear, Fleet, Pace, Wire};
+use serde_json::json;
 
 use crate::Failure;
+use crate::release;
 use crate::serve::{start_log, stop_signal};
+use crate::story;
 
-/// The firmware that the demo brings onto a device.
-const VERSION: &str = "2.0.0";
-
-/// How large it is, in bytes.
-const PACKAGE: usize = 2 << 20;
-
-/// How long the update may take.
-const PATIENCE: Duration = Duration::from_secs(25);
-
-/// Start a server with some simulated devices and update one of them.
+/// Start a server with some simulated devices, deliver firmware to it and update one of them.
 #[derive(Args)]
 pub(crate) struct Demo {
     /// End when the update has ended: 0 when it succeeded, 1 otherwise.
@@ -41,23 +34,31 @@ pub(crate) struct Demo {
     /// The port to listen on; any free one when it is taken, or 0.
     #[arg(long, default_value_t = 8080)]
     port: u16,
+    /// The port of the self-care page; any free one when it is taken, or 0.
+    #[arg(long, default_value_t = 8090)]
+    selfcare_port: u16,
     /// How many devices.
     #[arg(long, default_value_t = 5)]
     devices: u32,
-    /// Write address, client id and secret to this file as JSON, for programs that want to try the server.
+    /// Write addresses, client id and secret to this file as JSON, for programs that want to try the server.
     #[arg(long, value_name = "FILE")]
     credentials: Option<PathBuf>,
 }
 
 /// What the demo has started.
-struct Stage {
+pub(crate) struct Stage {
     running: Running,
     base: String,
     client: String,
     secret: String,
-    portal: Portal,
-    package: String,
-    devices: Vec<(String, DeviceProfile)>,
+    selfcare: Selfcare,
+    /// The portal of the story, which is the self-care's.
+    pub(crate) portal: Portal,
+    /// Who delivers firmware.
+    pub(crate) partner: Portal,
+    /// Where the partner keeps its release.
+    pub(crate) release: PathBuf,
+    pub(crate) devices: Vec<(String, DeviceProfile)>,
     fleet: Fleet,
 }
 
@@ -67,7 +68,7 @@ impl Demo {
         let temporary = if self.folder.is_none() { Some(temporary_folder()?) } else { None };
         let folder = self.folder.clone().or_else(|| temporary.clone()).unwrap_or_default();
         let stage = self.start(&folder).await?;
-        let done = update(&stage, began).await;
+        let done = story::tell(&stage, began).await;
         let code = match &done {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) | Err(_) => ExitCode::FAILURE,
@@ -81,6 +82,7 @@ impl Demo {
             println!("\nStopping.");
         }
         stage.fleet.stop().await;
+        stage.selfcare.stop().await?;
         stage.running.stop().await?;
         if let Some(folder) = temporary {
             std::fs::remove_dir_all(folder)?;
@@ -94,8 +96,8 @@ impl Demo {
         config.log.filter = "warn".to_owned();
         start_log(&config)?;
         config.store.url = format!("sqlite:{}", folder.join("dmwsi.db").display()).parse()?;
-        config.listen.address = free_address(self.port)?;
-        // Devices and packages of the demo are on this machine.
+        config.listen.address = free(self.port)?.local_addr()?;
+        // The devices of the demo are on this machine.
         config.egress = Egress::allowing(["127.0.0.0/8"])?;
         config.public_url = format!("http://{}", config.listen.address);
         let base = config.public_url.clone();
@@ -103,110 +105,61 @@ impl Demo {
         let running = dmwsi::start(config, keys, Role::All, Clock::System).await?;
         println!("A server listens on {base}, with its database in {}.", folder.display());
 
-        let new = NewClient { organisation: "demo".to_owned(), name: "portal".to_owned(), scopes: Grants::all() };
-        let (client, secret) = clients::add(running.store(), &Clock::System, new).await?;
-        let (client, secret) = (client.id.to_string(), secret.reveal().to_owned());
-        let portal = Portal::log_in(&base, &client, &secret).await?;
+        let (client, secret) = add_client(&running, "operator", Grants::all()).await?;
+        let operator = Portal::log_in(&base, &client, &secret).await?;
+        let (id, word) = add_client(&running, "partner", "containers:read containers:write".parse()?).await?;
+        let partner = Portal::log_in(&base, &id, &word).await?;
+        let (id, word) = add_client(&running, "self-care", selfcare::SCOPES.parse()?).await?;
+        let portal = Portal::log_in(&base, &id, &word).await?;
 
         // Another seed each time, so that a folder can be used again.
         let seed = u64::try_from(Clock::System.now().micros())?;
         let (mut devices, mut ears) = (Vec::new(), Vec::new());
         for n in 0..self.devices.max(1) {
             let (profile, ear) = (DeviceProfile::nth(seed, n), Ear::open(Ipv4Addr::LOCALHOST.into(), 0).await?);
-            devices.push((portal.register(&profile, Some(ear.address())).await?, profile));
+            devices.push((operator.register(&profile, Some(ear.address())).await?, profile));
             ears.push(ear);
         }
-        println!("A portal with an OAuth2 token has registered {} devices.", devices.len());
-        let package = serve_package()?;
+        println!("The operator's system has registered {} devices.", devices.len());
         let fleet = start_devices(&devices, ears, &format!("{base}/dm"))?;
+        let selfcare = Selfcare::start(free(self.selfcare_port)?, portal.clone())?;
         if let Some(file) = &self.credentials {
-            let text = json!({"url": base, "clientId": client, "clientSecret": secret, "packageUrl": package});
+            let page = format!("http://{}", selfcare.address());
+            let text = json!({"url": base, "clientId": client, "clientSecret": secret, "selfcareUrl": page});
             std::fs::write(file, text.to_string())?;
         }
-        Ok(Stage { running, base, client, secret, portal, package, devices, fleet })
+        let release = release::write(folder, seed)?;
+        Ok(Stage { running, base, client, secret, selfcare, portal, partner, release, devices, fleet })
     }
 }
 
-/// One update through the public interface, told as it goes; whether it succeeded.
-async fn update(stage: &Stage, began: Instant) -> Result<bool, Failure> {
-    let Some((device, profile)) = stage.devices.first() else { return Ok(false) };
-    let operation = json!({
-        "type": "FIRMWARE_UPDATE", "packageUrl": stage.package, "packageName": "Sample firmware", "packageVersion": VERSION,
-        "expectedFirmwareVersion": VERSION, "delivery": "DOWNLOAD_AND_UPDATE",
-    });
-    let job = stage.portal.start(&operation, std::slice::from_ref(device)).await?;
-    println!("It starts the job {job}: firmware {} to {VERSION} on {device}.\n", profile.firmware);
-    let mut told = 0;
-    loop {
-        let execution = stage.portal.execution(&job, device).await?;
-        let timeline = execution.get("timeline").and_then(Value::as_array).cloned().unwrap_or_default();
-        for entry in timeline.iter().skip(told) {
-            println!("  {:>5.1} s  {}", began.elapsed().as_secs_f32(), line(entry));
-        }
-        told = timeline.len();
-        if execution.get("finishedAt").is_some_and(|at| !at.is_null()) {
-            let job = stage.portal.job(&job, 5).await?;
-            tell_wake(&stage.portal.wake(device).await?);
-            return Ok(report(&execution, &job));
-        }
-        if began.elapsed() > PATIENCE {
-            return Err("it takes too long".into());
-        }
-        tokio::time::sleep(Duration::from_millis(150)).await;
-    }
-}
-
-/// How the device was woken.
-fn tell_wake(wake: &Value) {
-    let text = |name: &str| wake.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
-    let [state, attempts, session] = ["state", "attempts", "sessionId"].map(|name| text(name).unwrap_or_default());
-    println!("\nThe device slept and was woken by package 0: {state}, attempts {attempts}, session {session}.");
-}
-
-/// One entry of a timeline in words.
-fn line(entry: &Value) -> String {
-    let text = |of: &Value, name: &str| of.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
-    let what = text(entry, "type").unwrap_or_default();
-    let what = what.strip_prefix("dmwsi.v1.").unwrap_or(&what).to_owned();
-    let data = entry.get("data").unwrap_or(&Value::Null);
-    let more: Vec<_> = ["phase", "progress", "state", "outcome"].into_iter().filter_map(|name| text(data, name)).collect();
-    format!("{what:20} {}", more.join(" "))
-}
-
-/// Prints how it ended and why; whether it succeeded.
-fn report(execution: &Value, job: &Value) -> bool {
-    let text = |of: &Value, name: &str| of.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
-    println!("\nThe job is {}: {}. The evidence:", text(job, "state"), text(execution, "outcome"));
-    for piece in execution.get("evidence").and_then(Value::as_array).into_iter().flatten() {
-        let mut piece = piece.clone();
-        let (at, kind) = (text(&piece, "at"), text(&piece, "type"));
-        if let Some(fields) = piece.as_object_mut() {
-            fields.remove("at");
-            fields.remove("type");
-        }
-        println!("  {at}  {kind:9} {piece}");
-    }
-    text(execution, "state") == "SUCCEEDED"
+/// A client of the demo's organisation; its id and its secret.
+async fn add_client(running: &Running, name: &str, scopes: Grants) -> Result<(String, String), Failure> {
+    let new = NewClient { organisation: "demo".to_owned(), name: name.to_owned(), scopes };
+    let (client, secret) = clients::add(running.store(), &Clock::System, new).await?;
+    Ok((client.id.to_string(), secret.reveal().to_owned()))
 }
 
 fn invite(stage: &Stage) {
-    println!("\nThe server and its devices stay up. Try it in a browser: {}/docs", stage.base);
-    println!("  client id:      {}", stage.client);
-    println!("  client secret:  {}", stage.secret);
-    println!("  a package:      {}", stage.package);
+    println!("\nThe server and its devices stay up. Two ways to try it in a browser:");
+    println!("  as the user of a device:   http://{}", stage.selfcare.address());
+    println!("  as an external system:     {}/docs", stage.base);
+    println!("    client id:      {}", stage.client);
+    println!("    client secret:  {}", stage.secret);
     for (device, profile) in &stage.devices {
-        println!("  a device:       {device}  {} {}", profile.manufacturer, profile.model);
+        println!("    a device:       {device}  {} {}", profile.manufacturer, profile.model);
     }
     println!("Stop it with Ctrl-C.");
 }
 
-/// Devices that call once and then sleep until they are woken.
+/// Devices that call once and then sleep until they are woken. Every download of theirs breaks once, to be resumed.
 fn start_devices(devices: &[(String, DeviceProfile)], ears: Vec<Ear>, server: &str) -> Result<Fleet, Failure> {
     let wire = Wire::new(None)?;
     let behaviour = Behaviour {
         poll_ms: 3_600_000,
         jitter_ms: 200,
         download_ms: 700,
+        break_downloads: vec![release::BREAK],
         install_ms: 700,
         reboot_ms: 500,
         ..Behaviour::default()
@@ -216,31 +169,10 @@ fn start_devices(devices: &[(String, DeviceProfile)], ears: Vec<Ear>, server: &s
     Ok(Fleet::start_listening(devices, Pace::default()))
 }
 
-/// Serves the package, and brings its address. It ends with the process.
-fn serve_package() -> Result<String, Failure> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let address = listener.local_addr()?;
-    let package = web::Bytes::from(sample_package(VERSION, PACKAGE));
-    let server = HttpServer::new(move || {
-        let package = package.clone();
-        let answer = move || {
-            let package = package.clone();
-            async move { HttpResponse::Ok().content_type("application/octet-stream").body(package) }
-        };
-        App::new().route("/firmware-2.0.0.bin", web::get().to(answer))
-    })
-    .disable_signals()
-    .workers(1)
-    .listen(listener)?
-    .run();
-    tokio::spawn(server);
-    Ok(format!("http://{address}/firmware-{VERSION}.bin"))
-}
-
-/// The wanted port on this machine, or a free one.
-fn free_address(port: u16) -> Result<SocketAddr, Failure> {
-    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).or_else(|_taken| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
-    Ok(bound.local_addr()?)
+/// A socket at the wanted port of this machine, or at a free one.
+fn free(port: u16) -> Result<TcpListener, Failure> {
+    let bound = |port| TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    Ok(bound(port).or_else(|_taken| bound(0))?)
 }
 
 fn temporary_folder() -> Result<PathBuf, Failure> {

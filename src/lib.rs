@@ -3,6 +3,7 @@ pub mod clients;
 pub mod config;
 pub mod keys;
 pub mod portal;
+pub mod selfcare;
 
 mod health;
 mod listener;

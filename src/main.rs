@@ -10,8 +10,11 @@ mod container;
 mod demo;
 mod migrate;
 mod openapi;
+mod release;
 mod serve;
 mod simulate;
+mod simulate_faults;
+mod story;
 
 /// An open OMA DM 1.2 server with a REST interface.
 ///

@@ -1,22 +1,41 @@
 //! An external system: it uses the public interface and nothing else. The demo, the simulator's registration and the tests are such systems.
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use dmwsi_simulator::DeviceProfile;
 use oauth2::basic::BasicClient;
 use oauth2::{ClientId, ClientSecret, HttpRequest, HttpResponse, TokenResponse as _, TokenUrl};
-use reqwest::{Client, Method, Response, StatusCode, redirect};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 /// How long an answer may take; a job is waited for 30 seconds at most at a time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// An external system with its token.
+/// How long before its end a token is no longer used.
+const MARGIN: Duration = Duration::from_secs(30);
+
+/// How long a token is good whose answer does not say.
+const UNSAID: Duration = Duration::from_secs(60);
+
+/// The media type of a container.
+const CONTAINER: &str = "application/vnd.dmwsi.container.v1+tar";
+
+/// An external system, which gets itself a new token whenever the old one ends.
 #[derive(Clone)]
 pub struct Portal {
     http: Client,
     base: String,
-    token: String,
+    id: ClientId,
+    secret: ClientSecret,
+    token: Arc<Mutex<Token>>,
+}
+
+/// A token, and until when it is used.
+struct Token {
+    text: String,
+    until: Instant,
 }
 
 /// The interface could not be used.
@@ -46,25 +65,33 @@ impl Portal {
     pub async fn log_in(base: &str, id: &str, secret: &str) -> Result<Self, PortalError> {
         let http = Client::builder().timeout(PATIENCE).redirect(redirect::Policy::none()).build()?;
         let base = base.trim_end_matches('/').to_owned();
-        let token_url = TokenUrl::new(format!("{base}/oauth2/token")).map_err(|error| PortalError::Token(error.to_string()))?;
-        let client = BasicClient::new(ClientId::new(id.to_owned()))
-            .set_client_secret(ClientSecret::new(secret.to_owned()))
-            .set_token_uri(token_url);
-        let carry = |request: HttpRequest| carry(http.clone(), request);
-        let token = client.exchange_client_credentials().request_async(&carry).await;
-        let token = token.map_err(|error| PortalError::Token(error.to_string()))?;
-        let token = token.access_token().secret().clone();
-        Ok(Self { http, base, token })
+        let (id, secret) = (ClientId::new(id.to_owned()), ClientSecret::new(secret.to_owned()));
+        let token = token(&http, &base, &id, &secret).await?;
+        Ok(Self { http, base, id, secret, token: Arc::new(Mutex::new(token)) })
     }
 
     /// Sends a request with the token and brings the JSON of the answer; an answer that is no success is an error.
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, PortalError> {
-        let request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
+        let request = self.request(method, path).await?;
         let request = match body {
             Some(body) => request.json(body),
             None => request,
         };
         Ok(accepted(request.send().await?).await?.json().await?)
+    }
+
+    /// Delivers a container and brings the verdict.
+    pub async fn deliver(&self, container: Vec<u8>) -> Result<Value, PortalError> {
+        let request = self.request(Method::POST, "/v1/containers").await?.header("Content-Type", CONTAINER).body(container);
+        Ok(accepted(request.send().await?).await?.json().await?)
+    }
+
+    async fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, PortalError> {
+        let mut kept = self.token.lock().await;
+        if kept.until <= Instant::now() {
+            *kept = token(&self.http, &self.base, &self.id, &self.secret).await?;
+        }
+        Ok(self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&kept.text))
     }
 
     /// Registers a device, to be woken at that address where there is one, and brings its id.
@@ -85,7 +112,7 @@ impl Portal {
 
     /// Registers many devices in one call, each a line of JSON; brings the verdicts, each a line, too.
     pub async fn import_lines(&self, lines: String) -> Result<String, PortalError> {
-        let request = self.http.post(format!("{}/v1/devices/imports", self.base)).bearer_auth(&self.token);
+        let request = self.request(Method::POST, "/v1/devices/imports").await?;
         let request = request.timeout(PATIENCE * 10).header("Content-Type", "application/x-ndjson").body(lines);
         Ok(accepted(request.send().await?).await?.text().await?)
     }
@@ -130,6 +157,18 @@ pub fn device(profile: &DeviceProfile, ear: Option<SocketAddr>) -> Value {
         "pushAddress": push,
         "facts": {"manufacturer": profile.manufacturer, "model": profile.model},
     })
+}
+
+/// Gets a token.
+async fn token(http: &Client, base: &str, id: &ClientId, secret: &ClientSecret) -> Result<Token, PortalError> {
+    let asked = Instant::now();
+    let url = TokenUrl::new(format!("{base}/oauth2/token")).map_err(|error| PortalError::Token(error.to_string()))?;
+    let client = BasicClient::new(id.clone()).set_client_secret(secret.clone()).set_token_uri(url);
+    let carry = |request: HttpRequest| carry(http.clone(), request);
+    let token = client.exchange_client_credentials().request_async(&carry).await;
+    let token = token.map_err(|error| PortalError::Token(error.to_string()))?;
+    let until = asked + token.expires_in().unwrap_or(UNSAID).saturating_sub(MARGIN);
+    Ok(Token { text: token.access_token().secret().clone(), until })
 }
 
 /// Carries a request of the OAuth2 client.

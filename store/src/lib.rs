@@ -14,6 +14,7 @@ mod device_row;
 mod device_tags;
 mod devices;
 pub mod downloads;
+pub mod event_numbers;
 pub mod events;
 pub mod executions;
 mod expansion;

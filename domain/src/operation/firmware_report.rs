@@ -60,7 +60,7 @@ impl FirmwareUpdate {
     }
 
     /// Waits, then begins anew as another attempt.
-    fn pause(&mut self, pause: Duration, deferred: bool, now: Timestamp) -> Step {
+    pub(super) fn pause(&mut self, pause: Duration, deferred: bool, now: Timestamp) -> Step {
         self.stage = Stage::Pause { until: now.plus(pause), deferred };
         Step { next: Next::Again(self.phase(), pause), ..Step::default() }
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::firmware_answer::{evidence, not_found, refused, state_in, version_in};
 use super::firmware_package::{Package, Supply, refusal, unfit};
 use super::firmware_request::{Delivery, FirmwareUpdateRequest, known};
-use super::{Context, End, Input, Phase, Step};
+use super::{Context, End, Input, Phase, Step, firmware_retry};
 use crate::Timestamp;
 use crate::facts::Facts;
 use crate::id::DeliverableId;
@@ -179,7 +179,7 @@ impl FirmwareUpdate {
             (None, Input::Answers(answers)) => learned(answers, cx).large_objects,
             (None, _) => cx.facts.large_objects.or(Some(true)),
         };
-        match Package::of_supply(supply, &self.request, large_objects == Some(true)) {
+        match Package::of_supply(supply, &self.request, large_objects == Some(true), cx.facts.max_object) {
             Ok(package) => {
                 self.package = Some(Package { delivery: chosen.unwrap_or(package.delivery), ..package });
                 None
@@ -198,7 +198,7 @@ impl FirmwareUpdate {
         let facts = evidence(answers);
         let lost = answers.iter().any(|answer| answer.status.is_none() || answer.was_passed_over());
         let step = match &self.stage {
-            Stage::Start | Stage::StartUpdate => self.started(answers),
+            Stage::Start | Stage::StartUpdate => self.started(answers, cx.now),
             // Reading and naming do no harm: what was lost is done again at the next turn.
             _ if lost => Step::rest(self.phase(), self.limit()),
             Stage::Locate => self.located(answers, cx),
@@ -274,11 +274,11 @@ impl FirmwareUpdate {
             self.absent = true;
             return self.say(cx);
         }
-        refused(url)
+        self.turned_down(url, cx.now)
     }
 
     /// What became of an Exec.
-    fn started(&mut self, answers: &[Answer]) -> Step {
+    fn started(&mut self, answers: &[Answer], now: Timestamp) -> Step {
         let Some(answer) = answers.first().filter(|answer| !answer.was_passed_over()) else {
             return Step::rest(self.phase(), self.limit());
         };
@@ -290,7 +290,21 @@ impl FirmwareUpdate {
             self.stage = if fetches { Stage::Downloading } else { Stage::Updating };
             return Step::rest(self.phase(), self.limit());
         }
-        refused(answer)
+        self.turned_down(answer, now)
+    }
+
+    /// A command without which it does not go on was refused: another attempt, where that may pass.
+    fn turned_down(&mut self, answer: &Answer, now: Timestamp) -> Step {
+        let in_wrong_state = self.stage == Stage::StartUpdate;
+        let attempt = self.failures.saturating_add(1);
+        let pause = firmware_retry::pause_after_status(answer.status.unwrap_or_default(), in_wrong_state, attempt);
+        match pause.filter(|_| attempt < self.request.attempts()) {
+            Some(pause) => {
+                self.failures = attempt;
+                self.pause(pause, false, now)
+            }
+            None => refused(answer, in_wrong_state),
+        }
     }
 
     /// The state was read while the report is awaited.

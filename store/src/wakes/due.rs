@@ -28,6 +28,9 @@ const ATTEMPT: &str = "
 UPDATE wakes SET attempts = attempts + 1, attempted_at = $1, next_at = due.next_at, trouble = NULL
 FROM unnest($2, $3) AS due (device_id, next_at) WHERE wakes.device_id = due.device_id AND wakes.next_at IS NOT NULL";
 
+/// How the push addresses begin of devices that are woken by a datagram.
+const DATAGRAM: &str = "{\"type\":\"UDP\"%";
+
 /// What the waking of a device needs to know of it.
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = devices)]
@@ -72,6 +75,15 @@ impl Woken {
     }
 }
 
+/// Which of the wakes that are due are looked at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Carriers {
+    /// All of them.
+    All,
+    /// Those of devices that are woken by a datagram.
+    Datagrams,
+}
+
 /// What a look at the wakes that are due has found.
 #[derive(Clone, Debug)]
 pub struct Turnout {
@@ -99,9 +111,16 @@ pub struct Trouble {
 }
 
 impl Tx<'_> {
-    /// Takes at most `most` of the wakes that are due: counts an attempt of those that are to be tried, which are brought, and ends those that there is
+    /// Takes at most `most` of the wakes of these carriers that are due: counts an attempt of those that are to be tried, which are brought, and ends those that there is
     /// no more time or reason for.
-    pub fn take_wakes(&mut self, most: u32, patience: &Patience, now: Timestamp, ids: &mut Ids) -> Result<Turnout> {
+    pub fn take_wakes(
+        &mut self,
+        carriers: Carriers,
+        most: u32,
+        patience: &Patience,
+        now: Timestamp,
+        ids: &mut Ids,
+    ) -> Result<Turnout> {
         let due = wakes::table
             .inner_join(devices::table.on(devices::id.eq(wakes::device_id)))
             .filter(wakes::next_at.le(now.micros()))
@@ -119,7 +138,11 @@ impl Tx<'_> {
             .filter(executions::state.ne(ExecutionState::Running.as_str()))
             .select(executions::ordinal);
         let rows: Vec<(Row, Sleeper, bool, bool)> = on!(self, conn => {
-            due.select((Row::as_select(), Sleeper::as_select(), exists(in_session), exists(work))).load(conn)
+            let mut found = due.select((Row::as_select(), Sleeper::as_select(), exists(in_session), exists(work))).into_boxed();
+            if carriers == Carriers::Datagrams {
+                found = found.filter(devices::push_address.like(DATAGRAM));
+            }
+            found.load(conn)
         })
         .map_err(failed)?;
         let is_full = u32::try_from(rows.len()).is_ok_and(|rows| rows >= most);
@@ -197,6 +220,19 @@ impl Tx<'_> {
     /// When the next wake is due, in the past when one is late already.
     pub fn next_wake(&mut self) -> Result<Option<Timestamp>> {
         let next = wakes::table.filter(wakes::next_at.is_not_null()).order(wakes::next_at).select(wakes::next_at).limit(1);
+        let next: Option<Option<i64>> = on!(self, conn => next.first(conn)).optional().map_err(failed)?;
+        Ok(moment(next.flatten()))
+    }
+
+    /// When the next wake by a datagram is due.
+    pub fn next_datagram(&mut self) -> Result<Option<Timestamp>> {
+        let next = wakes::table
+            .inner_join(devices::table.on(devices::id.eq(wakes::device_id)))
+            .filter(wakes::next_at.is_not_null())
+            .filter(devices::push_address.like(DATAGRAM))
+            .order(wakes::next_at)
+            .select(wakes::next_at)
+            .limit(1);
         let next: Option<Option<i64>> = on!(self, conn => next.first(conn)).optional().map_err(failed)?;
         Ok(moment(next.flatten()))
     }

@@ -14,7 +14,7 @@ use crate::schema::wakes;
 use crate::tx::Conn;
 use crate::{Tx, failed, on};
 
-pub use due::{Trouble, Turnout, Woken};
+pub use due::{Carriers, Trouble, Turnout, Woken};
 
 /// The queue of the one standing task that wakes devices.
 pub const WAKE: &str = "wake.v1";

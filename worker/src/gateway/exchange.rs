@@ -207,9 +207,11 @@ impl Gateway {
         let at = next.or(held).unwrap_or(Place { epoch, counter: 0 });
 
         // What does it say, and what is there to say to it?
+        facts.max_object = state.session.max_object();
         let commands =
             if is_proven { self.work(&received, &mut state, &mut work, &mut facts, &mut effects, now) } else { Vec::new() };
         let has_work = !commands.is_empty() || goes_on || state.current.is_some();
+        facts.max_object = contact.facts.max_object;
         state.session.set_large_objects(facts.large_objects == Some(true));
         let (session, reply) = state.session.reply(commands, &account, &nonces, incoming.encoding, &self.limits);
         state.session = session;
