@@ -13,6 +13,7 @@ mod openapi;
 mod release;
 mod serve;
 mod simulate;
+mod simulate_faults;
 mod story;
 
 /// An open OMA DM 1.2 server with a REST interface.

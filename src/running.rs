@@ -20,6 +20,7 @@ use dmwsi_worker::egress::Guard;
 use dmwsi_worker::gateway::Gateway;
 use dmwsi_worker::push::{Pusher, PusherError};
 use dmwsi_worker::queue::Queues;
+use dmwsi_worker::sequencer::number_events;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -110,6 +111,8 @@ pub struct Running {
     servers: Vec<ServerHandle>,
     tasks: Option<dmwsi_worker::queue::Running>,
     stopping: watch::Sender<bool>,
+    /// Ends what is streamed, which the listeners would wait for.
+    closing: watch::Sender<bool>,
     background: JoinSet<()>,
     stop_within: Duration,
     _exclusive: Exclusive,
@@ -145,6 +148,7 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
         None => config.public_url.clone(),
     };
     let (stopping, stopped) = watch::channel(false);
+    let closing = watch::Sender::new(false);
     let mut background = JoinSet::new();
     let mut servers = Vec::new();
 
@@ -191,12 +195,15 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
             public_url,
             ingest: ingest.clone(),
             egress: config.egress.clone(),
+            closing: closing.subscribe(),
             clock: clock.clone(),
         }))
     } else {
         None
     };
     let tasks = if role.has_worker() {
+        let (log, poll, stopped) = (store.clone(), config.tasks.safety_poll(), stopped.clone());
+        background.spawn(async move { number_events(log, poll, until(stopped)).await });
         dmwsi_worker::jobs::install(&store, &clock).await?;
         let queues = Queues::new(store.clone(), clock.clone(), config.tasks.clone());
         let ages = Ages { session_idle: config.gateway.session_idle(), imports_kept: config.api.imports_kept() };
@@ -240,6 +247,7 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
         servers: handles,
         tasks,
         stopping,
+        closing,
         background,
         stop_within: Duration::from_secs(config.stop_seconds),
         _exclusive: exclusive,
@@ -267,6 +275,7 @@ impl Running {
 
     /// Takes no more requests, finishes what runs, puts back what has not begun, and ends. What takes longer than the settings allow is cut.
     pub async fn stop(mut self) -> Result<(), Error> {
+        self.closing.send_replace(true);
         for server in &self.servers {
             server.stop(true).await;
         }

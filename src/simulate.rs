@@ -11,6 +11,7 @@ use dmwsi_simulator::{Behaviour, Device, DeviceProfile, Ear, Fleet, Pace, Wire, 
 
 use crate::Failure;
 use crate::serve::stop_signal;
+use crate::simulate_faults::Faults;
 
 /// Run simulated devices against a server, register them, or show what is to be registered.
 #[derive(Args)]
@@ -72,6 +73,8 @@ pub(crate) struct Simulate {
     /// Only write a sample firmware package of this version to standard output.
     #[arg(long, value_name = "VERSION", conflicts_with_all = ["server", "register", "show"])]
     package: Option<String>,
+    #[command(flatten)]
+    faults: Faults,
 }
 
 impl Simulate {
@@ -98,7 +101,7 @@ impl Simulate {
             encoding: if self.wbxml { Encoding::Wbxml } else { Encoding::Xml },
             poll_ms: millis,
             jitter_ms: millis / 4,
-            ..Behaviour::default()
+            ..self.faults.behaviour()
         };
         let devices = self.profiles().map(|profile| Device::new(profile, behaviour.clone(), server, &wire));
         let fleet = Fleet::start_listening(devices.zip(ears), Pace { concurrency: self.concurrency, spread: every });

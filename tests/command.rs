@@ -89,15 +89,23 @@ impl Drop for Serving {
     }
 }
 
-/// UC-7, FU-1
+/// UC-7, FU-1, UC-10, CC3, SW-2
 #[test]
 fn the_demo_updates_a_device_through_the_public_interface_and_ends_well() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(folder.path(), &["demo", "--once", "--port", "0", "--folder", "state"]);
     let text = said(&output);
-    for part in
-        ["registered 5 devices", "DOWNLOADING", "The job is COMPLETED: UPDATED", r#""node":"./DevDetail/FwV","value":"2.0.0""#]
-    {
+    for part in [
+        "registered 5 devices",
+        "it is AVAILABLE",
+        "FIRMWARE_TOO_OLD",
+        "it can be reached: 2.0.0, then 2.1.0",
+        "DOWNLOADING",
+        "woken by package 0: ANSWERED",
+        "resumed: 2097152 of 2097152 bytes in 2 requests",
+        "The job is COMPLETED: UPDATED",
+        r#""node":"./DevDetail/FwV","value":"2.0.0""#,
+    ] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
     assert!(folder.path().join("state/dmwsi.db").is_file());

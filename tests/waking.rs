@@ -1,45 +1,19 @@
 //! Waking devices: package 0 to wherever they can be reached, until they call.
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use dmwsi::clients::{NewClient, add};
-use dmwsi::config::Config;
 use dmwsi::keys::Keys;
 use dmwsi_domain::Clock;
-use dmwsi_domain::egress::Egress;
 use dmwsi_protocol::credentials::account_hash;
 use dmwsi_protocol::notification::{Notification, wsp};
 use dmwsi_simulator::{Behaviour, Ear, Fleet, Pace};
-use dmwsi_worker::push::{Body, Form};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
 
+use crate::harness::eventually;
 use crate::harness::handset::{Handset, SCOPES, ended, execution, job, outcome, package, update};
 use crate::harness::process::Process;
-use crate::harness::server::{Portal, Server};
-use crate::harness::{Database, eventually};
-
-/// A server that tries again soon, and a portal at it.
-async fn quick(database: &Database, change: impl FnOnce(&mut Config)) -> (Server, Portal) {
-    let server = Server::with(database, Keys::mint().unwrap(), Clock::System, |config| {
-        config.push.retry_first_ms = 200;
-        config.push.retry_longest_ms = 400;
-        config.gateway.seen_flush_seconds = 1;
-        change(config);
-    });
-    let server = server.await;
-    let portal = server.portal("acme", SCOPES).await;
-    (server, portal)
-}
-
-async fn ear() -> (Ear, Value) {
-    let ear = Ear::open([127, 0, 0, 1].into(), 0).await.unwrap();
-    let push = json!({"type": "UDP", "host": "127.0.0.1", "port": ear.address().port()});
-    (ear, push)
-}
+use crate::harness::server::Portal;
+use crate::harness::wake::{ask, comes_to, ear, heard_within, quick, wake};
 
 /// The next datagram.
 async fn listen(ear: &Ear) -> Vec<u8> {
@@ -57,30 +31,6 @@ async fn hear(handset: &Handset, ear: &Ear) -> u16 {
         }
     });
     heard.await.expect("a notification")
-}
-
-/// How many datagrams come within that time.
-async fn heard_within(ear: &Ear, time: Duration) -> usize {
-    let (began, mut count) = (Instant::now(), 0);
-    while let Ok(datagram) = tokio::time::timeout(time.saturating_sub(began.elapsed()), ear.listen()).await {
-        datagram.unwrap();
-        count += 1;
-    }
-    count
-}
-
-async fn wake(portal: &Portal, id: &str) -> Value {
-    portal.get(&format!("/v1/devices/{id}/wake")).await.of(200)
-}
-
-async fn ask(portal: &Portal, id: &str) -> Value {
-    portal.post(&format!("/v1/devices/{id}/wake"), &Value::Null).await.of(202)
-}
-
-/// The wake when it has come to that state.
-async fn comes_to(portal: &Portal, id: &str, state: &str) -> Value {
-    eventually(state, async || wake(portal, id).await["state"] == state).await;
-    wake(portal, id).await
 }
 
 fn read(node: &str) -> Value {
@@ -310,132 +260,6 @@ both! {
         server.stop().await;
     }
 
-    async fn a_gateway_gets_the_notification_as_bytes(database: Database) {
-        let (server, portal) = quick(&database, |config| config.push.http_form = Form::Plain).await;
-        let (url, requests) = gateway(&["202 Accepted"]).await;
-        let push = json!({"type": "HTTP", "url": url});
-        let mut handset = Handset::register_at(&portal, server.url(), Behaviour::default(), &push).await;
-        handset.device.check_in().await.unwrap();
-        ask(&portal, &handset.id).await;
-        eventually("a request", async || !requests.lock().unwrap().is_empty()).await;
-        let (head, body) = requests.lock().unwrap()[0].clone();
-        assert!(head.starts_with("POST /device/1 HTTP/1.1"), "{head}");
-        assert!(head.contains("content-type: application/vnd.syncml.notification"), "{head}");
-        assert!(head.contains(&format!("x-dmwsi-address: {url}")), "{head}");
-        let session = handset.device.hear(&body).unwrap();
-        assert!(head.contains(&format!("x-dmwsi-session: {session:X}")), "{head}");
-        handset.device.answer_call(session).await.unwrap();
-        comes_to(&portal, &handset.id, "ANSWERED").await;
-        server.stop().await;
-    }
-
-    async fn a_gateway_for_short_messages_gets_it_in_base64_with_the_number(database: Database) {
-        let (url, requests) = gateway(&["503 Busy", "200 OK"]).await;
-        let sms = url.clone();
-        let (server, portal) = quick(&database, |config| {
-            config.push.sms_gateway = Some(sms.parse().unwrap());
-            config.push.http_body = Body::Json;
-            config.push.http_form = Form::Udh;
-        })
-        .await;
-        let push = json!({"type": "SMS", "msisdn": "+491701234567"});
-        let mut handset = Handset::register_at(&portal, server.url(), Behaviour::default(), &push).await;
-        handset.device.check_in().await.unwrap();
-        ask(&portal, &handset.id).await;
-        eventually("two requests", async || requests.lock().unwrap().len() >= 2).await;
-        let (_, body) = requests.lock().unwrap()[1].clone();
-        let sent: Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(sent["address"], "+491701234567");
-        let message = BASE64_STANDARD.decode(sent["data"].as_str().unwrap()).unwrap();
-        assert_eq!(message[..7], [6, 5, 4, 0x0B, 0x84, 0xC0, 2]);
-        let session = handset.device.hear(&message).unwrap();
-        assert_eq!(sent["sessionId"], format!("{session:X}"));
-        server.stop().await;
-    }
-
-    async fn what_a_gateway_answers_decides_whether_it_is_tried_again(database: Database) {
-        let (server, portal) = quick(&database, |_| {}).await;
-        for (answer, state, trouble) in [
-            ("404 Not Found", "FAILED", Some("GATEWAY_404")),
-            ("500 Oops", "WAKING", Some("GATEWAY_500")),
-            ("302 Found\r\nLocation: http://127.0.0.1:1/", "FAILED", Some("GATEWAY_302")),
-            ("204 No Content", "WAKING", None),
-        ] {
-            let (url, requests) = gateway(&[answer]).await;
-            let handset = Handset::register_at(&portal, server.url(), Behaviour::default(), &json!({"type": "HTTP", "url": url})).await;
-            ask(&portal, &handset.id).await;
-            eventually("a request", async || !requests.lock().unwrap().is_empty()).await;
-            let so = async || {
-                let wake = wake(&portal, &handset.id).await;
-                wake["state"] == state && wake["trouble"].as_str() == trouble && wake["attempts"].as_u64() > Some(0)
-            };
-            eventually(answer, so).await;
-        }
-        let handset = Handset::register_at(&portal, server.url(), Behaviour::default(), &json!({"type": "SMS", "msisdn": "+491701234567"})).await;
-        ask(&portal, &handset.id).await;
-        assert_eq!(comes_to(&portal, &handset.id, "FAILED").await["trouble"], "NO_SMS_GATEWAY");
-        server.stop().await;
-    }
-
-    /// API7
-    async fn no_notification_goes_to_where_the_guard_forbids_it(database: Database) {
-        let (ear, _) = ear().await;
-        let (url, requests) = gateway(&["200 OK"]).await;
-        let port = ear.address().port();
-        let (server, portal) = quick(&database, |config| config.egress = Egress::default()).await;
-        // Devices may have been registered when the operator still allowed it, or their names stand for something else by now.
-        for push in [
-            json!({"type": "UDP", "host": "127.0.0.1", "port": port}),
-            json!({"type": "UDP", "host": "::ffff:127.0.0.1", "port": port}),
-            json!({"type": "UDP", "host": "localhost", "port": port}),
-            json!({"type": "UDP", "host": "0x7f000001", "port": port}),
-            json!({"type": "UDP", "host": "169.254.169.254", "port": port}),
-            json!({"type": "UDP", "host": "10.0.0.1", "port": port}),
-            json!({"type": "HTTP", "url": url}),
-            json!({"type": "HTTP", "url": url.replace("127.0.0.1", "localhost")}),
-            json!({"type": "HTTP", "url": url.replace("127.0.0.1", "[::ffff:127.0.0.1]")}),
-        ] {
-            let handset = Handset::register(&portal, server.url(), Behaviour::default()).await;
-            let change = json!({"pushAddress": push});
-            let path = format!("/v1/devices/{}", handset.id);
-            let headers = [("if-match", "*"), ("content-type", "application/merge-patch+json")];
-            portal.call(reqwest::Method::PATCH, &path, &headers, Some(&change)).await.problem(422, "ADDRESS_FORBIDDEN");
-            let mut new = json!({"dmIdentity": format!("at {push}"), "account": {"serverId": "s", "client": {"auth": "BASIC", "name": "n", "secret": "s"}}});
-            new["pushAddress"] = push.clone();
-            portal.post("/v1/devices", &new).await.problem(422, "ADDRESS_FORBIDDEN");
-            let headers = [("content-type", "application/x-ndjson")];
-            let verdicts = portal.send("/v1/devices/imports", &headers, new.to_string()).await.text().await.unwrap();
-            assert!(verdicts.contains("ADDRESS_FORBIDDEN") && verdicts.contains("/pushAddress"), "{verdicts}");
-            let device = portal.get(&format!("/v1/devices/{}", handset.id)).await.of(200);
-            database.execute(&format!(
-                "UPDATE devices SET push_address = '{push}' WHERE dm_identity = '{}'",
-                device["dmIdentity"].as_str().unwrap()
-            ));
-            ask(&portal, &handset.id).await;
-            assert_eq!(comes_to(&portal, &handset.id, "FAILED").await["trouble"], "ADDRESS_FORBIDDEN", "{push}");
-        }
-        assert_eq!(heard_within(&ear, Duration::from_millis(100)).await, 0);
-        assert!(requests.lock().unwrap().is_empty());
-        server.stop().await;
-    }
-
-    /// API7
-    async fn a_package_at_a_forbidden_address_is_refused(database: Database) {
-        let (server, portal) = quick(&database, |config| config.egress = Egress::allowing(["packages.internal"]).unwrap()).await;
-        let handset = Handset::register(&portal, server.url(), Behaviour::default()).await;
-        for url in ["http://127.0.0.1/a", "http://0x7f.1/a", "https://[::1]/a", "http://169.254.169.254/a", "https://localhost/a", "https://a.internal/a", "http://packages.example:22/a"] {
-            let body = json!({"operation": update(url, "2"), "target": {"type": "DEVICES", "deviceIds": [handset.id]}});
-            let refused = portal.post("/v1/jobs", &body).await;
-            refused.problem(422, "ADDRESS_FORBIDDEN");
-            assert_eq!(refused.pointers(), ["/operation/packageUrl"]);
-        }
-        for url in ["https://packages.example/a", "http://packages.internal/a"] {
-            let body = json!({"operation": update(url, "2"), "target": {"type": "DEVICES", "deviceIds": [handset.id]}});
-            portal.post("/v1/jobs", &body).await.of(202);
-        }
-        server.stop().await;
-    }
-
     /// AD-12
     async fn a_wake_outlives_a_server_that_is_killed_between_attempts(database: Database) {
         let store = database.store().await;
@@ -468,48 +292,4 @@ both! {
         assert_eq!(execution(&portal, &job, &handset.id).await["state"], "SUCCEEDED");
         comes_to(&portal, &handset.id, "ANSWERED").await;
     }
-}
-
-/// Requests as they came: the head, its names in lower case, and the body.
-type Requests = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
-
-/// A gateway that answers with these statuses, the last of them again and again; its address for a device.
-async fn gateway(answers: &[&str]) -> (String, Requests) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/device/1", listener.local_addr().unwrap());
-    let (requests, answers): (Requests, Vec<String>) =
-        (Arc::default(), answers.iter().map(|&answer| answer.to_owned()).collect());
-    let kept = Arc::clone(&requests);
-    tokio::spawn(async move {
-        while let Ok((mut stream, _peer)) = listener.accept().await {
-            let mut bytes = Vec::new();
-            let (head, body) = loop {
-                let mut piece = [0; 4_096];
-                let length = stream.read(&mut piece).await.unwrap_or(0);
-                bytes.extend(&piece[..length]);
-                if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
-                    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-                    let length = head
-                        .to_lowercase()
-                        .split("content-length: ")
-                        .nth(1)
-                        .map_or(0, |rest| rest.split("\r\n").next().unwrap().parse().unwrap());
-                    if bytes.len() >= end + 4 + length {
-                        break (head, bytes[end + 4..].to_vec());
-                    }
-                }
-                if length == 0 {
-                    break (String::new(), Vec::new());
-                }
-            };
-            let count = kept.lock().unwrap().len();
-            let answer = answers.get(count).or(answers.last()).unwrap().clone();
-            kept.lock().unwrap().push((head, body));
-            drop(
-                stream.write_all(format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").as_bytes()).await,
-            );
-            drop(stream.shutdown().await);
-        }
-    });
-    (url, requests)
 }

@@ -36,6 +36,7 @@ permissions! {
     DevicesRead,
     DevicesWake,
     DevicesWrite,
+    EventsRead,
     JobsRead,
     JobsWrite,
 }

@@ -9,10 +9,12 @@ use dmwsi_domain::Clock;
 use dmwsi_domain::egress::Egress;
 use dmwsi_store::Store;
 use dmwsi_store::ingest::Ingest;
+use tokio::sync::watch;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::callers::Clients;
 use crate::docs::{Document, swagger_ui};
+use crate::event_stream::Streams;
 use crate::failed_logins::FailedLogins;
 use crate::gate::{gate, nothing_here};
 use crate::keys::Keys;
@@ -43,6 +45,8 @@ pub struct Parts {
     pub ingest: Ingest,
     /// Where devices and this server may be sent to.
     pub egress: Egress,
+    /// Becomes true when the server stops, which ends streams.
+    pub closing: watch::Receiver<bool>,
     /// The time, and new ids.
     pub clock: Clock,
 }
@@ -54,6 +58,7 @@ pub struct Assembled {
     pub(crate) failed_logins: FailedLogins,
     pub(crate) document: Document,
     pub(crate) waiting: Waiting,
+    pub(crate) streams: Streams,
     pub(crate) appending: Appending,
 }
 
@@ -66,6 +71,7 @@ impl App {
             failed_logins: FailedLogins::new(parts.settings.max_failed_logins),
             document: Document::render(),
             waiting: Waiting::default(),
+            streams: Streams::default(),
             appending: Appending::default(),
             parts,
         }))

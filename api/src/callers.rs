@@ -29,6 +29,8 @@ pub struct Caller {
     pub name: String,
     /// What it may do: what the token says, as far as the client still has it.
     pub scopes: Grants,
+    /// When its token ends, which ends what is streamed to it.
+    pub expires_at: Timestamp,
 }
 
 /// The clients this process has seen lately.
@@ -69,6 +71,7 @@ impl Caller {
             organisation: client.organisation,
             scopes: claims.scopes.both(&client.scopes),
             name: client.name,
+            expires_at: Timestamp::from_micros(claims.expires_at.saturating_mul(1_000_000)),
         })
     }
 

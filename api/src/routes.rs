@@ -7,6 +7,8 @@ use crate::device_search::search_devices;
 use crate::devices::{change_device, create_device, delete_device, list_devices, read_device};
 use crate::discovery::{read_authorization_server, read_catalog, read_jwks, read_problem_type, read_start};
 use crate::docs::{read_openapi_json, read_openapi_yaml};
+use crate::event_stream::{stream_events, stream_job_events};
+use crate::events::list_events;
 use crate::executions::{list_executions, read_execution};
 use crate::imports::import_devices;
 use crate::jobs::{cancel_job, create_job, list_jobs, read_job};
@@ -57,6 +59,10 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(list_deliverables)
         .service(match_deliverables)
         .service(read_deliverable)
+        // Events
+        .service(list_events)
+        .service(stream_events)
+        .service(stream_job_events)
         // Discovery
         .service(read_start)
         .service(read_catalog)

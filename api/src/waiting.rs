@@ -1,4 +1,4 @@
-//! Waiting for a job: woken after the commit that changed it, never by looking again and again.
+//! Waiting for a job, or for the log of an organisation: woken after the commit that changed it, never by looking again and again.
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
@@ -11,7 +11,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// Those who wait, by the job they wait for. However many wait, one thread hears the notices.
+/// Those who wait, by the job or the organisation they wait for. However many wait, one thread hears the notices.
 #[derive(Default)]
 pub(crate) struct Waiting(Arc<Rooms>);
 

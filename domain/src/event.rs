@@ -8,6 +8,7 @@ use crate::execution::ExecutionState;
 use crate::fault::Fault;
 use crate::id::{ClientId, ContainerId, DeviceId, EventId, JobId, OrganisationId};
 use crate::job::{Counts, JobOutcome, JobState};
+use crate::scope::Scope;
 use crate::wake::WakeState;
 
 // The types are taken as `tt`: a `literal` reaches derives within a group, which utoipa does not look into.
@@ -161,6 +162,32 @@ events! {
     JobStarted = "dmwsi.v1.job-started" {
         /// How many.
         executions: u64,
+    }
+}
+
+impl Event {
+    /// What somebody must be allowed to read to be told of it.
+    #[must_use]
+    pub const fn scope(&self) -> Scope {
+        match self {
+            Self::ContainerAvailable { .. }
+            | Self::ContainerReceived { .. }
+            | Self::ContainerRejected { .. }
+            | Self::ContainerWithdrawn { .. } => Scope::ContainersRead,
+            Self::DeviceAlert { .. }
+            | Self::DeviceCreated {}
+            | Self::DeviceDeleted {}
+            | Self::DeviceNotWoken { .. }
+            | Self::DeviceUpdated {}
+            | Self::DeviceWakeRequested {} => Scope::DevicesRead,
+            Self::ExecutionFinished { .. }
+            | Self::ExecutionPhase { .. }
+            | Self::ExecutionStarted { .. }
+            | Self::JobAccepted { .. }
+            | Self::JobCancelling {}
+            | Self::JobCompleted { .. }
+            | Self::JobStarted { .. } => Scope::JobsRead,
+        }
     }
 }
 

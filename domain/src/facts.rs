@@ -51,6 +51,9 @@ pub struct Facts {
     /// DevDetail/LrgObj: whether it takes objects in pieces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub large_objects: Option<bool>,
+    /// The largest value that it takes in pieces, in bytes as sent: by its word in the present session, and not kept.
+    #[serde(skip)]
+    pub max_object: Option<u32>,
     /// When the device was last asked for its details; set by the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(read_only)]

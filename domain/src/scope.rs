@@ -63,6 +63,8 @@ scopes! {
     DevicesWake = "devices:wake";
     /// Create, import, change and delete devices.
     DevicesWrite = "devices:write";
+    /// Read what happened to what else one may read.
+    EventsRead = "events:read";
     /// Read jobs, their executions and results.
     JobsRead = "jobs:read";
     /// Create and cancel jobs.

@@ -43,6 +43,10 @@ impl StatusCode {
     pub const TOO_LARGE: Self = Self(413);
     /// The format or type is not supported.
     pub const UNSUPPORTED_FORMAT: Self = Self(415);
+    /// What was announced is too large.
+    pub const SIZE_TOO_BIG: Self = Self(416);
+    /// Not now: try again later.
+    pub const RETRY_LATER: Self = Self(417);
     /// There already.
     pub const ALREADY_EXISTS: Self = Self(418);
     /// The device is full.

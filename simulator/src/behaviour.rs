@@ -1,7 +1,7 @@
 //! How well a device behaves.
-use dmwsi_objects::NodeUri;
 use dmwsi_objects::dmacc::AuthType;
 use dmwsi_objects::fumo::ResultCode;
+use dmwsi_objects::{NodeUri, StatusCode};
 use dmwsi_protocol::encoding::Encoding;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,8 @@ pub struct Behaviour {
     pub fumo_root: NodeUri,
     /// The largest message it takes, in bytes.
     pub max_message: u32,
+    /// The largest value it takes in pieces, in bytes as sent; it tells the server, and answers 413 or 416 to a larger one.
+    pub max_object: Option<u32>,
     /// The largest package it takes, in bytes.
     pub max_package: u64,
     /// How often it repeats a message that got no answer, or an answer of HTTP 408, 503 or 504.
@@ -27,7 +29,7 @@ pub struct Behaviour {
     pub retry_ms: u64,
     /// How long a download takes at least, in milliseconds.
     pub download_ms: u64,
-    /// How often a download may fail without coming any further before it is given up.
+    /// How often a download may fail without coming any further before it is given up; with 0, it is at its first break.
     pub download_tries: u32,
     /// After each of these many bytes of a package the connection breaks, once; the device resumes the download.
     pub break_downloads: Vec<u64>,
@@ -45,6 +47,19 @@ pub struct Behaviour {
     pub jitter_ms: u64,
     /// Its user declines updates: each ends with the code 401.
     pub decline: bool,
+    /// Its user wants to be asked again at this time (RFC 3339): the first order ends with the code 450 and this time after it. Whoever asks again finds
+    /// the user willing, until another time stands here.
+    pub defer_until: Option<String>,
+    /// Its user is asked when the package is there, in place of before the download.
+    pub ask_late: bool,
+    /// So many installations end for want of power (code 451), then the battery is full.
+    pub low_battery: u32,
+    /// So many orders end for want of memory (code 501 for a download, 502 for an installation), then there is room.
+    pub out_of_memory: u32,
+    /// It answers every Exec with this status, and does nothing.
+    pub refuse_exec: Option<StatusCode>,
+    /// It loses the package between download and installation: an Exec of Update finds it in the wrong state (status 403).
+    pub lose_package: bool,
     /// Downloads end with this code.
     pub fail_download: Option<ResultCode>,
     /// Installations end with this code.
@@ -77,6 +92,7 @@ impl Default for Behaviour {
             server_auth: Some(AuthType::Digest),
             fumo_root: NodeUri::parse("./FUMO").unwrap_or_else(|_never| NodeUri::root()),
             max_message: 16_384,
+            max_object: None,
             max_package: 64 * 1024 * 1024,
             retries: 2,
             retry_ms: 250,
@@ -90,6 +106,12 @@ impl Default for Behaviour {
             poll_ms: 60_000,
             jitter_ms: 6_000,
             decline: false,
+            defer_until: None,
+            ask_late: false,
+            low_battery: 0,
+            out_of_memory: 0,
+            refuse_exec: None,
+            lose_package: false,
             fail_download: None,
             fail_update: None,
             keep_package: false,

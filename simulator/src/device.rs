@@ -204,9 +204,9 @@ impl Device {
         if memory.gone {
             return Err(SessionError::Gone);
         }
-        let encoding = memory.behaviour.encoding;
-        let (alerts, max_message) = (memory.alerts.clone(), memory.behaviour.max_message);
-        let opening = Opening { session, initiator, alerts, encoding, max_message };
+        memory.handset.refusal = memory.behaviour.refuse_exec;
+        let Behaviour { encoding, max_message, max_object, .. } = memory.behaviour;
+        let opening = Opening { session, initiator, alerts: memory.alerts.clone(), encoding, max_message, max_object };
         let (mut session, mut message) = Session::begin(opening, &memory.account, &memory.handset);
         let mut record = Record::default();
         let ending = loop {

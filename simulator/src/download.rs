@@ -70,7 +70,7 @@ pub(crate) async fn fetch(client: &Client, url: &str, kept: &mut Option<Partial>
             // What brings it further counts as no failure.
             partial.tries = if partial.at > partial.furthest { 0 } else { partial.tries.saturating_add(1) };
             partial.furthest = partial.furthest.max(partial.at);
-            if partial.tries < behaviour.download_tries.max(1) {
+            if partial.tries < behaviour.download_tries {
                 *kept = Some(std::mem::take(partial));
                 return Fetched::Broken;
             }

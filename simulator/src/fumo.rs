@@ -19,6 +19,12 @@ pub(crate) struct Fumo {
     phase: Phase,
     order: Option<Order>,
     package: Option<Package>,
+    /// The time until which the user has put it off already.
+    put_off: Option<String>,
+    /// How many orders ended for want of power.
+    powerless: u32,
+    /// How many ended for want of memory.
+    cramped: u32,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -39,6 +45,20 @@ struct Order {
     node: NodeUri,
     correlator: Option<String>,
     url: String,
+}
+
+/// Why an order comes to nothing.
+#[derive(Debug)]
+struct Refusal {
+    code: ResultCode,
+    /// When the user wants to be asked again.
+    until: Option<String>,
+}
+
+impl From<ResultCode> for Refusal {
+    fn from(code: ResultCode) -> Self {
+        Self { code, until: None }
+    }
 }
 
 /// What is next to do outside of sessions.
@@ -74,7 +94,7 @@ impl Fumo {
                 tree.put(&node, value, access);
             }
         }
-        Self { root, phase: Phase::Rest, order: None, package: None }
+        Self { root, phase: Phase::Rest, order: None, package: None, put_off: None, powerless: 0, cramped: 0 }
     }
 
     /// Whether there is something to do outside of sessions.
@@ -134,23 +154,26 @@ impl Fumo {
     pub(crate) fn step(&mut self, tree: &mut Tree, behaviour: &Behaviour) -> Step {
         match mem::take(&mut self.phase) {
             Phase::Rest => Step::Done(None),
-            Phase::Download => {
-                let refused = if behaviour.decline { Some(ResultCode::USER_CANCELLED) } else { behaviour.fail_download };
-                match (refused, &self.order) {
-                    (None, Some(order)) => {
-                        self.phase = Phase::Download;
-                        Step::Fetch(order.url.clone())
-                    }
-                    (refused, _) => self.fetched(Err(refused.unwrap_or(ResultCode(409))), behaviour),
+            Phase::Download => match (self.refusal(behaviour), &self.order) {
+                (None, Some(order)) => {
+                    self.phase = Phase::Download;
+                    Step::Fetch(order.url.clone())
                 }
-            }
-            Phase::Unpack(Err(code)) => self.report(tree, behaviour, State::DownloadFailed, code),
+                (Some(Refusal { code, until }), _) => self.report(tree, behaviour, State::DownloadFailed, code, until),
+                (None, None) => Step::Done(None),
+            },
+            Phase::Unpack(Err(code)) => self.report(tree, behaviour, State::DownloadFailed, code, None),
             Phase::Unpack(Ok(package)) => {
                 self.package = Some(package);
                 self.enter(tree, State::DownloadComplete);
                 self.enter(tree, State::ReadyToUpdate);
                 if self.order.as_ref().is_some_and(|order| order.completion == Completion::Download) {
-                    return self.report(tree, behaviour, State::ReadyToUpdate, ResultCode::SUCCESS);
+                    let told = self.report(tree, behaviour, State::ReadyToUpdate, ResultCode::SUCCESS, None);
+                    if behaviour.lose_package {
+                        self.package = None;
+                        self.enter(tree, State::Idle);
+                    }
+                    return told;
                 }
                 self.enter(tree, State::UpdateProgressing);
                 self.phase = Phase::Installed;
@@ -161,11 +184,15 @@ impl Fumo {
                 Step::Wait(Duration::from_millis(behaviour.install_ms))
             }
             Phase::Installed => match self.failure(behaviour) {
-                Some(code) => {
+                // It stays where it is until the user agrees.
+                Some(Refusal { code, until: Some(until) }) if self.package.is_some() => {
+                    self.report(tree, behaviour, State::ReadyToUpdate, code, Some(until))
+                }
+                Some(Refusal { code, until }) => {
                     let kept = behaviour.keep_package && self.package.is_some();
                     self.package = self.package.take().filter(|_package| kept);
                     let state = if kept { State::UpdateFailedHaveData } else { State::UpdateFailedNoData };
-                    self.report(tree, behaviour, state, code)
+                    self.report(tree, behaviour, state, code, until)
                 }
                 None => {
                     self.phase = Phase::Reboot;
@@ -182,13 +209,46 @@ impl Fumo {
         Step::Wait(Duration::from_millis(behaviour.download_ms))
     }
 
+    /// Why the download is not begun.
+    fn refusal(&mut self, behaviour: &Behaviour) -> Option<Refusal> {
+        let asked = if behaviour.ask_late { None } else { self.ask(behaviour) };
+        asked.or_else(|| {
+            if self.cramped < behaviour.out_of_memory {
+                self.cramped = self.cramped.saturating_add(1);
+                return Some(ResultCode(501).into());
+            }
+            behaviour.fail_download.map(Refusal::from)
+        })
+    }
+
     /// Why the installation does not succeed.
-    fn failure(&self, behaviour: &Behaviour) -> Option<ResultCode> {
-        if behaviour.decline {
-            return Some(ResultCode::USER_CANCELLED);
+    fn failure(&mut self, behaviour: &Behaviour) -> Option<Refusal> {
+        if let Some(refusal) = self.ask(behaviour) {
+            return Some(refusal);
         }
         let sound = self.package.as_ref().is_some_and(|package| package.version.is_some());
-        if sound { behaviour.fail_update } else { Some(ResultCode(402)) }
+        if !sound {
+            return Some(ResultCode(402).into());
+        }
+        if self.powerless < behaviour.low_battery {
+            self.powerless = self.powerless.saturating_add(1);
+            return Some(ResultCode::BATTERY_LOW.into());
+        }
+        if self.cramped < behaviour.out_of_memory {
+            self.cramped = self.cramped.saturating_add(1);
+            return Some(ResultCode(502).into());
+        }
+        behaviour.fail_update.map(Refusal::from)
+    }
+
+    /// What the user says, unless it is yes.
+    fn ask(&mut self, behaviour: &Behaviour) -> Option<Refusal> {
+        if behaviour.decline {
+            return Some(ResultCode::USER_CANCELLED.into());
+        }
+        let until = behaviour.defer_until.clone().filter(|until| self.put_off.as_ref() != Some(until))?;
+        self.put_off = Some(until.clone());
+        Some(Refusal { code: ResultCode::DEFERRED, until: Some(until) })
     }
 
     /// The first thing after the reboot.
@@ -200,15 +260,16 @@ impl Fumo {
         }
         self.enter(tree, State::UpdateSuccessfulHaveData);
         if behaviour.keep_package {
-            return self.report(tree, behaviour, State::UpdateSuccessfulHaveData, ResultCode::SUCCESS);
+            return self.report(tree, behaviour, State::UpdateSuccessfulHaveData, ResultCode::SUCCESS, None);
         }
         self.package = None;
-        self.report(tree, behaviour, State::UpdateSuccessfulNoData, ResultCode::SUCCESS)
+        self.report(tree, behaviour, State::UpdateSuccessfulNoData, ResultCode::SUCCESS, None)
     }
 
-    /// Ends the order in this state and tells of it.
-    fn report(&mut self, tree: &mut Tree, behaviour: &Behaviour, state: State, code: ResultCode) -> Step {
+    /// Ends the order in this state and tells of it, with the time that the user named.
+    fn report(&mut self, tree: &mut Tree, behaviour: &Behaviour, state: State, code: ResultCode, until: Option<String>) -> Step {
         self.enter(tree, state);
+        let told = until.map(|until| Value::text(format!("{};{until}", code.0)));
         self.phase = Phase::Rest;
         Step::Done(self.order.take().map(|order| GenericAlert {
             alert_type: AlertType::lenient(order.completion.alert_type()),
@@ -216,7 +277,7 @@ impl Fumo {
             source: Some(if behaviour.alert_from_exec_node { order.node } else { self.root.clone() }),
             target: None,
             mark: if code.is_success() { Mark::Informational } else { Mark::Warning },
-            value: Value::int(code.0.into()),
+            value: told.unwrap_or_else(|| Value::int(code.0.into())),
         }))
     }
 

@@ -13,6 +13,9 @@ use crate::profile::DeviceProfile;
 pub(crate) struct Handset {
     pub(crate) tree: Tree,
     pub(crate) fumo: Fumo,
+    /// What every Exec is answered instead of being carried out.
+    #[serde(skip)]
+    pub(crate) refusal: Option<StatusCode>,
 }
 
 impl Handset {
@@ -76,7 +79,7 @@ impl Handset {
         put("./Vendor/Test/Switch", Value { format: Format::Bool, ..Value::text("false") }, change);
         put("./Vendor/Test/Octets", Value { format: Format::Bin, ..Value::default() }, change);
         let fumo = Fumo::new(behaviour.fumo_root.clone(), &mut tree);
-        Self { tree, fumo }
+        Self { tree, fumo, refusal: None }
     }
 
     /// Goes on with an update by one phase.
@@ -93,7 +96,10 @@ impl Nodes for Handset {
     fn execute(&mut self, command: &Command, server: &str) -> Outcome {
         match command {
             Command::Exec { target, correlator, .. } => match self.tree.judge(target, server, Access::EXEC) {
-                Ok(()) => self.fumo.exec(&mut self.tree, target, correlator.clone()).into(),
+                Ok(()) => match self.refusal {
+                    Some(status) => status.into(),
+                    None => self.fumo.exec(&mut self.tree, target, correlator.clone()).into(),
+                },
                 Err(code) => code.into(),
             },
             Command::Replace { target, .. } if target.question().is_none() => {

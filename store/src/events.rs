@@ -6,6 +6,7 @@ use dmwsi_domain::{Error, Result, Timestamp};
 use serde_json::{Value, json};
 
 use crate::column::{counted, document, number, parsed, text, uuid};
+use crate::event_numbers::LOG;
 use crate::schema::events;
 use crate::{Tx, failed, insert_all, on};
 
@@ -78,7 +79,41 @@ impl Tx<'_> {
     /// Writes events in their order.
     pub fn record_all(&mut self, recorded: &[Recorded]) -> Result<()> {
         let rows = recorded.iter().map(Row::try_from).collect::<Result<Vec<_>>>()?;
+        if !rows.is_empty() {
+            self.ring(LOG);
+        }
         insert_all!(self, events::table, rows.as_slice())
+    }
+
+    /// The log of an organisation after that number, in the order of the numbers; at most `limit`.
+    pub fn numbered_events(&mut self, organisation: OrganisationId, after: u64, limit: i64) -> Result<Vec<(u64, Recorded)>> {
+        let found = events::table
+            .filter(events::organisation_id.eq(text(organisation.uuid())))
+            .filter(events::number.gt(number(after)))
+            .order(events::number)
+            .limit(limit);
+        let number = events::number.assume_not_null();
+        let rows: Vec<(i64, Row)> = on!(self, conn => found.select((number, Row::as_select())).load(conn)).map_err(failed)?;
+        rows.into_iter().map(|(number, row)| Ok((counted(number, "number")?, Recorded::try_from(row)?))).collect()
+    }
+
+    /// The number before the first event of an organisation that was numbered at `since` or later: where a replay from that time begins. Times do not
+    /// follow the numbers to the microsecond, so one that stands beside that moment may come too much or, within the clocks' differences, too little.
+    pub fn number_before(&mut self, organisation: OrganisationId, since: Timestamp) -> Result<u64> {
+        let of = events::table.filter(events::organisation_id.eq(text(organisation.uuid())));
+        let numbered = of.clone().filter(events::number.is_not_null()).select(events::number.assume_not_null());
+        let (first, last) = (numbered.clone().order(events::number.asc()), numbered.order(events::number.desc()));
+        let first: Option<i64> = on!(self, conn => first.first(conn)).optional().map_err(failed)?;
+        let last: Option<i64> = on!(self, conn => last.first(conn)).optional().map_err(failed)?;
+        let (Some(mut low), Some(last)) = (first, last) else { return Ok(0) };
+        let mut high = last.saturating_add(1);
+        while low < high {
+            let middle = low.midpoint(high);
+            let at = of.clone().filter(events::number.eq(middle)).select(events::created_at);
+            let at: Option<i64> = on!(self, conn => at.first(conn)).optional().map_err(failed)?;
+            if at.is_some_and(|at| at >= since.micros()) { high = middle } else { low = middle.saturating_add(1) }
+        }
+        counted(low.saturating_sub(1), "number")
     }
 
     /// What happened to one execution, in order; at most `limit`, the first ones.

@@ -6,11 +6,11 @@ use uuid::Uuid;
 /// Something has happened that somebody may be waiting for. It is a bell, not a message: who hears it reads the database.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Notice {
-    /// A job has changed.
+    /// A job has changed, or the log of an organisation.
     Announce(Uuid),
     /// Notices may have been lost (the connection that listens was just opened, perhaps again): look at everything.
     Lost,
-    /// A queue has a task.
+    /// A queue has a task, or the log has events without a number.
     Ring(Cow<'static, str>),
 }
 

@@ -54,9 +54,9 @@ impl<'c> Tx<'c> {
         self.notices.insert(Notice::Ring(queue.into()));
     }
 
-    /// Tells those who wait for a job, after commit, that it has changed.
-    pub fn announce(&mut self, job: Uuid) {
-        self.notices.insert(Notice::Announce(job));
+    /// Tells those who wait for a job or for the log of an organisation, after commit, that it has changed.
+    pub fn announce(&mut self, subject: Uuid) {
+        self.notices.insert(Notice::Announce(subject));
     }
 
     /// What it will tell others, and the deltas not written yet.

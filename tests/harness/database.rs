@@ -1,4 +1,5 @@
 //! A fresh database for one test.
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use diesel::connection::SimpleConnection;
@@ -75,8 +76,7 @@ impl Database {
             DatabaseUrl::Postgres(url) => {
                 diesel::Connection::establish(url).map(|mut conn: diesel::PgConnection| conn.batch_execute(sql))
             }
-            DatabaseUrl::Sqlite(path) => diesel::Connection::establish(path.to_str().unwrap())
-                .map(|mut conn: diesel::SqliteConnection| conn.batch_execute(sql)),
+            DatabaseUrl::Sqlite(path) => Ok(sqlite(path).batch_execute(sql)),
         }
         .unwrap()
         .unwrap();
@@ -94,10 +94,16 @@ impl Database {
             DatabaseUrl::Postgres(url) => {
                 diesel::sql_query(sql).get_results(&mut diesel::PgConnection::establish(url).unwrap()).unwrap()
             }
-            DatabaseUrl::Sqlite(path) => diesel::sql_query(sql)
-                .get_results(&mut diesel::SqliteConnection::establish(path.to_str().unwrap()).unwrap())
-                .unwrap(),
+            DatabaseUrl::Sqlite(path) => diesel::sql_query(sql).get_results(&mut sqlite(path)).unwrap(),
         };
         lines.into_iter().map(|line| line.line).collect()
     }
+}
+
+/// A connection that waits for its turn as those of the server do. A server that has just stopped may still be closing the file: whoever closes it last
+/// holds it for itself while the write-ahead log is cleared away, and without patience everybody else is told that it is locked.
+pub(crate) fn sqlite(path: &Path) -> diesel::SqliteConnection {
+    let mut conn: diesel::SqliteConnection = diesel::Connection::establish(path.to_str().unwrap()).unwrap();
+    conn.batch_execute("PRAGMA busy_timeout = 20000").unwrap();
+    conn
 }

@@ -107,3 +107,8 @@ pub(crate) async fn ordered(
     pointed.await.unwrap();
     (job, token)
 }
+
+/// What an update comes to when all goes well.
+pub(crate) fn updated() -> (String, String) {
+    ("SUCCEEDED".to_owned(), "UPDATED".to_owned())
+}

@@ -1,6 +1,7 @@
 //! The built command as a process of its own, so that it can be killed.
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
@@ -8,7 +9,9 @@ use super::Database;
 
 /// `dmwsi serve` on a port of its own; killed when dropped.
 pub(crate) struct Process {
-    child: Child,
+    pub(crate) child: Child,
+    /// What it has said so far.
+    log: Arc<Mutex<String>>,
     _folder: tempfile::TempDir,
     pub(crate) base: String,
 }
@@ -48,8 +51,16 @@ impl Process {
             }
         };
         // Somebody must read on, or the process stops when the pipe is full.
-        std::thread::spawn(move || log.read_to_end(&mut Vec::new()));
-        Self { child, _folder: folder, base: format!("http://{address}") }
+        let said = Arc::new(Mutex::new(said));
+        let heard = Arc::clone(&said);
+        std::thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                let mut heard = heard.lock().unwrap();
+                heard.push_str(&line);
+                heard.push('\n');
+            }
+        });
+        Self { child, log: said, _folder: folder, base: format!("http://{address}") }
     }
 
     /// `kill -9`.
@@ -61,6 +72,10 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // What became of the process may be why the test failed.
+            println!("{} ended: {:?}; it said:\n{}", self.base, self.child.try_wait(), self.log.lock().unwrap());
+        }
         // Where it is dead already there is nothing to do.
         drop(self.child.kill());
         drop(self.child.wait());

@@ -53,7 +53,9 @@ pub(crate) struct Got {
 impl Got {
     async fn of_response(response: reqwest::Response) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
-        Self { status, headers, text: response.text().await.unwrap() }
+        // A stream has no end to wait for.
+        let streams = headers.get("content-type").is_some_and(|kind| kind == "text/event-stream");
+        Self { status, headers, text: if streams { String::new() } else { response.text().await.unwrap() } }
     }
 
     /// The body, after it was seen to be problem details of that status and code with everything they must have.

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, Once, PoisonError};
 
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, PgConnection, RunQueryDsl, SqliteConnection, sql_query};
+use diesel::{Connection, PgConnection, RunQueryDsl, sql_query};
 use dmwsi_store::{DatabaseUrl, Settings, Store};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Instrument as _, Level, Subscriber, info_span};
@@ -12,6 +12,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::Database;
+use super::database::sqlite;
 
 /// What was heard in which span.
 static HEARD: Mutex<Option<HashMap<u64, Vec<String>>>> = Mutex::new(None);
@@ -75,7 +76,7 @@ struct Line {
 pub(crate) fn plan(database: &Database, statement: &str) -> String {
     let lines: Vec<String> = match &database.url {
         DatabaseUrl::Sqlite(path) => {
-            let mut conn = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+            let mut conn = sqlite(path);
             let details: Vec<Detail> = sql_query(format!("EXPLAIN QUERY PLAN {statement}")).load(&mut conn).unwrap();
             details.into_iter().map(|line| line.detail).collect()
         }

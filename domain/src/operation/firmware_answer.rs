@@ -30,13 +30,13 @@ pub(super) fn evidence(answers: &[Answer]) -> Vec<Fact> {
 /// No State node was found at any of the places that were asked for.
 pub(super) fn not_found(answers: &[Answer]) -> Step {
     match answers.iter().find(|answer| answer.status == Some(StatusCode::PERMISSION_DENIED)) {
-        Some(answer) => refused(answer),
+        Some(answer) => refused(answer, false),
         None => Step::failed("FIRMWARE_OBJECT_NOT_FOUND", "the device shows no firmware object".to_owned()),
     }
 }
 
-/// A command without which it does not go on was refused.
-pub(super) fn refused(answer: &Answer) -> Step {
+/// A command without which it does not go on was refused for good; `in_wrong_state` says that a 403 can only mean that the package is not there.
+pub(super) fn refused(answer: &Answer, in_wrong_state: bool) -> Step {
     let status = answer.status.unwrap_or_default();
     if matches!(status, StatusCode::NOT_MODIFIED | StatusCode::CANCELLED) {
         return Step::done(End::Declined, "USER_CANCELLED", "the user declined".to_owned());
@@ -44,8 +44,11 @@ pub(super) fn refused(answer: &Answer) -> Step {
     let detail = format!("the device answered {} to {} {}", status.0, answer.command.name(), answer.command.target());
     let code = match status {
         StatusCode::PERMISSION_DENIED => "PERMISSION_DENIED",
-        StatusCode::TOO_LARGE => "PACKAGE_TOO_LARGE",
-        StatusCode(420) => "DEVICE_FULL",
+        StatusCode::TOO_LARGE | StatusCode::SIZE_TOO_BIG => "PACKAGE_TOO_LARGE",
+        StatusCode::RETRY_LATER => "DEVICE_NOT_READY",
+        StatusCode::DEVICE_FULL => "DEVICE_FULL",
+        StatusCode::SIZE_MISMATCH => "PACKAGE_CORRUPTED",
+        StatusCode::FORBIDDEN if in_wrong_state => "WRONG_STATE",
         _ => "COMMAND_REFUSED",
     };
     Step { next: Next::Done(Outcome { end: End::Failed, code: code.to_owned(), detail: Some(detail) }), ..Step::default() }

@@ -55,7 +55,13 @@ impl Package {
     /// That of a deliverable; the end of the execution where there is none to be had.
     ///
     /// `large_objects` says whether the device takes values in pieces; where that is not known yet, it may.
-    pub(super) fn of_supply(supply: &Supply, request: &FirmwareUpdateRequest, large_objects: bool) -> Result<Self, Box<Step>> {
+    /// Nor is it sent what is larger than `max_object` bytes.
+    pub(super) fn of_supply(
+        supply: &Supply,
+        request: &FirmwareUpdateRequest,
+        large_objects: bool,
+        max_object: Option<u32>,
+    ) -> Result<Self, Box<Step>> {
         let refused = |code: &str, detail: &str| Err(Box::new(Step::done(End::Refused, code, detail.to_owned())));
         let Some(deliverable) = supply.deliverable.as_ref().filter(|one| one.spec.kind == DeliverableKind::Firmware) else {
             return refused("DELIVERABLE_GONE", "the deliverable is no longer there");
@@ -72,12 +78,19 @@ impl Package {
         let methods = spec.delivery.as_ref().map(|delivery| delivery.methods.as_slice()).unwrap_or_default();
         let fetched = |method: &DeliveryMethod| matches!(method, DeliveryMethod::Http | DeliveryMethod::OmaDownload);
         let may_fetch = methods.is_empty() || methods.iter().any(fetched);
-        let may_send = supply.content.as_ref().is_some_and(|content| large_objects || content.len() <= SMALL);
+        let content = supply.content.as_ref().filter(|content| large_objects || content.len() <= SMALL);
+        // At least the octets are counted, whatever they are sent as.
+        let most = max_object.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
+        let too_large = content.is_some_and(|content| content.len() / 4 * 3 > most.saturating_add(2));
+        let may_send = content.is_some() && !too_large;
         let dm = spec.dm.as_ref();
         let operation = dm.and_then(|dm| dm.operation);
         let prefers = methods.first() == Some(&DeliveryMethod::DmDirect) || operation == Some(DmOperation::Update);
         let named = request.delivery.map(|delivery| delivery == Delivery::DmDirect);
         let sends = may_send && named.unwrap_or(prefers || !may_fetch);
+        if !sends && too_large && (named == Some(true) || !may_fetch) {
+            return refused("PACKAGE_TOO_LARGE", &format!("the device takes no more than {most} bytes within messages"));
+        }
         if !sends && (named == Some(true) || !may_fetch) {
             return refused("NO_DELIVERY_METHOD", "the deliverable may not travel in any way that the device could be served by");
         }

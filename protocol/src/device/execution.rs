@@ -7,9 +7,6 @@ use dmwsi_objects::{Command, Format, NodeUri, Reading, StatusCode, Value};
 use super::{Nodes, Outcome};
 use crate::message::{Alert, Data, Element, Group, Item, Meta, NodeCommand, Results, Status, Verb, alert};
 
-/// The largest value that is put together from pieces, in bytes.
-const MAX_OBJECT: usize = 2 * 1024 * 1024;
-
 /// A value that comes in pieces: its first item, and what has come of it.
 #[derive(Clone, Debug)]
 pub(super) struct Object {
@@ -27,6 +24,8 @@ pub(super) struct Execution<'a, N> {
     pub(super) message: u32,
     /// The value that the server has begun to send in pieces.
     pub(super) object: &'a mut Option<Object>,
+    /// The largest value that is put together from pieces, in bytes.
+    pub(super) max_object: u64,
     /// The status that every command gets instead of being carried out.
     pub(super) refusal: Option<StatusCode>,
     /// The largest Results that the server can take.
@@ -139,7 +138,11 @@ impl<N: Nodes> Execution<'_, N> {
             None => &[],
         };
         object.octets.extend_from_slice(piece);
-        if object.octets.len() > MAX_OBJECT {
+        // What is announced as too large is refused by another code than what turns out to be.
+        if object.first.meta.size.is_some_and(|size| size > self.max_object) {
+            return Err(StatusCode::SIZE_TOO_BIG);
+        }
+        if u64::try_from(object.octets.len()).is_ok_and(|size| size > self.max_object) {
             return Err(StatusCode::TOO_LARGE);
         }
         if item.more {

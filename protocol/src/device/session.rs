@@ -16,6 +16,8 @@ const MAX_REPEATS: u32 = 2;
 const MAX_STRANGE: u32 = 3;
 /// The longest session, in messages of the device.
 const MAX_MESSAGES: u32 = 250;
+/// The largest value that is put together from pieces by a device that tells no other, in bytes.
+const MAX_OBJECT: u64 = 2 * 1024 * 1024;
 /// What a server takes that does not say how much, in bytes.
 const USUAL_ROOM: u32 = 16_000;
 
@@ -41,6 +43,8 @@ pub struct Opening {
     pub encoding: Encoding,
     /// The largest message the device takes, in bytes.
     pub max_message: u32,
+    /// The largest value it takes in pieces, in bytes as sent, where it says so (`MaxObjSize`).
+    pub max_object: Option<u32>,
 }
 
 /// A session, stepped by [`Session::receive`].
@@ -303,6 +307,7 @@ impl Session {
             nodes,
             server: &account.server_id,
             object: &mut self.object,
+            max_object: self.opening.max_object.map_or(MAX_OBJECT, u64::from),
             message: message.header.message,
             refusal,
             fits: &|results| encoding.size_of(results) <= room,
@@ -340,7 +345,7 @@ impl Session {
             respond_to: None,
             credentials: self.proof.and_then(|kind| account.credentials(kind, &self.nonce)),
             max_message: Some(self.opening.max_message),
-            max_object: None,
+            max_object: self.opening.max_object,
         };
         let mut message = Message { header, body: Vec::new(), last: true };
         let room = self.bytes().saturating_sub(self.opening.encoding.encode(&message).len());

@@ -38,6 +38,9 @@ pub struct Session {
     pub(super) heard: u32,
     /// The largest message that the device takes, in bytes, by its latest word.
     pub(super) max_message: Option<u32>,
+    /// The largest value that the device takes in pieces, in bytes, by its latest word.
+    #[serde(default)]
+    pub(super) max_object: Option<u32>,
     /// How the device proves who it is.
     pub(super) authentication: Authentication,
     /// How the server proves who it is.
@@ -105,6 +108,7 @@ impl Session {
             sent: 0,
             heard: 0,
             max_message: None,
+            max_object: None,
             authentication: Authentication::default(),
             proof: Proof::default(),
             batch: None,
@@ -114,6 +118,12 @@ impl Session {
             due: Due::default(),
             state: State::Listening,
         }
+    }
+
+    /// The largest value that the device takes in pieces, in bytes as sent, where it has said so (`MaxObjSize`).
+    #[must_use]
+    pub const fn max_object(&self) -> Option<u32> {
+        self.max_object
     }
 
     /// `SessionID` as the device spells it.
@@ -211,6 +221,7 @@ impl Session {
         self.heard = header.message;
         header.target.uri.clone_into(&mut self.address);
         self.max_message = header.max_message.or(self.max_message);
+        self.max_object = header.max_object.or(self.max_object);
         self.due = Due::default();
         if let Some(code) = self.shut(header) {
             self.answer_all(&message.body, code);

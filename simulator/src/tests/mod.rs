@@ -1,5 +1,6 @@
 //! Devices against a small server over HTTP.
 mod fleet;
+mod refusals;
 mod server;
 mod session;
 mod update;

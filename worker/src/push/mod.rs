@@ -1,11 +1,14 @@
 //! Waking devices: one standing task takes up those that are due, in batches, and hands a notification for each to where it can be reached.
 //!
 //! An attempt is counted, and the time of the next one set, in the transaction that takes a device up; so a process that dies between that and the
-//! sending has lost one attempt and nothing else. What went wrong is written afterwards, many at a time; what went well needs no word.
+//! sending has lost one attempt and nothing else. Requests to gateways run beside it, so that one which answers slowly
+//! holds up no datagram. What went wrong is written afterwards, many at a time; what went well needs no word.
+mod courier;
 mod dispatch;
 mod http;
 mod pace;
 mod package;
+mod posts;
 mod settings;
 mod trouble;
 mod udp;

@@ -40,7 +40,9 @@ impl Settings {
         Duration::from_millis(self.lease_ms)
     }
 
-    pub(super) const fn safety_poll(&self) -> Duration {
+    /// How often a queue looks for tasks by itself, should a bell have been lost.
+    #[must_use]
+    pub const fn safety_poll(&self) -> Duration {
         Duration::from_millis(self.safety_poll_ms)
     }
 

@@ -72,7 +72,8 @@ fn hold(setting: Setting, batches: Vec<Vec<Command>>) -> Outcome {
     let limits = server::Limits { max_message, ..LIMITS };
     let (mut device_account, mut tree) = (account(server_auth), tree());
     device_account.client_auth = auth;
-    let opening = Opening { session: "7".to_owned(), initiator: Initiator::Client, alerts, encoding, max_message };
+    let opening =
+        Opening { session: "7".to_owned(), initiator: Initiator::Client, alerts, encoding, max_message, max_object: None };
     let (mut device, mut message) = Session::begin(opening, &device_account, &tree);
     let server_account = server::Account {
         server_id: "srv",

@@ -20,7 +20,7 @@ impl Device {
     fn begin(server_auth: Option<AuthType>, alerts: Vec<GenericAlert>) -> (Self, Message) {
         let (account, tree) = (account(server_auth), tree());
         let (encoding, session) = (Encoding::Xml, "7".to_owned());
-        let opening = Opening { session, initiator: Initiator::Client, alerts, encoding, max_message: 16_384 };
+        let opening = Opening { session, initiator: Initiator::Client, alerts, encoding, max_message: 16_384, max_object: None };
         let (session, first) = Session::begin(opening, &account, &tree);
         (Self { session, account, tree }, first)
     }

@@ -1,0 +1,214 @@
+//! The log as a stream that stays open (Server-Sent Events).
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use actix_web::http::header::{CACHE_CONTROL, HeaderName};
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse, get, web};
+use dmwsi_domain::id::{ClientId, JobId};
+use dmwsi_domain::{Error, Result};
+use futures_util::stream;
+use tokio::sync::watch;
+
+use crate::allowed::{Allowed, EventsRead, JobsRead};
+use crate::events::{EventsQuery, Read, Reader};
+use crate::problem::{Code, Problem};
+use crate::query::Query;
+
+/// How many streams a client may have open in this process.
+const STREAMS_PER_CLIENT: usize = 5;
+
+/// How many events go into one piece of a stream.
+const PIECE: usize = 100;
+
+/// After how much silence a comment shows that the stream still lives.
+const PING: Duration = Duration::from_secs(15);
+
+/// How long a reader whose stream broke is asked to wait, in milliseconds.
+const RETRY_MS: u64 = 5_000;
+
+/// The type of the event that ends a job's stream.
+const LAST: &str = "dmwsi.v1.job-completed";
+
+/// The streams that are open, by client.
+#[derive(Clone, Default)]
+pub(crate) struct Streams(Arc<Mutex<HashMap<ClientId, usize>>>);
+
+/// An open stream; closed when dropped.
+struct Place {
+    streams: Streams,
+    client: ClientId,
+}
+
+impl Streams {
+    fn open(&self, client: ClientId) -> Result<Place, Problem> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(client).or_default();
+        if *count >= STREAMS_PER_CLIENT {
+            let detail = format!("A client may have {STREAMS_PER_CLIENT} streams open.");
+            return Err(Problem::new(Code::TooManyRequests, detail).retry_after(RETRY_MS / 1_000));
+        }
+        *count = count.saturating_add(1);
+        Ok(Place { streams: self.clone(), client })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.streams.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.client) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                open.remove(&self.client);
+            }
+        }
+    }
+}
+
+/// A stream on its way.
+struct Stream {
+    reader: Reader,
+    after: u64,
+    /// How long the caller's token is good.
+    left: tokio::time::Instant,
+    closing: watch::Receiver<bool>,
+    /// Whether the end of a job is the end of the stream.
+    ends: bool,
+    state: State,
+    _place: Place,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum State {
+    Begins,
+    Goes,
+    Over,
+}
+
+impl Stream {
+    /// The next piece; none when it is over.
+    async fn next(mut self) -> Option<(Result<Bytes, Error>, Self)> {
+        match self.state {
+            State::Over => return None,
+            State::Begins => {
+                self.state = State::Goes;
+                return Some((Ok(Bytes::from(format!("retry: {RETRY_MS}\n\n"))), self));
+            }
+            State::Goes => {}
+        }
+        let mut closing = self.closing.clone();
+        let read = tokio::select! {
+            read = self.reader.wait(self.after, PIECE, PING) => read,
+            () = tokio::time::sleep_until(self.left) => return None,
+            _closed = closing.wait_for(|closing| *closing) => return None,
+        };
+        let piece = read.and_then(|read| self.piece(&read));
+        if piece.is_err() {
+            self.state = State::Over;
+        }
+        Some((piece, self))
+    }
+
+    fn piece(&mut self, read: &Read) -> Result<Bytes> {
+        self.after = read.after;
+        let mut text = String::new();
+        for event in &read.items {
+            let data = serde_json::to_string(event).map_err(Error::internal)?;
+            text.push_str(&format!("id: {}\nevent: {}\ndata: {data}\n\n", event.sequence, event.kind));
+            if self.ends && event.kind == LAST {
+                text.push_str("event: end\ndata: {}\n\n");
+                self.state = State::Over;
+                break;
+            }
+        }
+        if text.is_empty() {
+            text.push_str(": ping\n\n");
+        }
+        Ok(Bytes::from(text))
+    }
+}
+
+/// The number in `Last-Event-ID`, by which a reader goes on.
+fn last_event(request: &HttpRequest) -> Result<Option<u64>, Problem> {
+    let Some(value) = request.headers().get("last-event-id") else { return Ok(None) };
+    let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    number.map(Some).ok_or_else(|| Problem::invalid("Last-Event-ID is the number of an event, as it stood in `id`."))
+}
+
+fn open<S>(allowed: &Allowed<S>, reader: Reader, after: u64, ends: bool) -> Result<HttpResponse, Problem> {
+    let (app, caller) = (&allowed.app, &allowed.caller);
+    let place = app.streams.open(caller.client)?;
+    let left = tokio::time::Instant::now() + caller.expires_at.since(app.clock.now());
+    let stream = Stream { reader, after, left, closing: app.closing.clone(), ends, state: State::Begins, _place: place };
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header((CACHE_CONTROL, "no-store"))
+        // nginx would keep it back otherwise.
+        .insert_header((HeaderName::from_static("x-accel-buffering"), "no"))
+        // Compressed pieces would wait for each other.
+        .insert_header((actix_web::http::header::CONTENT_ENCODING, "identity"))
+        .streaming(stream::unfold(stream, Stream::next)))
+}
+
+/// Follow what happens
+///
+/// The same events as those of `GET /v1/events`, as they come: `id` is the number, `event` the type, `data` the CloudEvent in one line. Whoever goes on with
+/// `Last-Event-ID` misses nothing. A stream ends with the token; a comment every 15 seconds shows that it lives. Without `Last-Event-ID`, `after`,
+/// `since` or `cursor` it begins with what is kept.
+#[utoipa::path(
+    tag = "Events",
+    params(
+        EventsQuery,
+        ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event that was read.", max_length = 20)
+    ),
+    responses(
+        (status = 200, description = "Events, until the token ends.", body = String, content_type = "text/event-stream",
+         example = json!("id: 00000000000000001234\nevent: dmwsi.v1.device-created\ndata: {\"specversion\":\"1.0\"}\n\n")),
+        (status = 429, description = "The client has five streams open.")
+    ),
+    security(("oauth2" = ["events:read"]))
+)]
+#[get("/v1/events/stream")]
+pub async fn stream_events(
+    allowed: Allowed<EventsRead>,
+    request: HttpRequest,
+    query: Query<EventsQuery>,
+) -> Result<HttpResponse, Problem> {
+    let after = match last_event(&request)? {
+        Some(after) => after,
+        None => query.start(&allowed).await?,
+    };
+    open(&allowed, query.reader(&allowed)?, after, false)
+}
+
+/// Follow a job
+///
+/// What happens to a job and on its devices, from its beginning, as it comes; after the end of the job the event `end` ends the stream.
+#[utoipa::path(
+    tag = "Events",
+    params(
+        ("id" = JobId, Path, description = "The job."),
+        ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event that was read.", max_length = 20)
+    ),
+    responses(
+        (status = 200, description = "Events, until the job has ended or the token ends.", body = String, content_type = "text/event-stream",
+         example = json!("id: 00000000000000001234\nevent: dmwsi.v1.job-completed\ndata: {\"specversion\":\"1.0\"}\n\nevent: end\ndata: {}\n\n")),
+        (status = 429, description = "The client has five streams open.")
+    ),
+    security(("oauth2" = ["jobs:read"]))
+)]
+#[get("/v1/jobs/{id}/events")]
+pub async fn stream_job_events(
+    allowed: Allowed<JobsRead>,
+    request: HttpRequest,
+    id: web::Path<JobId>,
+) -> Result<HttpResponse, Problem> {
+    let (job, client, organisation) = (id.into_inner(), allowed.caller.client, allowed.caller.organisation);
+    let found = allowed.app.store.read(move |tx| tx.job_of(client, job)).await?;
+    let after = match last_event(&request)? {
+        Some(after) => after,
+        None => allowed.app.store.read(move |tx| tx.number_before(organisation, found.created_at)).await?,
+    };
+    open(&allowed, Reader::of_job(&allowed, job), after, true)
+}

@@ -1,0 +1,118 @@
+//! An event as it is told: CloudEvents 1.0 in JSON, structured.
+use dmwsi_domain::event::{Event, Recorded};
+use dmwsi_domain::id::{EventId, OrganisationId};
+use dmwsi_domain::{Error, Result, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::app::App;
+
+/// How much of an event is told.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Payload {
+    /// Without what devices sent in their alerts.
+    #[default]
+    Thin,
+    /// All of it.
+    Full,
+}
+
+/// Something that happened, as a CloudEvent (CloudEvents 1.0, JSON format).
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = CloudEvent, example = json!({
+    "specversion": "1.0", "id": "evt_019a8e5d3c7b7f10a1b2c3d4e5f60718", "source": "https://dm.example.com/v1",
+    "type": "dmwsi.v1.execution-finished", "subject": "jobs/job_019a8e5d3c7b7f10a1b2c3d4e5f60718/executions/dev_8f14e45fceea167a5a36dedd4bea2543",
+    "time": "2026-11-21T10:16:02Z", "datacontenttype": "application/json", "sequence": "00000000000000001234",
+    "data": {
+        "jobId": "job_019a8e5d3c7b7f10a1b2c3d4e5f60718", "deviceId": "dev_8f14e45fceea167a5a36dedd4bea2543",
+        "state": "SUCCEEDED", "outcome": "UPDATED"
+    }
+}))]
+pub struct EventView {
+    /// `1.0`.
+    #[schema(max_length = 8, example = "1.0")]
+    pub specversion: &'static str,
+    /// Its id, however and however often it is told.
+    pub id: EventId,
+    /// Which server tells it.
+    #[schema(max_length = 2048)]
+    pub source: String,
+    /// What kind of thing happened, such as `dmwsi.v1.job-completed`.
+    #[serde(rename = "type")]
+    #[schema(max_length = 64)]
+    pub kind: &'static str,
+    /// What it happened to: the path of the resource below `/v1`, without the slash before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 256)]
+    pub subject: Option<String>,
+    /// When it happened.
+    pub time: Timestamp,
+    /// `application/json`.
+    #[schema(max_length = 64, example = "application/json")]
+    pub datacontenttype: &'static str,
+    /// Its number in the log of your organisation, twenty digits, so that text sorts as numbers do. Numbers grow; those of events that you may not see, or
+    /// did not ask for, are missing.
+    #[schema(max_length = 20, pattern = "^[0-9]{20}$")]
+    pub sequence: String,
+    /// The correlator of the call that led to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 256)]
+    pub correlationid: Option<String>,
+    /// What is to be said of it: the fields of its type, with `jobId` and `deviceId` where it is about one.
+    #[schema(value_type = Object)]
+    pub data: Value,
+}
+
+impl EventView {
+    pub(crate) fn new(
+        app: &App,
+        organisation: OrganisationId,
+        number: u64,
+        recorded: Recorded,
+        payload: Payload,
+    ) -> Result<Self> {
+        let device = recorded.device.map(|device| app.keys.device_ids.public(organisation, device)).transpose()?;
+        let subject = match (&recorded.event, recorded.job, &device) {
+            (
+                Event::ContainerAvailable { container_id, .. }
+                | Event::ContainerReceived { container_id, .. }
+                | Event::ContainerRejected { container_id, .. }
+                | Event::ContainerWithdrawn { container_id, .. },
+                ..,
+            ) => Some(format!("containers/{container_id}")),
+            (_, Some(job), Some(device)) => Some(format!("jobs/{job}/executions/{device}")),
+            (_, Some(job), None) => Some(format!("jobs/{job}")),
+            (_, None, Some(device)) => Some(format!("devices/{device}")),
+            (_, None, None) => None,
+        };
+        let mut data = match serde_json::to_value(&recorded.event).map_err(Error::internal)? {
+            Value::Object(mut event) => event.remove("data").unwrap_or_else(|| Value::Object(serde_json::Map::new())),
+            _ => Value::Null,
+        };
+        if let Some(data) = data.as_object_mut() {
+            if matches!((&recorded.event, payload), (Event::DeviceAlert { .. }, Payload::Thin)) {
+                data.remove("data");
+            }
+            if let Some(job) = recorded.job {
+                data.insert("jobId".to_owned(), job.to_string().into());
+            }
+            if let Some(device) = device {
+                data.insert("deviceId".to_owned(), device.into());
+            }
+        }
+        Ok(Self {
+            specversion: "1.0",
+            id: recorded.id,
+            source: app.public_url.join("/v1"),
+            kind: recorded.event.type_name(),
+            subject,
+            time: recorded.at,
+            datacontenttype: "application/json",
+            sequence: format!("{number:020}"),
+            correlationid: recorded.correlator,
+            data,
+        })
+    }
+}

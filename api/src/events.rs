@@ -1,0 +1,233 @@
+//! The log of an organisation, as far as the caller may see it.
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use actix_web::body::BoxBody;
+use actix_web::{HttpRequest, HttpResponse, Responder, get};
+use dmwsi_domain::event::{Event, Recorded};
+use dmwsi_domain::id::{DeviceId, JobId};
+use dmwsi_domain::{Result, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::allowed::{Allowed, EventsRead};
+use crate::app::App;
+use crate::callers::Caller;
+use crate::cursor::List;
+use crate::event_view::{EventView, Payload};
+use crate::page::PerPage;
+use crate::problem::Problem;
+use crate::query::Query;
+
+/// How many rows of the log a request looks at; it then answers with what it found, be it nothing.
+const LOOKED_AT: usize = 1_000;
+
+/// How many of them a statement brings.
+const CHUNK: i64 = 200;
+
+/// The longest wait, in seconds.
+const LONGEST_WAIT: u64 = 30;
+
+/// A page of the log.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(example = json!({
+    "items": [{
+        "specversion": "1.0", "id": "evt_019a8e5d3c7b7f10a1b2c3d4e5f60718", "source": "https://dm.example.com/v1",
+        "type": "dmwsi.v1.device-created", "subject": "devices/dev_8f14e45fceea167a5a36dedd4bea2543", "time": "2026-11-21T10:16:02Z",
+        "datacontenttype": "application/json", "sequence": "00000000000000000001",
+        "data": {"deviceId": "dev_8f14e45fceea167a5a36dedd4bea2543"}
+    }],
+    "nextCursor": "b2theQ", "hasMore": false
+}))]
+pub struct EventPage {
+    /// The events, in the order of their numbers.
+    #[schema(max_items = 100)]
+    pub items: Vec<EventView>,
+    /// Give it as `cursor` to go on, now or later: whoever always goes on with the last one misses nothing and gets nothing twice.
+    #[schema(max_length = 1024)]
+    pub next_cursor: String,
+    /// Whether there is more at once.
+    pub has_more: bool,
+}
+
+impl Responder for EventPage {
+    type Body = BoxBody;
+
+    fn respond_to(self, _request: &HttpRequest) -> HttpResponse {
+        HttpResponse::Ok().json(self)
+    }
+}
+
+/// Which events.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct EventsQuery {
+    /// Where to go on: the `nextCursor` of the page before.
+    #[param(max_length = 1024)]
+    cursor: Option<String>,
+    /// How many a page has at most; one may have fewer, or none, although more follow.
+    #[serde(default)]
+    #[param(inline)]
+    per_page: PerPage,
+    /// Without a cursor: begin after the event of this `sequence`. From the beginning of what is kept when absent.
+    #[param(maximum = 9_007_199_254_740_991_u64, minimum = 0, example = 1234)]
+    after: Option<u64>,
+    /// Without a cursor: begin with what happened at this time.
+    since: Option<Timestamp>,
+    /// Only events of these types, with commas between them.
+    #[param(max_length = 1024, example = "dmwsi.v1.job-completed,dmwsi.v1.device-alert")]
+    types: Option<String>,
+    /// Only events of this device.
+    #[param(max_length = 36, pattern = "^dev_[0-9a-f]{32}$")]
+    device_id: Option<String>,
+    /// Only events of this job.
+    #[param(inline, value_type = Option<String>, max_length = 36, pattern = "^job_[0-9a-f]{32}$")]
+    job_id: Option<JobId>,
+    /// How much of each is told.
+    #[serde(default)]
+    #[param(inline)]
+    payload: Payload,
+    /// How many seconds the answer may be held until there is an event; 0 to 30.
+    #[param(minimum = 0, maximum = 30, example = 20)]
+    wait: Option<u64>,
+}
+
+/// What a reader asked for, and may see.
+pub(crate) struct Reader {
+    app: App,
+    caller: Caller,
+    types: BTreeSet<&'static str>,
+    device: Option<DeviceId>,
+    job: Option<JobId>,
+    payload: Payload,
+}
+
+/// What was read of the log: the events, how far it was looked at, and whether there is more.
+pub(crate) struct Read {
+    pub(crate) items: Vec<EventView>,
+    pub(crate) after: u64,
+    pub(crate) has_more: bool,
+}
+
+impl EventsQuery {
+    pub(crate) fn reader<S>(&self, allowed: &Allowed<S>) -> Result<Reader, Problem> {
+        let mut types = BTreeSet::new();
+        for name in self.types.iter().flat_map(|types| types.split(',')) {
+            let known = Event::TYPES.iter().find(|known| **known == name);
+            types.insert(*known.ok_or_else(|| Problem::invalid(format!("There is no type of event `{name}`.")))?);
+        }
+        let device = self.device_id.as_deref().map(|device| allowed.device(device)).transpose()?;
+        let (app, caller) = (allowed.app.clone(), allowed.caller.clone());
+        Ok(Reader { app, caller, types, device, job: self.job_id, payload: self.payload })
+    }
+
+    /// After which number it begins: what the cursor says, or what is said in its place.
+    pub(crate) async fn start<S>(&self, allowed: &Allowed<S>) -> Result<u64, Problem> {
+        if self.cursor.is_some() && (self.after.is_some() || self.since.is_some()) {
+            return Err(Problem::invalid("A cursor says where it begins: leave `after` and `since` away."));
+        }
+        match self.list(allowed)?.position(&allowed.app.keys.sealer, self.cursor.as_deref())? {
+            Some(after) => Ok(after),
+            None => self.begin(allowed).await,
+        }
+    }
+
+    fn list<S>(&self, allowed: &Allowed<S>) -> Result<List> {
+        List::new(allowed.caller.client, "events", &(&self.types, &self.device_id, &self.job_id))
+    }
+
+    async fn begin<S>(&self, allowed: &Allowed<S>) -> Result<u64, Problem> {
+        match (self.after, self.since) {
+            (Some(_), Some(_)) => Err(Problem::invalid("Say `after` or `since`, not both.")),
+            (Some(after), None) => Ok(after),
+            (None, Some(since)) => {
+                let organisation = allowed.caller.organisation;
+                Ok(allowed.app.store.read(move |tx| tx.number_before(organisation, since)).await?)
+            }
+            (None, None) => Ok(0),
+        }
+    }
+}
+
+impl Reader {
+    /// A reader of one job's events.
+    pub(crate) fn of_job<S>(allowed: &Allowed<S>, job: JobId) -> Self {
+        let (app, caller) = (allowed.app.clone(), allowed.caller.clone());
+        Self { app, caller, types: BTreeSet::new(), device: None, job: Some(job), payload: Payload::Thin }
+    }
+
+    fn sees(&self, recorded: &Recorded) -> bool {
+        let is_own = recorded.job.is_none() || recorded.client == Some(self.caller.client);
+        is_own
+            && self.caller.scopes.allows(recorded.event.scope())
+            && (self.types.is_empty() || self.types.contains(recorded.event.type_name()))
+            && self.device.is_none_or(|device| recorded.device == Some(device))
+            && self.job.is_none_or(|job| recorded.job == Some(job))
+    }
+
+    /// At most `most` events after that number.
+    pub(crate) async fn read(&self, after: u64, most: usize) -> Result<Read> {
+        let organisation = self.caller.organisation;
+        let mut read = Read { items: Vec::new(), after, has_more: true };
+        let mut looked = 0;
+        while looked < LOOKED_AT && read.items.len() < most {
+            let from = read.after;
+            let rows = self.app.store.read(move |tx| tx.numbered_events(organisation, from, CHUNK)).await?;
+            read.has_more = i64::try_from(rows.len()).is_ok_and(|rows| rows >= CHUNK);
+            looked = looked.saturating_add(rows.len());
+            for (number, recorded) in rows {
+                if read.items.len() >= most {
+                    read.has_more = true;
+                    break;
+                }
+                read.after = number;
+                if self.sees(&recorded) {
+                    read.items.push(EventView::new(&self.app, organisation, number, recorded, self.payload)?);
+                }
+            }
+            if !read.has_more {
+                break;
+            }
+        }
+        Ok(read)
+    }
+
+    /// The same, as soon as there is an event, or after that time with none. What was looked at once is not looked at again.
+    pub(crate) async fn wait(&self, after: u64, most: usize, longest: Duration) -> Result<Read> {
+        let seen = AtomicU64::new(after);
+        let read = || async {
+            let read = self.read(seen.load(Ordering::Relaxed), most).await?;
+            seen.store(read.after, Ordering::Relaxed);
+            Ok(read)
+        };
+        let organisation = self.caller.organisation.uuid();
+        self.app.waiting.until(&self.app.store, organisation, longest, read, |read| !read.items.is_empty() || read.has_more).await
+    }
+}
+
+/// Read what happened
+///
+/// The log of your organisation in the order in which it is told: of devices and containers all, of jobs your own, each only where the token may read
+/// what it is about. Go on with `nextCursor` again and again; with `wait` an answer without events is held until there is one.
+#[utoipa::path(
+    tag = "Events",
+    params(EventsQuery),
+    responses((status = 200, description = "A page of events.", body = EventPage)),
+    security(("oauth2" = ["events:read"]))
+)]
+#[get("/v1/events")]
+pub async fn list_events(allowed: Allowed<EventsRead>, query: Query<EventsQuery>) -> Result<EventPage, Problem> {
+    let reader = query.reader(&allowed)?;
+    let after = query.start(&allowed).await?;
+    let longest = match query.wait {
+        None => Duration::ZERO,
+        Some(seconds) if seconds <= LONGEST_WAIT => Duration::from_secs(seconds),
+        Some(_) => return Err(Problem::invalid(format!("wait is a number of seconds from 0 to {LONGEST_WAIT}."))),
+    };
+    let Read { items, after, has_more } = reader.wait(after, usize::from(query.per_page.get()), longest).await?;
+    let next_cursor = query.list(&allowed)?.cursor(&allowed.app.keys.sealer, &after)?;
+    Ok(EventPage { items, next_cursor, has_more })
+}

@@ -1,0 +1,71 @@
+//! What simulated devices get wrong, and what keeps them from an update: options of `dmwsi simulate`.
+use std::time::Duration;
+
+use clap::Args;
+use dmwsi_domain::Clock;
+use dmwsi_objects::StatusCode;
+use dmwsi_simulator::Behaviour;
+
+/// What keeps devices from updates.
+#[derive(Args)]
+#[command(next_help_heading = "Faults of the devices")]
+pub(crate) struct Faults {
+    /// The users decline every update.
+    #[arg(long, conflicts_with = "defer")]
+    decline: bool,
+    /// The users put the first update off for so many seconds from now, then they agree.
+    #[arg(long, value_name = "SECONDS")]
+    defer: Option<u64>,
+    /// The users are asked when the package is there, in place of before the download.
+    #[arg(long)]
+    ask_late: bool,
+    /// The first N installations of each device end for want of power.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    low_battery: u32,
+    /// The first N orders of each device end for want of memory.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    out_of_memory: u32,
+    /// Every Exec is answered with this status, such as 417, and not carried out.
+    #[arg(long, value_name = "STATUS")]
+    refuse_exec: Option<u16>,
+    /// A package is lost between download and installation: the Exec of Update comes in the wrong state.
+    #[arg(long)]
+    lose_package: bool,
+    /// Each download breaks once after so many bytes, and is resumed; several with commas between.
+    #[arg(long, value_name = "BYTES", value_delimiter = ',')]
+    break_downloads: Vec<u64>,
+    /// A download is given up where it breaks, in place of being resumed.
+    #[arg(long)]
+    give_up_downloads: bool,
+    /// The largest package that fits into a device, in bytes.
+    #[arg(long, value_name = "BYTES")]
+    max_package: Option<u64>,
+    /// The largest value that a device takes in pieces, in bytes; it is told to the server.
+    #[arg(long, value_name = "BYTES")]
+    max_object: Option<u32>,
+    /// Devices ask for a download descriptor, and send its install notification.
+    #[arg(long)]
+    descriptor: bool,
+}
+
+impl Faults {
+    /// Otherwise a good device.
+    pub(crate) fn behaviour(&self) -> Behaviour {
+        let good = Behaviour::default();
+        Behaviour {
+            decline: self.decline,
+            defer_until: self.defer.map(|seconds| Clock::System.now().plus(Duration::from_secs(seconds)).to_string()),
+            ask_late: self.ask_late,
+            low_battery: self.low_battery,
+            out_of_memory: self.out_of_memory,
+            refuse_exec: self.refuse_exec.map(StatusCode),
+            lose_package: self.lose_package,
+            break_downloads: self.break_downloads.clone(),
+            download_tries: if self.give_up_downloads { 0 } else { good.download_tries },
+            max_package: self.max_package.unwrap_or(good.max_package),
+            max_object: self.max_object,
+            wants_descriptor: self.descriptor,
+            ..good
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Gives events their numbers after they were committed: a bell rings with each commit that wrote some.
+use std::time::Duration;
+
+use dmwsi_domain::{Error, Result};
+use dmwsi_store::event_numbers::LOG;
+use dmwsi_store::{Notice, Store};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+/// How long it waits after the bell, so that what is written at the same time goes into one transaction.
+const GATHERING: Duration = Duration::from_millis(10);
+
+/// How long it waits after the database failed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Numbers events until `stopped`. However many processes do, each number is given once and none is left out. It looks by itself every `poll`, should
+/// a bell have been lost.
+pub async fn number_events(store: Store, poll: Duration, stopped: impl Future<Output = ()>) {
+    let mut bell = store.notices();
+    let mut stopped = std::pin::pin!(stopped);
+    loop {
+        let pause = match number_all(&store).await {
+            Ok(()) => poll,
+            Err(error) => {
+                tracing::warn!(cause = ?error, "events could not be given their numbers; it is tried again: {error}");
+                PAUSE
+            }
+        };
+        tokio::select! {
+            () = &mut stopped => return,
+            () = tokio::time::sleep(pause) => {}
+            heard = heard(&mut bell) => if !heard { return },
+        }
+        tokio::select! {
+            () = &mut stopped => return,
+            () = tokio::time::sleep(GATHERING) => {}
+        }
+    }
+}
+
+/// Waits for the bell; false when the store is closed.
+async fn heard(bell: &mut Receiver<Notice>) -> bool {
+    loop {
+        match bell.recv().await {
+            Ok(Notice::Ring(name)) if name == LOG => return true,
+            Ok(Notice::Lost) | Err(RecvError::Lagged(_)) => return true,
+            Ok(Notice::Ring(_) | Notice::Announce(_)) => {}
+            Err(RecvError::Closed) => return false,
+        }
+    }
+}
+
+/// One organisation after the other, some of each, until there is nothing without a number.
+async fn number_all(store: &Store) -> Result<()> {
+    loop {
+        let (mut last, mut found) = (None, false);
+        while let Some(organisation) = store.read(move |tx| tx.unnumbered_after(last)).await? {
+            (last, found) = (Some(organisation), true);
+            match store.write(move |tx| tx.number_events(organisation)).await {
+                // Another process was faster.
+                Ok(_) | Err(Error::Stale { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if !found {
+            return Ok(());
+        }
+    }
+}
