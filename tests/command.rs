@@ -9,6 +9,7 @@ use dmwsi::portal::{self, Portal};
 use dmwsi_simulator::DeviceProfile;
 use serde_json::{Value, json};
 
+use crate::harness::archive::hex;
 use crate::harness::{Database, eventually};
 
 /// The command in a folder, with the settings of the environment taken away.
@@ -234,7 +235,7 @@ async fn the_log_holds_no_secret_no_number_and_no_node_value_even_when_it_says_m
     }
 }
 
-/// HL-INGEST3: a folder becomes a container that the server takes; what is wrong is told before.
+/// HL-INGEST3: a folder becomes a container; what is wrong is told before. That a server takes it is tested with the containers.
 #[test]
 fn a_folder_is_packed_into_a_container() {
     let folder = tempfile::tempdir().unwrap();
@@ -265,6 +266,24 @@ fn a_folder_is_packed_into_a_container() {
                 .contains("/deliverables/0/kind")
         );
     }
+    // A signed manifest stays as it is, so it must say everything, and rightly.
+    manifest["deliverables"][0]["kind"] = json!("FIRMWARE");
+    std::fs::write(source.join("manifest.p7s"), "a signature").unwrap();
+    for (digests, told) in [
+        (json!({}), "still open"),
+        (json!({"sha-256": "0".repeat(64)}), "sha-256"),
+        (json!({"sha-256": hex(b"the new firmware"), "sha-512": "0".repeat(128)}), "sha-512"),
+    ] {
+        manifest["deliverables"][0]["payloads"][0]["digests"] = digests;
+        std::fs::write(source.join("manifest.json"), manifest.to_string()).unwrap();
+        assert!(complaint(&run(&source, &["container", "pack", ".", "--output", "../bad.tar"])).contains(told), "{told}");
+    }
+    manifest["deliverables"][0]["payloads"][0]["digests"] = json!({"sha-256": hex(b"the new firmware")});
+    std::fs::write(source.join("manifest.json"), manifest.to_string()).unwrap();
+    assert!(complaint(&run(&source, &["container", "pack", "."])).contains("--output is needed"));
+    said(&run(&source, &["container", "pack", ".", "--output", "../signed.tar"]));
+    let listed = Command::new("tar").arg("tf").arg(folder.path().join("signed.tar")).output().unwrap();
+    assert_eq!(said(&listed), "manifest.json\nmanifest.p7s\npayloads/x1.bin\n");
     let help = said(&run(folder.path(), &["container", "pack", "--help"]));
     assert!(help.contains("manifest.json") && help.contains("--output"), "{help}");
 }

@@ -1,4 +1,5 @@
 //! What a container may hold beside payloads, and who else makes tars.
+use futures_util::stream;
 use openssl::sha::sha512;
 use serde_json::json;
 
@@ -119,8 +120,14 @@ both! {
         let large = |count: usize| Archive::new("urn:a", 1).with("CONTENT", "map", &vec![7; count]).tar();
         deliver(&portal, large(5_001)).await.problem(422, "LIMIT_EXCEEDED");
         deliver(&portal, large(30_000)).await.problem(413, "PAYLOAD_TOO_LARGE");
-        // One that does not say how long it is, to be judged later.
-        let tail = member("x", &[0; 30_000]);
+        // In pieces, so that no header tells how large it is.
+        for headers in [&[TAR][..], &[TAR, ("prefer", "respond-async")]] {
+            let pieces: Vec<_> = large(30_000).chunks(1_000).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect();
+            let body = reqwest::Body::wrap_stream(stream::iter(pieces));
+            let got = portal.deliver("/v1/containers", headers, body).await;
+            assert!([413, 422].contains(&got.status.as_u16()), "{}", got.text);
+            println!("{}", got.text);
+        }
         deliver(&portal, large(5_000)).await.of(201);
         assert_eq!(files(&database.content()).len(), 1);
         server.stop().await;
