@@ -142,6 +142,11 @@ async fn the_server_tells_its_health_and_ends_well_when_it_is_told_to() {
         assert_eq!(answer.status().as_u16(), 200, "{path}");
         assert!(answer.text().await.unwrap().contains(part), "{path}");
     }
+    // As many files as it may have open, not as few as a shell gives it.
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", serving.child.id())).unwrap();
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let files: Vec<&str> = files.split_whitespace().collect();
+    assert_eq!(files[0], files[1]);
     assert_eq!(serving.terminate(), 0);
 }
 
