@@ -121,13 +121,16 @@ both! {
         deliver(&portal, large(5_001)).await.problem(422, "LIMIT_EXCEEDED");
         deliver(&portal, large(30_000)).await.problem(413, "PAYLOAD_TOO_LARGE");
         // In pieces, so that no header tells how large it is.
-        for headers in [&[TAR][..], &[TAR, ("prefer", "respond-async")]] {
-            let pieces: Vec<_> = large(30_000).chunks(1_000).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect();
-            let body = reqwest::Body::wrap_stream(stream::iter(pieces));
-            let got = portal.deliver("/v1/containers", headers, body).await;
-            assert!([413, 422].contains(&got.status.as_u16()), "{}", got.text);
-            println!("{}", got.text);
-        }
+        let many = (0..6).fold(Archive::new("urn:a", 1), |archive, at| archive.with("CONTENT", &format!("map-{at}"), &[at; 5_000])).tar();
+        let pieces = |tar: &[u8]| {
+            let pieces: Vec<_> = tar.chunks(1_000).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect();
+            reqwest::Body::wrap_stream(stream::iter(pieces))
+        };
+        let refused = portal.deliver("/v1/containers", &[TAR], pieces(&many)).await;
+        assert!(refused.problem(422, "LIMIT_EXCEEDED")["detail"].as_str().unwrap().contains("20000 bytes"));
+        let later = portal.deliver("/v1/containers", &[TAR, ("prefer", "respond-async")], pieces(&many)).await;
+        later.problem(413, "PAYLOAD_TOO_LARGE");
+        assert!(files(&database.content()).is_empty());
         deliver(&portal, large(5_000)).await.of(201);
         assert_eq!(files(&database.content()).len(), 1);
         server.stop().await;
