@@ -74,7 +74,9 @@ both! {
         let mut archive = Archive::firmware("urn:packed", 1);
         archive.manifest["attestations"] = json!([{"path": "attestations/slsa.json"}]);
         let payload = archive.deliverables()[0]["payloads"][0].as_object_mut().unwrap();
-        (payload.remove("size"), payload.remove("digests"));
+        for open in ["size", "digests"] {
+            payload.remove(open);
+        }
         write("manifest.json", archive.manifest.to_string().as_bytes());
         write("attestations/slsa.json", b"{}");
         write(&archive.members[0].0, &archive.members[0].1);
