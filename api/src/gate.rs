@@ -2,7 +2,7 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
-use actix_web::body::BoxBody;
+use actix_web::body::{self, BodySize, BoxBody, MessageBody as _};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -25,7 +25,8 @@ pub(crate) async fn gate(app: App, mut request: ServiceRequest, next: Next<BoxBo
         Ok(correlator) => (correlator, None),
         Err(problem) => (Correlator::mint(&app.clock), Some(problem)),
     };
-    if request.method() == Method::HEAD {
+    let bodiless = request.method() == Method::HEAD;
+    if bodiless {
         // Whoever answers GET answers HEAD; the server leaves the body away.
         request.head_mut().method = Method::GET;
     }
@@ -43,7 +44,10 @@ pub(crate) async fn gate(app: App, mut request: ServiceRequest, next: Next<BoxBo
             Some(problem) => Ok(refuse(request, problem)),
             None => pass(&app, request, next).await,
         };
-        let answered = told.dress(answered);
+        let mut answered = told.dress(answered);
+        if bodiless {
+            answered = answered.map(without_stream);
+        }
         let status = match &answered {
             Ok(response) => response.status(),
             Err(error) => error.as_response_error().status_code(),
@@ -53,6 +57,14 @@ pub(crate) async fn gate(app: App, mut request: ServiceRequest, next: Next<BoxBo
     }
     .instrument(span)
     .await
+}
+
+/// Leaves a body of unknown length away: the server would not send it, but wait for its end, which may be as far as that of the token.
+fn without_stream(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    match response.response().body().size() {
+        BodySize::Stream => response.map_body(|_head, _stream| BoxBody::new(body::None::new())),
+        BodySize::None | BodySize::Sized(_) => response,
+    }
 }
 
 /// The method and the pattern of the route: few names, whatever callers invent, so that they can label a metric.

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dmwsi::keys::Keys;
 use dmwsi_domain::Clock;
+use dmwsi_domain::scope::Scope;
 use reqwest::Method;
 use serde_json::json;
 
@@ -11,7 +12,6 @@ use super::archive::{Archive, TAR};
 use super::document::{NO_CONTAINER, NO_DELIVERABLE, NO_UPLOAD, Operation};
 use super::server::{Got, Portal, Server};
 
-const ALL: &str = "containers:read containers:write devices:read devices:wake devices:write jobs:read jobs:write";
 /// The device that the examples of the document name.
 const EXAMPLE: &str = "dev_8f14e45fceea167a5a36dedd4bea2543";
 /// The limit that the tests set, in bytes.
@@ -37,7 +37,8 @@ impl Stage {
             config.api.max_import_bytes = u64::try_from(LIMIT).unwrap();
         });
         let server = server.await;
-        let portal = server.portal("acme", ALL).await;
+        let all_scopes = Scope::ALL.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" ");
+        let portal = server.portal("acme", &all_scopes).await;
         let device = server.devices(&portal, 1).await.remove(0).1;
         // It can be woken, but there is no gateway for short messages, so nothing leaves.
         let push = json!({"pushAddress": {"type": "SMS", "msisdn": "+491701234567"}});
