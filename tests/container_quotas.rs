@@ -1,7 +1,7 @@
 //! What many containers may take: threads, time, disk, numbers; and that nobody takes it from the others.
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dmwsi::config::Config;
 use dmwsi::keys::Keys;
@@ -92,6 +92,36 @@ both! {
         stream.read_exact(&mut answer).unwrap();
         assert_eq!(&answer, b"HTTP/1.1 408");
         eventually("an empty folder", async || files(&database.content()).is_empty()).await;
+        server.stop().await;
+    }
+}
+
+both! {
+    /// Its sender hears why, though it sends on and on; and the thread is free for the next one.
+    async fn what_is_refused_already_is_waited_for_only_a_little_longer(database: Database) {
+        let server = start(&database, |content| {
+            content.ingest_threads = 1;
+            content.min_bytes_per_second = 1;
+        })
+        .await;
+        let portal = server.portal("acme", SCOPES).await;
+        let mut stream = dawdle(&server, &portal, &[7; 100_000]);
+        let began = Instant::now();
+        let mut sending = stream.try_clone().unwrap();
+        let sender = std::thread::spawn(move || {
+            for _ in 0..60 {
+                std::thread::sleep(Duration::from_millis(200));
+                if sending.write_all(&[7; 100]).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!((&answer, began.elapsed() < Duration::from_secs(9)), (b"HTTP/1.1 422", true), "{:?}", began.elapsed());
+        deliver(&portal, content("urn:a", 1, b"a")).await.of(201);
+        drop(stream);
+        sender.join().unwrap();
         server.stop().await;
     }
 }
@@ -253,6 +283,8 @@ both! {
         for headers in [&[TAR][..], &[TAR, LATER]] {
             portal.deliver("/v1/containers", headers, content("urn:a", 1, b"a")).await.problem(503, "UNAVAILABLE");
         }
+        portal.bring(Method::POST, "/v1/uploads", &[TAR, ("upload-complete", "?0")], "").await.problem(503, "UNAVAILABLE");
+        assert!(database.lines("SELECT id AS line FROM uploads").is_empty());
         sweep(&server).await;
         tokio::time::sleep(Duration::from_millis(500)).await;
         assert!(left.exists());

@@ -108,6 +108,7 @@ pub async fn create_upload(
         revision: 1,
     };
     let check = Check::new(promised(request.headers(), &CONTENT_DIGEST)?);
+    app.ingest.in_place().await?;
     let (row, limits) = (upload.clone(), settings.clone());
     let begun = app.store.write(move |tx| {
         tx.hold_waiting(row.owner.organisation, row.length.unwrap_or(limits.max_container_bytes), &limits)?;
