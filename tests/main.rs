@@ -23,6 +23,7 @@ mod dm_authentication;
 mod dm_clients;
 mod dm_respond_to;
 mod download_breaks;
+mod download_withdrawn;
 mod downloads;
 mod egress;
 mod events;

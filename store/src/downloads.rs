@@ -7,10 +7,11 @@ use dmwsi_domain::deliverable::DeliverableSpec;
 use dmwsi_domain::digest::Sha256Digest;
 use dmwsi_domain::download::Download;
 use dmwsi_domain::id::JobId;
+use dmwsi_domain::operation::Request;
 use dmwsi_domain::{Result, Timestamp};
 
 use crate::column::{counted, number, parsed, text};
-use crate::schema::{containers, content_references, deliverables, downloads, executions};
+use crate::schema::{containers, content_references, deliverables, downloads, executions, jobs};
 use crate::{Tx, failed, on};
 
 /// What was sent since it was last written. Written by several processes, and in any order, it adds up to the same.
@@ -75,23 +76,26 @@ impl TryFrom<Row> for Download {
 }
 
 impl Tx<'_> {
-    /// What a device may fetch of that content for that execution: nothing once the execution is over, or when no container of its
-    /// organisation distributes the content any more.
+    /// What a device may fetch of that content for that execution: that of the deliverable which the job names. Nothing once the execution is
+    /// over or the deliverable is distributed no more, whoever else brought the same content.
     pub fn served(&mut self, job: JobId, ordinal: u32, payload: &Sha256Digest, now: Timestamp) -> Result<Option<Served>> {
         let unfinished = executions::table
-            .find((text(job.uuid()), i64::from(ordinal)))
+            .inner_join(jobs::table.on(jobs::id.eq(executions::job_id)))
+            .filter(executions::job_id.eq(text(job.uuid())))
+            .filter(executions::ordinal.eq(i64::from(ordinal)))
             .filter(executions::finished_at.is_null())
-            .select(executions::organisation_id);
-        let organisation: Option<String> = on!(self, conn => unfinished.first(conn)).optional().map_err(failed)?;
-        let Some(organisation) = organisation else { return Ok(None) };
+            .select((executions::organisation_id, jobs::operation));
+        let row: Option<(String, String)> = on!(self, conn => unfinished.first(conn)).optional().map_err(failed)?;
+        let Some((organisation, operation)) = row else { return Ok(None) };
+        let Some(named) = parsed::<Request>(&operation)?.deliverable() else { return Ok(None) };
         let found = content_references::table
             .inner_join(deliverables::table.on(content_references::deliverable_id.eq(deliverables::id.nullable())))
             .inner_join(containers::table.on(content_references::container_id.eq(containers::id)))
             .filter(content_references::digest.eq(payload.to_string()))
+            .filter(deliverables::id.eq(text(named.uuid())))
             .filter(containers::organisation_id.eq(organisation))
             .filter(containers::state.eq(ContainerState::Available.as_str()))
             .filter(containers::expires_at.is_null().or(containers::expires_at.gt(now.micros())))
-            .order(deliverables::id)
             .select((deliverables::document, deliverables::created_at));
         let row: Option<(String, i64)> = on!(self, conn => found.first(conn)).optional().map_err(failed)?;
         let served =
