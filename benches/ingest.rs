@@ -1,4 +1,4 @@
-//! A container of 1 GiB comes in over HTTP, against `sha256sum` and `cp` of the same file; and how much memory that takes.
+//! A container of 1 GiB comes in over HTTP, against hashing and copying the same file by commands; and how much memory that takes.
 //!
 //! `cargo bench --bench ingest`
 #![expect(
@@ -45,22 +45,21 @@ async fn main() {
 
 async fn compare(name: &str, database: &Database) {
     let served = Served::start(database).await;
-    let (mut floors, mut durable, mut ours, mut growths) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut floors, mut fast, mut ours, mut growths) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
         let folder = tempfile::tempdir().unwrap();
         let container = packed(folder.path(), round);
         floors.push(floor(&container, "sha256sum c.tar && cp c.tar copy"));
-        durable.push(floor(&container, "sha256sum c.tar && cp c.tar copy && sync copy"));
+        // Where the processor can hash and `sha256sum` does not use that, this is the harder one. It is durable, as a delivery is.
+        fast.push(floor(&container, "openssl dgst -sha256 c.tar && cp c.tar copy && sync copy"));
         let delivery = delivered(&served, &container).await;
         ours.push(delivery.took.as_secs_f64());
         growths.push(delivery.growth as f64 / 1024.0);
     }
-    let (floor, durable, ours, growth) = (median(floors), median(durable), median(ours), median(growths.clone()));
-    println!(
-        "{name}: sha256sum && cp {floor:.2} s, with sync {durable:.2} s, dmwsi {ours:.2} s ({:.0} MB/s)",
-        SIZE as f64 / ours / 1e6
-    );
-    println!("{name}: ratio {:.2} (aim 0.7), to the one with sync {:.2}", floor / ours, durable / ours);
+    let (floor, fast, ours, growth) = (median(floors), median(fast), median(ours), median(growths.clone()));
+    println!("{name}: dmwsi {ours:.2} s ({:.0} MB/s)", SIZE as f64 / ours / 1e6);
+    println!("{name}: sha256sum && cp {floor:.2} s, ratio {:.2} (aim 0.7)", floor / ours);
+    println!("{name}: openssl dgst -sha256 && cp && sync {fast:.2} s, ratio {:.2}", fast / ours);
     let most = growths.into_iter().fold(0.0, f64::max);
     println!("{name}: the server's memory grows by {growth:.1} MiB, at most {most:.1} (aim below 64)");
 }

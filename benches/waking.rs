@@ -57,7 +57,8 @@ async fn compare(name: &str, database: &Database) {
     let (mut ours, mut floors) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         floors.push(bare(port));
-        ours.push(dispatched(&store, &keys, &devices).await);
+        let round = u64::try_from(ours.len()).unwrap() + 1;
+        ours.push(dispatched(&store, &keys, &devices, round).await);
     }
     let (ours, floor) = (median(ours), median(floors));
     println!(
@@ -98,7 +99,7 @@ async fn register(store: &Store, keys: &Keys, port: u16) -> Vec<DeviceId> {
 }
 
 /// Packages a second from the start of the task until the last is sent.
-async fn dispatched(store: &Store, keys: &Keys, devices: &[DeviceId]) -> f64 {
+async fn dispatched(store: &Store, keys: &Keys, devices: &[DeviceId], round: u64) -> f64 {
     for chunk in devices.chunks(5_000) {
         let chunk = chunk.to_vec();
         let opened = store.write(move |tx| tx.open_wakes(&chunk, true, None, Clock::System.now(), &mut Clock::System.new_ids()));
@@ -119,7 +120,7 @@ async fn dispatched(store: &Store, keys: &Keys, devices: &[DeviceId]) -> f64 {
     running.stop().await;
     let rate = devices.len() as f64 / began.elapsed().as_secs_f64();
     // As if they had all called, so that the next round wakes them anew.
-    let called: Vec<_> = devices.iter().map(|device| (*device, Clock::System.now())).collect();
+    let called: Vec<_> = devices.iter().map(|device| (*device, round, Clock::System.now())).collect();
     store.write(move |tx| tx.end_wakes_called(&called)).await.unwrap();
     rate
 }

@@ -75,7 +75,7 @@ both! {
         let statements = sent(store.glance(move |tx| tx.outlook(Ages { session_idle: age, imports_kept: age }, now))).await;
         assert_eq!(statements.len(), 1, "{statements:?}");
         let plan = plan(&database, &statements[0]);
-        for index in ["executions_due", "jobs_expiring", "sessions_age", "idempotency_keys_age", "imports_age"] {
+        for index in ["executions_due", "executions_rests", "jobs_expiring", "sessions_age", "idempotency_keys_age", "imports_age"] {
             assert!(plan.contains(index), "{index}\n{plan}");
         }
         assert!(!plan.contains("Sort") && !plan.contains("TEMP B-TREE"), "{plan}");

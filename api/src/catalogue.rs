@@ -1,4 +1,6 @@
 //! The deliverables of an organisation in the order in which they concern a device.
+use std::rc::Rc;
+
 use dmwsi_domain::deliverable::{Deliverable, DeliverableKind};
 use dmwsi_domain::eligibility::{Chains, Particulars, Reason, is_for_model, judge};
 use dmwsi_domain::id::{DeliverableId, OrganisationId};
@@ -56,16 +58,21 @@ pub(crate) struct Found {
     pub(crate) next: Option<Place>,
 }
 
+/// What is for the model, as far as one read goes, and whether there may be more.
+type Near = (Rc<Vec<Deliverable>>, bool);
+
 impl Catalogue {
     /// At most `limit` of them. When much was looked at and little found, the page is short, and the next one goes on.
     pub(crate) fn page(&self, tx: &mut Tx<'_>, from: Place, limit: usize, now: Timestamp) -> Result<Found> {
         let mut items = Vec::new();
         let mut next = Some(from);
+        // Two parts and the chains begin with the same, so it is read once for a page.
+        let mut newest = None;
         while let Some(place) = next {
             if items.len() > limit {
                 break;
             }
-            let (more, then) = self.part(tx, place, limit.saturating_add(1).saturating_sub(items.len()), now)?;
+            let (more, then) = self.part(tx, &mut newest, place, limit.saturating_add(1).saturating_sub(items.len()), now)?;
             // What was looked at in vain is enough for one page.
             let goes_on = then.is_some_and(|then| then.0 == place.0 && then.1.is_some());
             items.extend(more);
@@ -79,13 +86,20 @@ impl Catalogue {
             next = items.last().map(|last: &Judged| last.place);
         }
         if items.iter().any(|one| !one.reasons.is_empty() && one.place.0 == Part::Near) {
-            self.lead(tx, &mut items, now)?;
+            self.lead(tx, &mut newest, &mut items, now)?;
         }
         Ok(Found { items, next })
     }
 
     /// Up to `limit` of a part, and where to go on after it.
-    fn part(&self, tx: &mut Tx<'_>, place: Place, limit: usize, now: Timestamp) -> Result<(Vec<Judged>, Option<Place>)> {
+    fn part(
+        &self,
+        tx: &mut Tx<'_>,
+        newest: &mut Option<Near>,
+        place: Place,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<(Vec<Judged>, Option<Place>)> {
         let Place(part, before) = place;
         let mut items = Vec::new();
         let mut before = before;
@@ -94,12 +108,12 @@ impl Catalogue {
                 Part::Other => {
                     let seen = tx.offered(&self.offered(before, OTHERS, now))?;
                     let more = i64::try_from(seen.len()).is_ok_and(|count| count >= OTHERS);
-                    (seen, more)
+                    (Rc::new(seen), more)
                 }
-                Part::Fit | Part::Near => tx.offered_for(&self.offered(before, WINDOW, now), &self.device)?,
+                Part::Fit | Part::Near => self.near(tx, newest, before, now)?,
             };
             before = seen.last().map(|last| last.id).or(before);
-            let judged = seen.into_iter().filter_map(|one| self.judge(one, part));
+            let judged = seen.iter().filter_map(|one| self.judge(one, part));
             items.extend(judged.take(limit.saturating_sub(items.len())));
             if !more {
                 let after = match part {
@@ -116,8 +130,21 @@ impl Catalogue {
         Ok((items, Some(Place(part, before))))
     }
 
+    /// What is for the model and came before that one.
+    fn near(&self, tx: &mut Tx<'_>, newest: &mut Option<Near>, before: Option<DeliverableId>, now: Timestamp) -> Result<Near> {
+        if let (None, Some(read)) = (before, &*newest) {
+            return Ok(read.clone());
+        }
+        let (all, more) = tx.offered_for(&self.offered(before, WINDOW, now), &self.device)?;
+        let read = (Rc::new(all), more);
+        if before.is_none() {
+            *newest = Some(read.clone());
+        }
+        Ok(read)
+    }
+
     /// How it stands to the device, where it belongs into that part.
-    fn judge(&self, deliverable: Deliverable, part: Part) -> Option<Judged> {
+    fn judge(&self, deliverable: &Deliverable, part: Part) -> Option<Judged> {
         let is_near = is_for_model(&deliverable.spec.targets, &self.device);
         if is_near == (part == Part::Other) {
             return None;
@@ -127,12 +154,12 @@ impl Catalogue {
             return None;
         }
         let place = Place(part, Some(deliverable.id));
-        Some(Judged { deliverable, reasons, chain: Vec::new(), place })
+        Some(Judged { deliverable: deliverable.clone(), reasons, chain: Vec::new(), place })
     }
 
     /// Names the chains that lead to what does not fit.
-    fn lead(&self, tx: &mut Tx<'_>, items: &mut [Judged], now: Timestamp) -> Result<()> {
-        let (all, _more) = tx.offered_for(&self.offered(None, WINDOW, now), &self.device)?;
+    fn lead(&self, tx: &mut Tx<'_>, newest: &mut Option<Near>, items: &mut [Judged], now: Timestamp) -> Result<()> {
+        let (all, _more) = self.near(tx, newest, None, now)?;
         let chains = Chains::find(&all, &self.device);
         for one in items {
             let steps = chains.to(one.deliverable.id).iter();

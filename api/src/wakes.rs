@@ -47,7 +47,7 @@ pub struct WakeView {
     /// When it is tried next; absent when it is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<Timestamp>,
-    /// When it is given up; absent when only the jobs of the device decide that.
+    /// Until when it is wanted, whatever there is to do; its jobs may have it woken for longer. Absent when only they decide that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     /// When the device was last wanted.

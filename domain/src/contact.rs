@@ -29,6 +29,8 @@ pub struct Contact {
     pub revision: i64,
     /// Whether it has an open session or an unfinished execution. A device without is idle: nothing more needs to be read.
     pub has_work: bool,
+    /// Which opening of its wake is open: the device is called for what it is told now. None while nobody calls it.
+    pub wake: Option<u64>,
 }
 
 /// Why somebody who knocked was not let in.

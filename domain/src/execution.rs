@@ -28,8 +28,8 @@ const MAX_TEXT: usize = 64;
 /// | from | to |
 /// |---|---|
 /// | `QUEUED` | `RUNNING` (its turn in a session), `REFUSED`, `CANCELLED`, `EXPIRED` |
-/// | `RUNNING` | `WAITING` (nothing to say in this session), or an end; `REFUSED` where the device turns out to be one that the package does not fit |
-/// | `WAITING` | `RUNNING` (the device called or told), `CANCELLED`, `EXPIRED`, `FAILED` (time is over, or the device was deleted) |
+/// | `RUNNING` | `WAITING` (nothing to say in this session), or an end; `REFUSED` where the device turns out to be one that the package does not fit, or the package is withdrawn before it is installed |
+/// | `WAITING` | `RUNNING` (the device called or told), `REFUSED` (the package was withdrawn meanwhile), `CANCELLED`, `EXPIRED`, `FAILED` (time is over, or the device was deleted) |
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ExecutionState {
@@ -188,6 +188,12 @@ impl Execution {
         let rival = |other: &Self| (other.job, other.ordinal) != (self.job, self.ordinal) && other.holds_device();
         let must_wait = self.state == ExecutionState::Queued && self.operation.is_exclusive() && others.iter().any(rival);
         !(self.state.is_finished() || must_wait)
+    }
+
+    /// Before when nobody needs to call the device because of it; none where it has something to say at once, or is over.
+    #[must_use]
+    pub fn rests_until(&self) -> Option<Timestamp> {
+        if self.state == ExecutionState::Waiting { self.operation.rests_until(self.updated_at) } else { None }
     }
 
     /// It is its turn in a session of the device.

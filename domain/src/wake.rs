@@ -10,6 +10,9 @@ use crate::id::DeviceId;
 /// For how long a device is woken that a client wants to hear of, where it has nothing to do.
 pub const ASKED_FOR: Duration = Duration::from_secs(86_400);
 
+/// How long is waited between two attempts where the most attempts were made and there is still something to do: a day.
+const SELDOM: Duration = Duration::from_secs(86_400);
+
 /// How long a device that is in a session is left alone before somebody looks again.
 const SESSION: Duration = Duration::from_secs(1);
 
@@ -63,7 +66,7 @@ pub struct Wake {
     pub session: u16,
     /// Where it stands.
     pub state: WakeState,
-    /// Whether a client wants to hear of the device, even if there is nothing to do on it.
+    /// Whether a client wants to hear of the device until `expires_at`, even if there is nothing to do on it.
     pub is_asked: bool,
     /// How often it was tried.
     pub attempts: u32,
@@ -73,7 +76,7 @@ pub struct Wake {
     pub trouble: Option<String>,
     /// When it is tried next.
     pub next_at: Option<Timestamp>,
-    /// When it is given up; never, where that is decided by what there is to do.
+    /// Until when a client wants to hear of it; what there is to do may keep it open for longer.
     pub expires_at: Option<Timestamp>,
     /// When the device was last wanted.
     pub opened_at: Timestamp,
@@ -88,7 +91,7 @@ pub struct Patience {
     pub first: Duration,
     /// The longest wait.
     pub longest: Duration,
-    /// The most attempts.
+    /// The most attempts, after which a device that a client wants to hear of is given up. One with something to do is woken once a day from then on.
     pub attempts: u32,
 }
 
@@ -122,7 +125,9 @@ impl Wake {
     /// any number.
     #[must_use]
     pub fn due(&self, in_session: bool, has_work: bool, patience: &Patience, chance: u64, now: Timestamp) -> Verdict {
-        if self.expires_at.is_some_and(|end| end <= now) || self.attempts >= patience.attempts {
+        let is_over = self.expires_at.is_some_and(|end| end <= now);
+        let is_exhausted = self.attempts >= patience.attempts;
+        if self.is_asked && !has_work && (is_over || is_exhausted) {
             return Verdict::End(WakeState::Expired);
         }
         if in_session {
@@ -131,8 +136,9 @@ impl Wake {
         if !self.is_asked && !has_work {
             return Verdict::End(WakeState::Withdrawn);
         }
-        let next = now.plus(patience.wait(self.attempts.saturating_add(1), chance));
-        Verdict::Attempt { next: self.expires_at.map_or(next, |end| next.min(end)) }
+        let wait = patience.wait(self.attempts.saturating_add(1), chance);
+        let next = now.plus(if is_exhausted { wait.max(SELDOM) } else { wait });
+        Verdict::Attempt { next: self.expires_at.filter(|end| *end > now).map_or(next, |end| next.min(end)) }
     }
 }
 
@@ -181,8 +187,11 @@ mod tests {
             ("little time", wake(true, 0, Some(11_000_000)), false, false, Verdict::Attempt { next: at(11) }),
             ("session", wake(true, 0, None), true, true, Verdict::Later(at(11))),
             ("nothing to do", wake(false, 0, None), false, false, Verdict::End(WakeState::Withdrawn)),
-            ("too late", wake(true, 0, Some(10_000_000)), true, true, Verdict::End(WakeState::Expired)),
-            ("too often", wake(false, 3, None), false, true, Verdict::End(WakeState::Expired)),
+            ("too late", wake(true, 0, Some(10_000_000)), true, false, Verdict::End(WakeState::Expired)),
+            ("too late, but work", wake(true, 0, Some(10_000_000)), false, true, Verdict::Attempt { next: at(40) }),
+            ("too often", wake(true, 3, Some(20_000_000)), false, false, Verdict::End(WakeState::Expired)),
+            ("too often, but work", wake(false, 3, None), false, true, Verdict::Attempt { next: at(10 + 86_400) }),
+            ("too often, and nothing to do", wake(false, 3, None), false, false, Verdict::End(WakeState::Withdrawn)),
         ] {
             assert_eq!(wake.due(in_session, has_work, &PATIENCE, 0, now), verdict, "{what}");
         }

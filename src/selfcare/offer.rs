@@ -94,8 +94,7 @@ pub(super) fn bytes(length: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     for (unit, name) in UNITS {
         if length >= unit {
-            let tenths = length.saturating_mul(10) / unit;
-            return format!("{}.{} {name}", tenths / 10, tenths % 10);
+            return format!("{}.{} {name}", length / unit, length % unit * 10 / unit);
         }
     }
     format!("{length} bytes")
@@ -108,7 +107,7 @@ mod tests {
     #[test]
     fn lengths_are_told_in_units_that_people_read() {
         for (length, told) in
-            [(0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (2 << 20, "2.0 MiB"), (u64::MAX, "1717986918.4 GiB")]
+            [(0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (2 << 20, "2.0 MiB"), (u64::MAX, "17179869183.9 GiB")]
         {
             assert_eq!(bytes(length), told);
         }

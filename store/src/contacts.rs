@@ -9,7 +9,7 @@ use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
 use crate::column::{counted, damaged, document, moment, number, parsed, text, uuid};
 use crate::device_row::{AccountColumns, Standing};
-use crate::schema::{devices, executions, sessions, strangers};
+use crate::schema::{devices, executions, sessions, strangers, wakes};
 use crate::{Tx, failed, on};
 
 /// The longest description of a stranger kept, in bytes; the rest is cut.
@@ -33,10 +33,11 @@ struct Row {
 }
 
 impl Row {
-    fn contact(self, has_work: bool) -> Result<Contact> {
+    fn contact(self, has_work: bool, wake: Option<i64>) -> Result<Contact> {
         let row = self;
         Ok(Contact {
             has_work,
+            wake: wake.map(|opening| counted(opening, "opening of a wake")).transpose()?,
             device: DeviceId::new(uuid(&row.id)?),
             organisation: OrganisationId::new(uuid(&row.organisation_id)?),
             account: row.account.try_into()?,
@@ -80,18 +81,21 @@ impl TryFrom<StrangerRow> for Stranger {
 impl Tx<'_> {
     /// The device that presents itself so, whosever it is: one statement, answered by indexes.
     pub fn contact(&mut self, dm_identity: &str) -> Result<Option<Contact>> {
-        let found = devices::table.filter(devices::dm_identity.eq(dm_identity));
+        let found = devices::table
+            .left_join(wakes::table.on(wakes::device_id.eq(devices::id).and(wakes::next_at.is_not_null())))
+            .filter(devices::dm_identity.eq(dm_identity));
         let executions = executions::table
             .filter(executions::device_id.eq(devices::id))
             .filter(executions::finished_at.is_null())
             .select(executions::ordinal);
         let sessions =
             sessions::table.filter(sessions::device_id.eq(devices::id)).filter(sessions::is_open).select(sessions::generation);
-        let row: Option<(Row, bool, bool)> =
-            on!(self, conn => found.select((Row::as_select(), exists(executions), exists(sessions))).first(conn))
-                .optional()
-                .map_err(failed)?;
-        row.map(|(row, executions, sessions)| row.contact(executions || sessions)).transpose()
+        let row: Option<(Row, bool, bool, Option<i64>)> = on!(self, conn => {
+            found.select((Row::as_select(), exists(executions), exists(sessions), wakes::openings.nullable())).first(conn)
+        })
+        .optional()
+        .map_err(failed)?;
+        row.map(|(row, executions, sessions, wake)| row.contact(executions || sessions, wake)).transpose()
     }
 
     /// Begins a new epoch of the nonces a device is given: `epoch` must be greater than the one before, or it is stale.

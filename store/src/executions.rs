@@ -42,6 +42,7 @@ struct Change {
     updated_at: i64,
     finished_at: Option<i64>,
     revision: i64,
+    rests_until: Option<i64>,
 }
 
 impl Change {
@@ -60,6 +61,7 @@ impl Change {
             updated_at: execution.updated_at.micros(),
             finished_at: micros(execution.finished_at),
             revision: number(revision),
+            rests_until: micros(execution.rests_until()),
         })
     }
 }

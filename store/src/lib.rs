@@ -29,6 +29,7 @@ mod notice;
 mod organisations;
 mod postgres;
 pub mod queue;
+mod rests;
 pub mod results;
 pub mod seal;
 mod sessions;

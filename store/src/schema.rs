@@ -166,6 +166,7 @@ table! {
         updated_at -> BigInt,
         finished_at -> Nullable<BigInt>,
         revision -> BigInt,
+        rests_until -> Nullable<BigInt>,
     }
 }
 
@@ -241,6 +242,7 @@ table! {
         expires_at -> Nullable<BigInt>,
         opened_at -> BigInt,
         ended_at -> Nullable<BigInt>,
+        openings -> BigInt,
     }
 }
 

@@ -20,6 +20,7 @@ pub const EVERY: Duration = Duration::from_secs(600);
 /// The first of everything that time alone brings about.
 const OUTLOOK: &str = "SELECT
     (SELECT due_at FROM executions WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1) AS phase,
+    (SELECT rests_until FROM executions WHERE rests_until IS NOT NULL ORDER BY rests_until LIMIT 1) AS rest,
     (SELECT expires_at FROM jobs WHERE finished_at IS NULL AND expires_at IS NOT NULL ORDER BY expires_at LIMIT 1) AS job,
     (SELECT updated_at FROM sessions ORDER BY updated_at LIMIT 1) AS session,
     (SELECT expires_at FROM idempotency_keys ORDER BY expires_at LIMIT 1) AS answer,
@@ -66,6 +67,8 @@ impl Tx<'_> {
             #[diesel(sql_type = Nullable<BigInt>)]
             phase: Option<i64>,
             #[diesel(sql_type = Nullable<BigInt>)]
+            rest: Option<i64>,
+            #[diesel(sql_type = Nullable<BigInt>)]
             job: Option<i64>,
             #[diesel(sql_type = Nullable<BigInt>)]
             session: Option<i64>,
@@ -78,7 +81,7 @@ impl Tx<'_> {
         let silent = moment(row.session).map(|last| last.plus(ages.session_idle));
         let is_old = |at: Option<i64>, age: Duration| moment(at).is_some_and(|at| at <= now.minus(age));
         Ok(Outlook {
-            next: [moment(row.phase), moment(row.job), silent].into_iter().flatten().min(),
+            next: [moment(row.phase), moment(row.rest), moment(row.job), silent].into_iter().flatten().min(),
             is_any_old: is_old(row.answer, Duration::ZERO) || is_old(row.import, ages.imports_kept),
         })
     }

@@ -120,6 +120,9 @@ pub fn is_forbidden(error: &reqwest::Error) -> bool {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
     use super::*;
 
     /// A guard for which every name stands for these addresses.
@@ -152,20 +155,32 @@ mod tests {
         assert!(allowed.iter().all(IpAddr::is_loopback));
     }
 
-    /// API7: first public, then inside.
+    /// API7: first where it may go, then inside.
     #[tokio::test]
     async fn a_name_is_looked_up_once_for_a_connection_and_that_answer_is_used() {
+        let outside = TcpListener::bind("127.0.0.2:0").await.unwrap();
+        let port = outside.local_addr().unwrap().port();
+        let inside = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        let answer = "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+        tokio::spawn(async move {
+            let (mut stream, _peer) = outside.accept().await.unwrap();
+            let mut request = [0; 1_024];
+            assert!(stream.read(&mut request).await.unwrap() > 0);
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        });
         let asked = Arc::new(AtomicU32::new(0));
         let count = Arc::clone(&asked);
-        let guard = Guard::with_lookup(Egress::default(), move |_name| {
+        let guard = Guard::with_lookup(Egress::allowing(["127.0.0.2/32"]).unwrap(), move |_name| {
             let first = count.fetch_add(1, Ordering::SeqCst) == 0;
-            async move { Ok(vec![if first { "192.0.0.1" } else { "127.0.0.1" }.parse().unwrap()]) }
+            async move { Ok(vec![if first { "127.0.0.2" } else { "127.0.0.1" }.parse().unwrap()]) }
         });
         let client = guard.client(Duration::from_secs(2)).unwrap();
-        let failed = client.get("http://push.example/").send().await.unwrap_err();
-        assert!(is_forbidden(&failed), "{failed:?}");
+        let url = format!("http://push.example:{port}/");
+        assert_eq!(client.get(&url).send().await.unwrap().status(), 204);
         assert_eq!(asked.load(Ordering::SeqCst), 1);
-        let failed = client.get("http://push.example/").send().await.unwrap_err();
+        let failed = client.get(&url).send().await.unwrap_err();
         assert!(is_forbidden(&failed), "{failed:?}");
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
+        assert!(tokio::time::timeout(Duration::from_millis(100), inside.accept()).await.is_err(), "nobody came in");
     }
 }

@@ -30,7 +30,7 @@ const AFTER_FAILURE: Duration = Duration::from_secs(60);
 /// The most imports forgotten in one transaction; each has a hundred rows of verdicts at most.
 const MOST_IMPORTS: i64 = 10;
 
-/// One run: ends phases that took too long, has late jobs expired, gives up sessions that fell silent, forgets old answers and imports. Says when
+/// One run: ends phases that took too long, has late jobs expired, gives up sessions that fell silent, calls devices that have not reported, forgets old answers and imports. Says when
 /// the next thing falls due, at the latest [`EVERY`] later. Where nothing is due it is one read.
 pub(crate) async fn sweep(store: &Store, clock: &Clock, ages: Ages) -> Result<Outcome> {
     let now = clock.now();
@@ -42,11 +42,17 @@ pub(crate) async fn sweep(store: &Store, clock: &Clock, ages: Ages) -> Result<Ou
     }
     let silent_since = now.minus(ages.session_idle);
     let due = move |tx: &mut dmwsi_store::Tx<'_>| {
-        Ok((tx.due_executions(now, MOST)?, tx.due_jobs(now, MOST)?, tx.idle_sessions(silent_since, MOST_SESSIONS)?))
+        Ok((
+            tx.due_executions(now, MOST)?,
+            tx.due_jobs(now, MOST)?,
+            tx.idle_sessions(silent_since, MOST_SESSIONS)?,
+            tx.rested_devices(now, MOST)?,
+        ))
     };
-    let (executions, jobs, sessions) = store.read(due).await?;
+    let (executions, jobs, sessions, rested) = store.read(due).await?;
     let full = |rows: usize| i64::try_from(rows).is_ok_and(|rows| rows >= MOST);
-    let mut more = full(executions.len()) || u32::try_from(sessions.len()).is_ok_and(|rows| rows >= MOST_SESSIONS);
+    let mut more =
+        full(executions.len()) || full(rested.len()) || u32::try_from(sessions.len()).is_ok_and(|rows| rows >= MOST_SESSIONS);
 
     let given_up = stream::iter(sessions).map(|session| give_up(store, clock, session, silent_since, now));
     let failures = given_up.buffer_unordered(SIDE_BY_SIDE).filter_map(|done| async move { done.err() });
@@ -56,6 +62,10 @@ pub(crate) async fn sweep(store: &Store, clock: &Clock, ages: Ages) -> Result<Ou
     let timed_out = stream::iter(executions).map(|(job, ordinal)| time_out(store, clock, job, ordinal, now));
     let failures = timed_out.buffer_unordered(SIDE_BY_SIDE).filter_map(|done| async move { done.err() });
     failed.extend(failures.collect::<Vec<_>>().await);
+    if !rested.is_empty() {
+        let ids = clock.new_ids();
+        store.write(move |tx| tx.end_rests(&rested, now, &mut ids.clone())).await?;
+    }
     if !jobs.is_empty() {
         let ids = clock.new_ids();
         let ring = move |tx: &mut dmwsi_store::Tx<'_>| {

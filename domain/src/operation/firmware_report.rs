@@ -17,6 +17,9 @@ use crate::evidence::Fact;
 /// How long the version may stay unread after the device reported: a day.
 const VERIFY_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
+/// How long a device that owes a report is left alone before it is called to be asked.
+const LOOK: Duration = Duration::from_secs(3600);
+
 impl FirmwareUpdate {
     pub(super) fn alerted(&mut self, alert: &GenericAlert, cx: &Context<'_>) -> Step {
         let Some(completion) = Completion::from_alert(&alert.alert_type).filter(|_| self.is_meant(alert, cx)) else {
@@ -90,6 +93,17 @@ impl FirmwareUpdate {
                 Step::failed("DEVICE_BUSY", "another update did not come to its end in time".to_owned())
             }
             _ => Step::failed("TIMED_OUT", None),
+        }
+    }
+
+    /// Until when there is nothing to say, where the device or a time is waited for; `said` is when there last was.
+    pub(super) fn rests_until(&self, said: Timestamp) -> Option<Timestamp> {
+        match self.stage {
+            Stage::Pause { until, .. } => Some(until),
+            // Whether it has begun at all is to be asked.
+            Stage::Downloading | Stage::Updating if !self.unsure => Some(said.plus(LOOK)),
+            Stage::Locate if self.left_over.is_some_and(State::is_busy) => Some(said.plus(LOOK)),
+            _ => None,
         }
     }
 

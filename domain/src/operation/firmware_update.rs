@@ -1,17 +1,14 @@
 //! Bringing a firmware onto a device (OMA FUMO 1.0): find the object, name the package, start it, wait for the report, read the version back.
-use std::time::Duration;
-
 use dmwsi_objects::fumo::{State, USUAL_ROOTS};
-use dmwsi_objects::{Answer, NodeUri, StatusCode, Value, devdetail};
+use dmwsi_objects::{Answer, Command, NodeUri, StatusCode, Value, devdetail};
 use serde::{Deserialize, Serialize};
 
 use super::firmware_answer::{evidence, not_found, refused, state_in, version_in};
 use super::firmware_package::{Package, Supply, refusal, unfit};
 use super::firmware_request::{Delivery, FirmwareUpdateRequest, known};
-use super::{Context, End, Input, Phase, Step, firmware_retry};
+use super::firmware_supply::learned;
+use super::{Context, End, Input, Next, Phase, Step, firmware_retry};
 use crate::Timestamp;
-use crate::facts::Facts;
-use crate::id::DeliverableId;
 
 /// How many packages below a usual root are looked at for a State node.
 const MAX_CANDIDATES: usize = 8;
@@ -49,7 +46,7 @@ pub struct FirmwareUpdate {
     pub(super) left_over: Option<State>,
     /// Whether the answer to the last Exec was lost.
     #[serde(default)]
-    unsure: bool,
+    pub(super) unsure: bool,
     /// Whether the PkgURL node must be added since it was not there.
     #[serde(default)]
     pub(super) absent: bool,
@@ -94,14 +91,6 @@ pub(super) enum Stage {
     },
 }
 
-/// What is known of the device with what it has just answered.
-fn learned(answers: &[Answer], cx: &Context<'_>) -> Facts {
-    let mut facts = cx.facts.clone();
-    let told = answers.iter().filter(|answer| answer.succeeded()).flat_map(|answer| answer.readings.clone());
-    facts.learn(&told.collect::<Vec<_>>());
-    facts
-}
-
 impl FirmwareUpdate {
     pub(super) fn begin(request: FirmwareUpdateRequest) -> Self {
         Self {
@@ -121,22 +110,6 @@ impl FirmwareUpdate {
         }
     }
 
-    /// The deliverable that it needs: only until the device has begun.
-    pub(super) const fn wanted(&self) -> Option<DeliverableId> {
-        match self.stage {
-            Stage::Locate | Stage::Probe(_) | Stage::Prepare | Stage::Start | Stage::Pause { .. } => self.request.deliverable_id,
-            Stage::Downloading | Stage::StartUpdate | Stage::Updating | Stage::Verify => None,
-        }
-    }
-
-    pub(super) fn time_to_fetch(&self) -> Duration {
-        self.request.download_limit()
-    }
-
-    pub(super) fn supply(&mut self, supply: Supply) {
-        self.supply = Some(supply);
-    }
-
     pub(super) fn step(&mut self, input: Input<'_>, cx: &Context<'_>) -> Step {
         let is_turn = matches!(input, Input::Turn);
         if let Stage::Pause { until, .. } = self.stage
@@ -148,7 +121,11 @@ impl FirmwareUpdate {
             self.begin_anew();
         }
         // What the device may have begun already goes on, whatever becomes of the deliverable.
-        let begun = self.stage == Stage::Start && (!is_turn || self.starts > 0);
+        let begun = match self.stage {
+            Stage::Start | Stage::StartUpdate => !is_turn || self.starts > 0,
+            Stage::Downloading => true,
+            _ => false,
+        };
         if matches!(input, Input::Turn | Input::Answers(_))
             && !begun
             && let Some(end) = self.provide(&input, cx)
@@ -164,30 +141,6 @@ impl FirmwareUpdate {
         }
     }
 
-    /// Takes what is known of the package now; its end where there is none to be had.
-    fn provide(&mut self, input: &Input<'_>, cx: &Context<'_>) -> Option<Step> {
-        if self.request.deliverable_id.is_none() {
-            self.package = self.package.take().or_else(|| Package::of_request(&self.request));
-            return None;
-        }
-        let supply = self.supply.as_ref().filter(|_| self.wanted().is_some())?;
-        // Once the device is told something, it stays with one way to get the package.
-        let chosen = self.package.as_ref().map(|package| package.delivery).filter(|_| self.stage != Stage::Locate);
-        let large_objects = match (chosen, input) {
-            (Some(delivery), _) => Some(delivery == Delivery::DmDirect),
-            // It has just been asked, or was before.
-            (None, Input::Answers(answers)) => learned(answers, cx).large_objects,
-            (None, _) => cx.facts.large_objects.or(Some(true)),
-        };
-        match Package::of_supply(supply, &self.request, large_objects == Some(true), cx.facts.max_object) {
-            Ok(package) => {
-                self.package = Some(Package { delivery: chosen.unwrap_or(package.delivery), ..package });
-                None
-            }
-            Err(end) => Some(*end),
-        }
-    }
-
     pub(super) fn begin_anew(&mut self) {
         self.stage = Stage::Locate;
         self.left_over = None;
@@ -196,11 +149,16 @@ impl FirmwareUpdate {
 
     fn answered(&mut self, answers: &[Answer], cx: &Context<'_>) -> Step {
         let facts = evidence(answers);
+        // Without the deliverable nobody can judge; such a session is over, and all is asked for again.
+        let is_supplied = self.request.deliverable_id.is_none() || self.supply.is_some();
         let lost = answers.iter().any(|answer| answer.status.is_none() || answer.was_passed_over());
         let step = match &self.stage {
+            // A report that came with them, or before, was believed first, and they are of the stage before it.
+            _ if !self.has_asked(answers, cx) => Step::rest(self.phase(), self.limit()),
             Stage::Start | Stage::StartUpdate => self.started(answers, cx.now),
             // Reading and naming do no harm: what was lost is done again at the next turn.
             _ if lost => Step::rest(self.phase(), self.limit()),
+            Stage::Locate | Stage::Probe(_) | Stage::Prepare if !is_supplied => Step::rest(self.phase(), None),
             Stage::Locate => self.located(answers, cx),
             Stage::Probe(candidates) => {
                 let found = candidates.iter().zip(answers).find(|(_, answer)| answer.succeeded());
@@ -215,6 +173,13 @@ impl FirmwareUpdate {
             Stage::Pause { .. } => Step::rest(self.phase(), None),
         };
         step.learned(facts)
+    }
+
+    /// Whether these are the answers to what is said at the present stage.
+    fn has_asked(&self, answers: &[Answer], cx: &Context<'_>) -> bool {
+        let Next::Send(_, said) = self.say(cx).next else { return false };
+        let key = |command: &Command| (command.name(), command.target().clone());
+        said.iter().map(key).eq(answers.iter().map(|answer| key(&answer.command)))
     }
 
     fn located(&mut self, answers: &[Answer], cx: &Context<'_>) -> Step {
@@ -324,7 +289,7 @@ impl FirmwareUpdate {
             Some(State::ReadyToUpdate) if !installs => {
                 self.stage = Stage::StartUpdate;
                 self.starts = 0;
-                self.say(cx)
+                self.provide(&Input::Turn, cx).unwrap_or_else(|| self.say(cx))
             }
             Some(State::ReadyToUpdate) if self.unsure && self.stage == Stage::Updating => {
                 self.start_again(Stage::StartUpdate, cx)
@@ -333,7 +298,11 @@ impl FirmwareUpdate {
             Some(State::UpdateFailedHaveData | State::UpdateFailedNoData) => {
                 Step::failed("UPDATE_FAILED", "the state node says so; no report came".to_owned())
             }
-            _ => Step::rest(self.phase(), self.limit()),
+            state => {
+                // What is under way has arrived.
+                self.unsure &= !state.is_some_and(State::is_busy);
+                Step::rest(self.phase(), self.limit())
+            }
         }
     }
 

@@ -7,6 +7,7 @@ mod firmware_package;
 mod firmware_report;
 mod firmware_request;
 mod firmware_retry;
+mod firmware_supply;
 mod firmware_update;
 mod nodes_get;
 mod nodes_set;
@@ -122,6 +123,24 @@ impl Operation {
     pub fn wanted(&self) -> Option<DeliverableId> {
         match self {
             Self::FirmwareUpdate(update) => update.wanted(),
+            Self::NodesGet(_) | Self::NodesSet(_) => None,
+        }
+    }
+
+    /// Whether what it says next may hold the content of that deliverable.
+    #[must_use]
+    pub fn wants_content(&self, now: Timestamp) -> bool {
+        match self {
+            Self::FirmwareUpdate(update) => update.wants_content(now),
+            Self::NodesGet(_) | Self::NodesSet(_) => false,
+        }
+    }
+
+    /// Until when it has nothing to say, where it waits for a report of the device or for a time; `said` is when it last had its turn.
+    #[must_use]
+    pub fn rests_until(&self, said: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::FirmwareUpdate(update) => update.rests_until(said),
             Self::NodesGet(_) | Self::NodesSet(_) => None,
         }
     }

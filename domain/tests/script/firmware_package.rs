@@ -32,7 +32,7 @@ fn by_reference(more: &Value) -> Script {
     Script::of(&request.to_string(), TREE)
 }
 
-fn by_deliverable(more: &Value) -> Script {
+pub(crate) fn by_deliverable(more: &Value) -> Script {
     let id = DeliverableId::new(Clock::System.new_id());
     let mut script = Script::of(&json!({"type": "FIRMWARE_UPDATE", "deliverableId": id}).to_string(), TREE);
     let mut spec = json!({"deliverableId": "fw", "kind": "FIRMWARE", "name": "Two", "version": "2.0",

@@ -3,6 +3,8 @@
 mod device;
 mod execution;
 mod firmware_package;
+mod firmware_reports;
+mod firmware_supply;
 mod firmware_update;
 mod job;
 mod nodes;

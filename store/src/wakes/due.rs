@@ -14,7 +14,7 @@ use dmwsi_domain::push_address::PushAddress;
 use dmwsi_domain::wake::{Patience, Verdict, Wake, WakeState};
 use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
-use super::{Row, open_wake};
+use super::{Row, ended as ended_as, open_wake};
 use crate::column::{moment, parsed, text, uuid};
 use crate::device_row::AccountColumns;
 use crate::schema::{devices, executions, sessions, wakes};
@@ -27,6 +27,9 @@ const SPEAKING: Duration = Duration::from_secs(2);
 const ATTEMPT: &str = "
 UPDATE wakes SET attempts = attempts + 1, attempted_at = $1, next_at = due.next_at, trouble = NULL
 FROM unnest($2, $3) AS due (device_id, next_at) WHERE wakes.device_id = due.device_id AND wakes.next_at IS NOT NULL";
+
+/// The trouble of a device of which what is stored cannot be read.
+const DAMAGED: &str = "DEVICE_DAMAGED";
 
 /// How the push addresses begin of devices that are woken by a datagram.
 const DATAGRAM: &str = "{\"type\":\"UDP\"%";
@@ -136,6 +139,7 @@ impl Tx<'_> {
             .filter(executions::device_id.eq(wakes::device_id))
             .filter(executions::finished_at.is_null())
             .filter(executions::state.ne(ExecutionState::Running.as_str()))
+            .filter(executions::rests_until.is_null().or(executions::rests_until.le(now.micros())))
             .select(executions::ordinal);
         let rows: Vec<(Row, Sleeper, bool, bool)> = on!(self, conn => {
             let mut found = due.select((Row::as_select(), Sleeper::as_select(), exists(in_session), exists(work))).into_boxed();
@@ -146,28 +150,34 @@ impl Tx<'_> {
         })
         .map_err(failed)?;
         let is_full = u32::try_from(rows.len()).is_ok_and(|rows| rows >= most);
-        let (mut woken, mut attempts, mut later, mut ended) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut woken, mut attempts, mut later, mut ended, mut damaged) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (row, sleeper, in_session, has_work) in rows {
-            let wake = Wake::try_from(row)?;
-            let id = text(wake.device.uuid());
+            let id = row.device_id.clone();
+            let (wake, one) = match Wake::try_from(row).and_then(|wake| Ok((Woken::new(&wake, sleeper)?, wake))) {
+                Ok((one, wake)) => (wake, one),
+                // It must not keep all others asleep.
+                Err(error) => {
+                    tracing::error!(%error, device = %id, "a device cannot be woken, since what is stored of it cannot be read");
+                    damaged.push(id);
+                    continue;
+                }
+            };
             match wake.due(in_session, has_work, patience, chance(&wake, now), now) {
                 Verdict::Attempt { next } => {
                     attempts.push((id, next.micros()));
-                    woken.push(Woken::new(&wake, sleeper)?);
+                    woken.push(one);
                 }
                 Verdict::Later(at) => later.push((id, at.micros())),
-                Verdict::End(state) => {
-                    ended.push((
-                        wake.device,
-                        OrganisationId::new(uuid(&sleeper.organisation_id)?),
-                        state,
-                        wake.attempts,
-                        wake.trouble,
-                    ));
-                }
+                Verdict::End(state) => ended.push((wake.device, one.organisation, state, wake.attempts, wake.trouble)),
             }
         }
         self.count_attempts(attempts, now)?;
+        for device in damaged {
+            let end = (wakes::trouble.eq(DAMAGED), ended_as(WakeState::Failed, now.micros()));
+            let update = diesel::update(open_wake(device)).set(end);
+            on!(self, conn => update.execute(conn)).map_err(failed)?;
+        }
         for (device, at) in later {
             let update = diesel::update(open_wake(device)).set(wakes::next_at.eq(at));
             on!(self, conn => update.execute(conn)).map_err(failed)?;

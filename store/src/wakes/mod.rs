@@ -8,7 +8,7 @@ use dmwsi_domain::id::{DeviceId, TaskId};
 use dmwsi_domain::wake::{Wake, WakeState};
 use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
-use crate::column::{counted, damaged, micros, moment, text, uuid};
+use crate::column::{counted, damaged, micros, moment, number, text, uuid};
 use crate::queue::NewTask;
 use crate::schema::wakes;
 use crate::tx::Conn;
@@ -30,8 +30,8 @@ const DEVICES_PER_STATEMENT: usize = 10_000;
 macro_rules! open {
     ($named:literal) => {
         concat!(
-            "INSERT INTO wakes (device_id, session, state, is_asked, attempts, next_at, expires_at, opened_at)
-            SELECT id, $1, 'WAKING', $2, 0, $3, $4, $3 FROM devices
+            "INSERT INTO wakes (device_id, session, state, is_asked, attempts, next_at, expires_at, opened_at, openings)
+            SELECT id, $1, 'WAKING', $2, 0, $3, $4, $3, 1 FROM devices
             WHERE push_address IS NOT NULL AND push_address <> '{\"type\":\"NONE\"}' AND ",
             $named,
             " ORDER BY id
@@ -43,18 +43,23 @@ macro_rules! open {
                 next_at = CASE WHEN wakes.attempted_at >= $3 - $6 AND wakes.next_at IS NOT NULL THEN wakes.next_at ELSE $3 END,
                 trouble = NULL,
                 expires_at = CASE
-                    WHEN wakes.next_at IS NULL THEN excluded.expires_at
-                    WHEN wakes.expires_at > excluded.expires_at THEN wakes.expires_at
-                    WHEN wakes.expires_at IS NULL OR excluded.expires_at IS NULL THEN NULL
+                    WHEN wakes.next_at IS NULL OR wakes.expires_at IS NULL THEN excluded.expires_at
+                    WHEN excluded.expires_at IS NULL OR wakes.expires_at > excluded.expires_at THEN wakes.expires_at
                     ELSE excluded.expires_at
                 END,
                 opened_at = $3,
+                openings = wakes.openings + 1,
                 ended_at = NULL"
         )
     };
 }
 const OPEN_SQLITE: &str = open!("id IN (SELECT value FROM json_each($5))");
 const OPEN_POSTGRES: &str = open!("id = ANY($5)");
+
+const CALLED: &str = "
+UPDATE wakes SET state = $1, next_at = NULL, ended_at = called.at
+FROM unnest($2, $3, $4) AS called (device_id, opening, at)
+WHERE wakes.device_id = called.device_id AND wakes.openings = called.opening AND wakes.next_at IS NOT NULL";
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = wakes)]
@@ -145,29 +150,37 @@ impl Tx<'_> {
         row.map(Wake::try_from).transpose()
     }
 
-    /// Ends the wakes of devices that called by themselves, in one statement for those of one moment. A wake opened later than that stays.
-    pub fn end_wakes_called(&mut self, called: &[(DeviceId, Timestamp)]) -> Result<()> {
-        let mut called: Vec<_> = called.iter().map(|(device, at)| (at.micros(), text(device.uuid()))).collect();
-        called.sort();
-        for moment in called.chunk_by(|(a, _), (b, _)| a == b) {
-            let Some((at, _)) = moment.first() else { continue };
-            for chunk in moment.chunks(DEVICES_PER_STATEMENT) {
-                let place = wakes::table
-                    .filter(wakes::device_id.eq_any(chunk.iter().map(|(_, id)| id.as_str())))
-                    .filter(wakes::next_at.is_not_null())
-                    .filter(wakes::opened_at.le(*at));
-                let update = diesel::update(place).set(ended(WakeState::Called, *at));
-                on!(self, conn => update.execute(conn)).map_err(failed)?;
-            }
+    /// Ends the wakes of devices that called by themselves: of each the opening that its call has seen, and when it called. One that was opened
+    /// once more since then stays.
+    pub fn end_wakes_called(&mut self, called: &[(DeviceId, u64, Timestamp)]) -> Result<()> {
+        let mut called: Vec<_> =
+            called.iter().map(|(device, opening, at)| (text(device.uuid()), number(*opening), at.micros())).collect();
+        called.sort_unstable();
+        match &mut self.conn {
+            Conn::Pg(conn) => called.chunks(DEVICES_PER_STATEMENT).try_for_each(|chunk| {
+                let column = |pick: fn(&(String, i64, i64)) -> i64| chunk.iter().map(pick).collect::<Vec<_>>();
+                sql_query(CALLED)
+                    .bind::<Text, _>(WakeState::Called.as_str())
+                    .bind::<Array<Text>, _>(chunk.iter().map(|(device, ..)| device.as_str()).collect::<Vec<_>>())
+                    .bind::<Array<BigInt>, _>(column(|(_, opening, _)| *opening))
+                    .bind::<Array<BigInt>, _>(column(|(.., at)| *at))
+                    .execute(*conn)
+                    .map(drop)
+            }),
+            // One prepared statement for each row is SQLite's fastest way.
+            Conn::Sqlite(conn) => called.into_iter().try_for_each(|(device, opening, at)| {
+                let place = open_wake(device).filter(wakes::openings.eq(opening));
+                diesel::update(place).set(ended(WakeState::Called, at)).execute(*conn).map(drop)
+            }),
         }
-        Ok(())
+        .map_err(failed)
     }
 
     /// Ends the wake of a device that called because it was woken: its session has that number, or the one with its bytes swapped. False when the wake
-    /// was for another session, or is over.
-    pub fn end_wake_answered(&mut self, device: DeviceId, session: u16, at: Timestamp) -> Result<bool> {
+    /// was for another session, is over, or was opened once more since the call has seen that `opening`.
+    pub fn end_wake_answered(&mut self, device: DeviceId, session: u16, opening: u64, at: Timestamp) -> Result<bool> {
         let place = open_wake(text(device.uuid()))
-            .filter(wakes::opened_at.le(at.micros()))
+            .filter(wakes::openings.eq(number(opening)))
             .filter(wakes::session.eq_any([i64::from(session), i64::from(session.swap_bytes())]));
         let update = diesel::update(place).set(ended(WakeState::Answered, at.micros()));
         Ok(on!(self, conn => update.execute(conn)).map_err(failed)? > 0)

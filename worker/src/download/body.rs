@@ -55,6 +55,7 @@ impl Sending {
 
     async fn piece(mut self) -> io::Result<Option<(Bytes, Self)>> {
         let Some(next) = self.next.take() else { return Ok(None) };
+        self.place.asks();
         let (file, piece) = next.await.map_err(io::Error::other)??;
         let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
         if length < self.end.saturating_sub(self.at).min(self.downloads.chunk) {

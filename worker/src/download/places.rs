@@ -26,7 +26,15 @@ struct Open {
     key: Key,
     cut: AtomicBool,
     budget: Arc<Budget>,
-    held: Mutex<(Instant, Option<OwnedSemaphorePermit>)>,
+    held: Mutex<Held>,
+}
+
+/// What an open download holds.
+#[derive(Debug)]
+struct Held {
+    /// When it was last given something to send; none while it waits for this server.
+    given: Option<Instant>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 /// A place that is taken until this is dropped, or taken away.
@@ -48,7 +56,7 @@ impl Places {
     pub(super) fn take(self: &Arc<Self>, key: Key) -> Option<Place> {
         let permit = Arc::clone(&self.free).try_acquire_owned().ok()?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let held = Mutex::new((Instant::now(), Some(permit)));
+        let held = Mutex::new(Held { given: Some(Instant::now()), permit: Some(permit) });
         let mut all = lock(&self.open);
         let known = all.values().find(|open| open.key == key).map(|open| Arc::clone(&open.budget));
         let budget = known.unwrap_or_else(|| Arc::new(Budget::new(self.rate)));
@@ -75,7 +83,8 @@ impl Places {
     pub(super) fn free_stalled(&self, silent: Duration) {
         for open in lock(&self.open).values() {
             let mut held = lock(&open.held);
-            if held.0.elapsed() >= silent && held.1.take().is_some() {
+            let is_silent = held.given.is_some_and(|given| given.elapsed() >= silent);
+            if is_silent && held.permit.take().is_some() {
                 open.cut.store(true, Ordering::Relaxed);
             }
         }
@@ -83,9 +92,14 @@ impl Places {
 }
 
 impl Place {
-    /// Whether the download may go on; it is seen to move.
+    /// The download has taken what it was given, and now waits for this server: for its disk and its budgets.
+    pub(super) fn asks(&self) {
+        lock(&self.open.held).given = None;
+    }
+
+    /// Whether the download may go on; it is given something, and seen to move.
     pub(super) fn moves(&self) -> bool {
-        lock(&self.open.held).0 = Instant::now();
+        lock(&self.open.held).given = Some(Instant::now());
         !self.open.cut.load(Ordering::Relaxed)
     }
 
@@ -126,6 +140,10 @@ mod tests {
         assert!(third.moves());
         places.free_stalled(Duration::from_millis(200));
         assert!(third.moves() && !second.moves());
+        third.asks();
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        places.free_stalled(Duration::from_millis(200));
+        assert!(third.moves(), "who waits for us does not stall");
         let fourth = places.take(key).unwrap();
         places.cut(&key);
         assert!(!third.moves() && !fourth.moves());

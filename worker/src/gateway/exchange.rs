@@ -110,10 +110,6 @@ impl Gateway {
     async fn known(&self, incoming: &Incoming, known: Known) -> Result<Bytes, Refusal> {
         let Known { contact, stored, mut executions, deliverables } = known;
         let (now, key) = (incoming.at, incoming.key());
-        let contents = self.supplies.contents(&deliverables).await?;
-        for execution in &mut executions {
-            self.supplies.supply(execution, &deliverables, &contents, now);
-        }
         let header = &incoming.message.header;
         if let Some(row) = stored.as_ref().filter(|row| row.session == header.session) {
             let same = row.last_message == header.message && row.last_body == incoming.body;
@@ -179,6 +175,13 @@ impl Gateway {
         // Only one session has the device's work: a new one takes it from any other, whatever else comes from outside of it gets none.
         let takes_over = stored.is_some() && !goes_on && is_proven && incoming.begins();
         let is_outside = stored.is_some() && !goes_on && !takes_over;
+        // Who proves nothing has nothing read for him.
+        if is_proven && !is_outside {
+            let contents = self.supplies.contents(&deliverables, &executions, now).await?;
+            for execution in &mut executions {
+                self.supplies.supply(execution, &deliverables, &contents, now);
+            }
+        }
         let mut work = Work::new(if is_outside { Vec::new() } else { executions }, now);
         if let Some(row) = stored.as_ref().filter(|_| takes_over) {
             abandon(row, &mut work, &facts);
@@ -218,7 +221,6 @@ impl Gateway {
         let bytes = Bytes::from(reply.bytes);
 
         if is_proven {
-            self.seen.note(contact.device, now, incoming.answers());
             self.elsewhere.note(contact.device, state.session.is_elsewhere());
             effects.clear_tries = received.accepted_with.is_some() && contact.failed_tries > 0;
             effects.server_nonce = received.server_nonce.filter(|nonce| *nonce != contact.server_nonce);
@@ -261,6 +263,9 @@ impl Gateway {
                 (None, _) => {}
             }
             return Err(error.into());
+        }
+        if is_proven {
+            self.seen.note(device, now, contact.wake, incoming.answers());
         }
         if let Some(next) = next.filter(|_| own.is_none()) {
             self.nonces.begun(device, next);

@@ -17,26 +17,39 @@ pub(super) struct Seen(Mutex<Gathered>);
 struct Gathered {
     /// To the second.
     times: HashMap<DeviceId, Timestamp>,
-    /// Devices that called because they were woken, with the number of the session.
-    answers: HashMap<DeviceId, (u16, Timestamp)>,
+    /// Those whose wake was open, with its opening.
+    wakes: HashMap<DeviceId, (u64, Timestamp)>,
+    /// Those of them that called because they were woken, with the number of the session and the opening.
+    answers: HashMap<DeviceId, (u16, u64, Timestamp)>,
 }
 
 impl Seen {
-    /// The device called; `answers` is the number of its session where it says that it was woken.
-    pub(super) fn note(&self, device: DeviceId, at: Timestamp, answers: Option<u16>) {
+    /// The device called; `wake` is the opening of its wake that this has seen, `answers` the number of its session where it says that it was woken.
+    pub(super) fn note(&self, device: DeviceId, at: Timestamp, wake: Option<u64>, answers: Option<u16>) {
         // Devices of one second are written by one statement.
         let second = Timestamp::from_micros(at.micros() - at.micros().rem_euclid(1_000_000));
         let mut gathered = self.lock();
         gathered.times.insert(device, second);
+        let Some(opening) = wake else { return };
+        gathered.wakes.insert(device, (opening, at));
         if let Some(session) = answers {
-            gathered.answers.insert(device, (session, at));
+            gathered.answers.insert(device, (session, opening, at));
         }
     }
 
     /// Writes what was gathered. What cannot be written is kept for the next time.
     pub(super) async fn flush(&self, store: &Store) -> Result<()> {
-        let Gathered { times, answers } = std::mem::take(&mut *self.lock());
+        let Gathered { times, wakes, answers } = std::mem::take(&mut *self.lock());
         self.write_answers(store, answers.into_iter().collect()).await;
+        let wakes: Vec<_> = wakes.into_iter().map(|(device, (opening, at))| (device, opening, at)).collect();
+        if let Err(error) = end_wakes(store, &wakes).await {
+            self.keep(times);
+            let mut kept = self.lock();
+            for (device, opening, at) in wakes {
+                kept.wakes.entry(device).or_insert((opening, at));
+            }
+            return Err(error);
+        }
         let mut times: Vec<_> = times.into_iter().collect();
         // One order for every process, so that two that write the same devices do not wait for each other.
         times.sort_unstable();
@@ -44,7 +57,7 @@ impl Seen {
             let rest = times.split_off(times.len().min(BATCH));
             let batch = std::mem::replace(&mut times, rest);
             let rows = batch.clone();
-            if let Err(error) = store.write(move |tx| touch(tx, &rows)).await {
+            if let Err(error) = store.write(move |tx| tx.touch(&rows)).await {
                 self.keep(batch.into_iter().chain(times));
                 return Err(error);
             }
@@ -53,12 +66,14 @@ impl Seen {
     }
 
     /// Ends the wakes of those that called because of them. Where that fails, they end as those of devices that called by themselves.
-    async fn write_answers(&self, store: &Store, mut answers: Vec<(DeviceId, (u16, Timestamp))>) {
+    async fn write_answers(&self, store: &Store, mut answers: Vec<(DeviceId, (u16, u64, Timestamp))>) {
         answers.sort_unstable();
         let chunks: Vec<Vec<_>> = answers.chunks(BATCH).map(<[_]>::to_vec).collect();
         for chunk in chunks {
             let end = move |tx: &mut Tx<'_>| {
-                chunk.iter().try_for_each(|(device, (session, at))| tx.end_wake_answered(*device, *session, *at).map(drop))
+                chunk.iter().try_for_each(|(device, (session, opening, at))| {
+                    tx.end_wake_answered(*device, *session, *opening, *at).map(drop)
+                })
             };
             if let Err(error) = store.write(end).await {
                 tracing::warn!(%error, "it could not be written that devices called because they were woken");
@@ -79,8 +94,11 @@ impl Seen {
     }
 }
 
-/// Writes the times, and that nobody needs to wake these devices any more.
-fn touch(tx: &mut Tx<'_>, seen: &[(DeviceId, Timestamp)]) -> Result<()> {
-    tx.touch(seen)?;
-    tx.end_wakes_called(seen)
+/// Ends the wakes of devices that called. Those that are over already stay as they are.
+async fn end_wakes(store: &Store, called: &[(DeviceId, u64, Timestamp)]) -> Result<()> {
+    for chunk in called.chunks(BATCH) {
+        let chunk = chunk.to_vec();
+        store.write(move |tx| tx.end_wakes_called(&chunk)).await?;
+    }
+    Ok(())
 }

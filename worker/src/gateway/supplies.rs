@@ -1,5 +1,5 @@
 //! What executions get of the deliverables they are about, when their device calls.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use dmwsi_domain::deliverable::{Deliverable, MAX_DIRECT};
 use dmwsi_domain::digest::Sha256Digest;
 use dmwsi_domain::execution::Execution;
 use dmwsi_domain::id::DeliverableId;
-use dmwsi_domain::operation::Supply;
+use dmwsi_domain::operation::{Operation, Supply};
 use dmwsi_domain::{Error, Result, Timestamp};
 use dmwsi_store::content::Content;
 
@@ -35,9 +35,12 @@ impl Supplies {
         Self { tokens, content, downloads: format!("{}{PATH}", public_url.trim_end_matches('/')) }
     }
 
-    /// Reads what may travel within messages. What has just been withdrawn and collected is left out.
-    pub(super) async fn contents(&self, all: &[Deliverable]) -> Result<Contents> {
-        let direct = all.iter().filter(|one| one.may_go_direct());
+    /// Reads what these may send within messages now. What has just been withdrawn and collected is left out.
+    pub(super) async fn contents(&self, all: &[Deliverable], executions: &[Execution], now: Timestamp) -> Result<Contents> {
+        let operations = executions.iter().map(|execution| &execution.operation);
+        let sent: BTreeSet<_> =
+            operations.filter(|operation| operation.wants_content(now)).filter_map(Operation::wanted).collect();
+        let direct = all.iter().filter(|one| sent.contains(&one.id) && one.may_go_direct());
         let wanted: Vec<_> = direct.filter_map(|one| Some((one.id, one.content()?.0))).collect();
         if wanted.is_empty() {
             return Ok(Contents::new());

@@ -78,6 +78,12 @@ impl Work {
         }
     }
 
+    /// Whether one that is not `visited` has something to say to the device now.
+    pub(super) fn has_turn(&self, visited: &[ExecutionKey]) -> bool {
+        let says = |one: &Execution| one.rests_until().is_none_or(|until| until <= self.now);
+        self.executions.iter().any(|one| !visited.contains(&key_of(one)) && says(one) && one.may_run_beside(&self.executions))
+    }
+
     /// What became of the executions, one change each.
     pub(super) fn into_changes(self) -> Vec<Change> {
         let find = |key| self.executions.iter().find(|one| key_of(one) == key).cloned();

@@ -21,7 +21,7 @@ pub struct Settings {
     pub retry_first_ms: u64,
     /// The longest wait between two attempts, in milliseconds.
     pub retry_longest_ms: u64,
-    /// How often a device is woken for one reason at most.
+    /// How often a device is woken at most that a client wants to hear of; one with something to do is woken once a day from then on.
     pub max_attempts: u32,
     /// From which attempt on a notification is also sent with the zero nonce, by which a device that lost its nonce knows the server; 0 means never.
     /// A device of which no nonce is known is always woken so.
