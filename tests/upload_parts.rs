@@ -150,4 +150,27 @@ both! {
         assert_eq!(theirs.status.as_u16(), 201, "each client has its own");
         server.stop().await;
     }
+
+    /// What is held by whoever appends to it or judges it is not taken away when its time is over, but afterwards.
+    async fn an_upload_that_is_at_work_when_its_time_is_over_may_end(database: Database) {
+        let server = Server::with(&database, Keys::mint().unwrap(), Clock::System, |config| config.content.upload_seconds = 1).await;
+        let portal = server.portal("acme", SCOPES).await;
+        begin(&portal, &[], b"part").await;
+        let held = std::fs::File::open(database.content().join(&files(&database.content())[0])).unwrap();
+        held.lock().unwrap();
+        begin(&portal, &[], b"another").await;
+        let rows = || database.lines("SELECT id AS line FROM uploads").len();
+        let swept = async |left: usize| {
+            eventually("the sweep", async || {
+                let (now, ids) = (server.clock.now(), server.clock.new_ids());
+                server.store().write(move |tx| tx.ring_sweep(now, now, &mut ids.clone())).await.unwrap();
+                (rows(), files(&database.content()).len()) == (left, left)
+            })
+            .await;
+        };
+        swept(1).await;
+        drop(held);
+        swept(0).await;
+        server.stop().await;
+    }
 }
