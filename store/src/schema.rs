@@ -288,6 +288,7 @@ table! {
         version -> Text,
         document -> Text,
         created_at -> BigInt,
+        state -> Text,
     }
 }
 

@@ -1,4 +1,6 @@
 //! Containers that are judged later, and what is cleared away behind them.
+use std::fs::TryLockError;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,8 +34,9 @@ pub(crate) async fn sweep_containers(store: &Store, clock: &Clock, ingest: &Inge
         tracing::info!(files = left, "{left} files were left behind by whoever wrote them, and are removed");
     }
     for id in store.read(move |tx| tx.old_uploads(now, MOST)).await? {
-        on_disk(ingest, move |content| content.discard(&id.to_string())).await?;
-        store.write(move |tx| tx.delete_upload(id)).await?;
+        if on_disk(ingest, move |content| discard_upload(content, &id.to_string())).await? {
+            store.write(move |tx| tx.delete_upload(id)).await?;
+        }
     }
     for (name, silent) in on_disk(ingest, |content| content.waiting()).await? {
         if silent >= SETTLING && !is_wanted(store, &name).await? {
@@ -67,9 +70,22 @@ async fn is_wanted(store: &Store, name: &str) -> Result<bool> {
     }
 }
 
+/// Removes the file of an upload, unless somebody holds it: what has begun before its time was over may come to its end.
+fn discard_upload(content: &dyn Content, name: &str) -> io::Result<bool> {
+    let file = match content.resume(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        opened => opened?,
+    };
+    match file.try_lock() {
+        Ok(()) => content.discard(name).map(|()| true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 async fn on_disk<T: Send + 'static>(
     ingest: &Ingest,
-    run: impl FnOnce(&dyn Content) -> std::io::Result<T> + Send + 'static,
+    run: impl FnOnce(&dyn Content) -> io::Result<T> + Send + 'static,
 ) -> Result<T> {
     let content = Arc::clone(ingest.content());
     let done = tokio::task::spawn_blocking(move || run(&*content)).await.map_err(Error::internal)?;
