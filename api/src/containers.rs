@@ -20,7 +20,7 @@ use crate::container_view::{ContainerView, accepted, verdict};
 use crate::correlator::Correlator;
 use crate::cursor::List;
 use crate::devices::owner;
-use crate::digest_header::{CONTENT_DIGEST, Check, REPR_DIGEST, promised};
+use crate::digest_header::{CONTENT_DIGEST, Check, REPR_DIGEST, agreed, promised};
 use crate::etag::IfNoneMatch;
 use crate::idempotency::Answer;
 use crate::page::{Page, PerPage};
@@ -124,13 +124,7 @@ pub(crate) fn applied(answer: Answer, prefer: Prefer) -> Answer {
 
 /// What both digest headers promise.
 fn both(headers: &HeaderMap) -> Result<Digests, Problem> {
-    let (content, whole) = (promised(headers, &CONTENT_DIGEST)?, promised(headers, &REPR_DIGEST)?);
-    let same = |left: Option<[u8; 32]>, right: Option<[u8; 32]>| left.is_none() || right.is_none() || left == right;
-    let sha_256 = |digests: &Digests| digests.sha_256.map(|digest| *digest.as_bytes());
-    if !same(sha_256(&content), sha_256(&whole)) {
-        return Err(Problem::new(Code::DigestMismatchedValues, "Content-Digest and Repr-Digest promise different bytes."));
-    }
-    Ok(Digests { sha_256: content.sha_256.or(whole.sha_256), sha_512: content.sha_512.or(whole.sha_512) })
+    agreed(promised(headers, &CONTENT_DIGEST)?, promised(headers, &REPR_DIGEST)?)
 }
 
 /// Refuses a body that says itself that it is too long.

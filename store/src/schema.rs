@@ -289,6 +289,7 @@ table! {
         version -> Text,
         document -> Text,
         created_at -> BigInt,
+        state -> Text,
     }
 }
 

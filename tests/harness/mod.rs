@@ -11,6 +11,7 @@ pub(crate) mod process;
 pub(crate) mod server;
 pub(crate) mod stage;
 pub(crate) mod statements;
+pub(crate) mod upload;
 pub(crate) mod wake;
 
 use std::time::{Duration, Instant};

@@ -1,4 +1,6 @@
 //! Containers that are judged later, and what is cleared away behind them.
+use std::fs::TryLockError;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,12 +58,16 @@ async fn sweep_staging(ingest: &Ingest) -> Result<()> {
 async fn sweep_uploads(store: &Store, ingest: &Ingest, now: Timestamp) -> Result<()> {
     loop {
         let old = store.read(move |tx| tx.old_uploads(now, MOST)).await?;
+        let mut gone = 0_usize;
         for id in &old {
             let id = *id;
-            on_disk(ingest, move |content| content.discard(&id.to_string())).await?;
-            store.write(move |tx| tx.delete_upload(id)).await?;
+            if on_disk(ingest, move |content| discard_upload(content, &id.to_string())).await? {
+                store.write(move |tx| tx.delete_upload(id)).await?;
+                gone = gone.saturating_add(1);
+            }
         }
-        if is_last(old.len()) {
+        // What somebody holds would be found again and again.
+        if is_last(old.len()) || gone == 0 {
             return Ok(());
         }
     }
@@ -146,9 +152,22 @@ async fn is_wanted(store: &Store, name: &str) -> Result<bool> {
     }
 }
 
+/// Removes the file of an upload, unless somebody holds it: what has begun before its time was over may come to its end.
+fn discard_upload(content: &dyn Content, name: &str) -> io::Result<bool> {
+    let file = match content.resume(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        opened => opened?,
+    };
+    match file.try_lock() {
+        Ok(()) => content.discard(name).map(|()| true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 async fn on_disk<T: Send + 'static>(
     ingest: &Ingest,
-    run: impl FnOnce(&dyn Content) -> std::io::Result<T> + Send + 'static,
+    run: impl FnOnce(&dyn Content) -> io::Result<T> + Send + 'static,
 ) -> Result<T> {
     let content = Arc::clone(ingest.content());
     let done = tokio::task::spawn_blocking(move || run(&*content)).await.map_err(Error::internal)?;
