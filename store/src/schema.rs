@@ -266,6 +266,7 @@ table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         revision -> BigInt,
+        originator -> Text,
     }
 }
 
