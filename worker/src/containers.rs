@@ -66,7 +66,7 @@ async fn sweep_uploads(store: &Store, ingest: &Ingest, now: Timestamp) -> Result
                 gone = gone.saturating_add(1);
             }
         }
-        // What somebody holds would be found again and again.
+        // Those that somebody holds would be found again and again.
         if is_last(old.len()) || gone == 0 {
             return Ok(());
         }
