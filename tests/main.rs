@@ -27,6 +27,7 @@ mod download_budgets;
 mod download_withdrawn;
 mod downloads;
 mod egress;
+mod event_catalogue;
 mod events;
 mod executions;
 mod firmware_by_hand;

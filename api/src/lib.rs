@@ -4,6 +4,7 @@
 //! may call it, [`problem`] how it fails, `gate` what every request passes.
 pub mod allowed;
 mod app;
+mod asyncapi;
 pub mod body;
 mod callers;
 mod catalogue;
@@ -22,6 +23,7 @@ mod digest_header;
 mod discovery;
 mod docs;
 pub mod etag;
+mod event_catalogue;
 mod event_stream;
 mod event_view;
 mod events;
@@ -61,6 +63,7 @@ mod wakes;
 mod tests;
 
 pub use app::{App, Parts, configure};
+pub use asyncapi::{asyncapi, asyncapi_yaml};
 pub use callers::Caller;
 pub use client_secret::ClientSecret;
 pub use keys::{KeyFile, Keys, KeysError, SigningKeyFile};

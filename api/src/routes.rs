@@ -6,7 +6,7 @@ use crate::deliverables::{list_deliverables, read_deliverable};
 use crate::device_search::search_devices;
 use crate::devices::{change_device, create_device, delete_device, list_devices, read_device};
 use crate::discovery::{read_authorization_server, read_catalog, read_jwks, read_problem_type, read_start};
-use crate::docs::{read_openapi_json, read_openapi_yaml};
+use crate::docs::{read_asyncapi_json, read_asyncapi_yaml, read_openapi_json, read_openapi_yaml};
 use crate::event_stream::{stream_events, stream_job_events};
 use crate::events::list_events;
 use crate::executions::{list_executions, read_execution};
@@ -68,5 +68,7 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(read_catalog)
         .service(read_openapi_json)
         .service(read_openapi_yaml)
+        .service(read_asyncapi_json)
+        .service(read_asyncapi_yaml)
         .service(read_problem_type);
 }

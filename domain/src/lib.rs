@@ -17,6 +17,7 @@ pub mod egress;
 pub mod eligibility;
 pub mod error;
 pub mod event;
+mod event_example;
 pub mod evidence;
 pub mod execution;
 pub mod facts;
