@@ -8,6 +8,7 @@
 #[macro_use]
 mod harness;
 
+mod acknowledgements;
 mod agenda;
 mod authorization;
 mod catalogue;
@@ -42,6 +43,7 @@ mod imports;
 mod jobs;
 mod lists;
 mod nodes;
+mod progress;
 mod push_gateways;
 mod queue;
 mod queue_processes;

@@ -74,24 +74,24 @@ impl Described {
     pub(crate) fn example(&self) -> Value {
         let (job, device) = ("job_019a8e5d3c7b7f10a1b2c3d4e5f60718", "dev_8f14e45fceea167a5a36dedd4bea2543");
         let mut data = Event::example(self.name).unwrap_or_default();
+        let id = data.get("containerId").and_then(Value::as_str).map(str::to_owned);
         for (field, value) in [("jobId", job), ("deviceId", device)] {
-            if self.data.properties.contains_key(field) {
-                data[field] = json!(value);
+            if let Some(data) = data.as_object_mut().filter(|_| self.data.properties.contains_key(field)) {
+                data.insert(field.to_owned(), value.into());
             }
         }
-        let id = data["containerId"].as_str().unwrap_or_default();
         let subject = match about(self.name) {
             [_, _] => Some(format!("jobs/{job}/executions/{device}")),
             ["jobId"] => Some(format!("jobs/{job}")),
             ["deviceId"] => Some(format!("devices/{device}")),
-            _ => (!id.is_empty()).then(|| format!("containers/{id}")),
+            _ => id.map(|id| format!("containers/{id}")),
         };
         let mut example = json!({
             "specversion": "1.0", "id": "evt_019a8e5d3c7b7f10a1b2c3d4e5f60718", "source": "https://dm.example.com/v1", "type": self.name,
             "time": "2026-11-21T10:16:02Z", "datacontenttype": "application/json", "sequence": "00000000000000001234", "data": data
         });
-        if let Some(subject) = subject {
-            example["subject"] = json!(subject);
+        if let (Some(example), Some(subject)) = (example.as_object_mut(), subject) {
+            example.insert("subject".to_owned(), subject.into());
         }
         example
     }

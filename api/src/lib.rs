@@ -2,6 +2,7 @@
 //!
 //! `routes` is the contents page. A handler parses (its argument types), runs one transaction, and shows a view; [`allowed`] says who
 //! may call it, [`problem`] how it fails, `gate` what every request passes.
+mod acknowledgements;
 pub mod allowed;
 mod app;
 mod asyncapi;

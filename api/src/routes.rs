@@ -1,6 +1,7 @@
 //! The contents page: every route, registered and documented in one call.
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use crate::acknowledgements::acknowledge_job;
 use crate::containers::{create_container, list_containers, read_container, withdraw_container};
 use crate::deliverables::{list_deliverables, read_deliverable};
 use crate::device_search::search_devices;
@@ -42,6 +43,7 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(list_jobs)
         .service(read_job)
         .service(cancel_job)
+        .service(acknowledge_job)
         .service(list_executions)
         .service(read_execution)
         .service(read_results)

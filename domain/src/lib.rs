@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O: time and ids are arguments, rows and messages are turned into these values elsewhere.
 pub mod account;
+pub mod acknowledgement;
 pub mod archive;
 pub mod client;
 pub mod clock;
@@ -30,6 +31,7 @@ pub mod manifest;
 pub mod operation;
 pub mod organisation;
 pub mod pointer;
+pub mod progress;
 pub mod push_address;
 pub mod scope;
 pub mod tag;
