@@ -3,6 +3,7 @@
 //! Nothing here does I/O: time and ids are arguments, rows and messages are turned into these values elsewhere.
 pub mod account;
 pub mod acknowledgement;
+pub mod alert_filter;
 pub mod archive;
 pub mod client;
 pub mod clock;
