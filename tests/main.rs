@@ -10,6 +10,7 @@ mod harness;
 
 mod acknowledgements;
 mod agenda;
+mod alerts;
 mod authorization;
 mod catalogue;
 mod command;
@@ -50,6 +51,7 @@ mod queue_processes;
 mod queue_workers;
 mod repeats;
 mod requests;
+mod retention;
 mod schema;
 mod selfcare;
 mod store;
