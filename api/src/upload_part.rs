@@ -134,11 +134,14 @@ impl Part {
         let (ingest, content, id) = (self.app.ingest.clone(), Arc::clone(self.app.ingest.content()), self.upload.id);
         if self.prefer.respond_async {
             let upload = self.upload;
-            let place = move |name: &str| content.rename(&id.to_string(), name);
+            let placed = Arc::clone(&content);
+            let place = move |name: &str| placed.link(&id.to_string(), name);
             let expected = ingest.expect(container, place, move |tx, container| {
                 tx.update_upload(&mut Upload { container: Some(container.id), ..upload.clone() })
             });
             let answer = applied(accepted(expected.await?)?, self.prefer);
+            // Its first name goes only now: until the row is durable the upload could still be asked for.
+            web::block(move || content.discard(&id.to_string())).await.map_err(Error::internal)?.map_err(unavailable)?;
             return finished(Ok(answer), request);
         }
         let (store, upload, reader) = (self.app.store.clone(), self.upload, file.reader()?);

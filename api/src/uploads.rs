@@ -69,7 +69,7 @@ pub async fn read_upload_limits(allowed: Allowed<ContainersWrite>) -> HttpRespon
         (status = 202, description = "It is complete and is being judged.", body = ContainerView),
         (status = 408, description = "The body came too slowly; what came is there."),
         (status = 409, description = "The client has too many uploads open, or another container has its id."),
-        (status = 422, description = "The container was refused; the errors say why."),
+        (status = 422, description = "The container was refused; the errors say why. Or too much of the organisation waits already, for the rest of its bytes or its verdict: an upload without `Upload-Length` counts as the largest container."),
         (status = 503, description = "Too many containers are coming in at the same time.")
     ),
     security(("oauth2" = ["containers:write"]))
@@ -103,8 +103,13 @@ pub async fn create_upload(
         revision: 1,
     };
     let check = Check::new(promised(request.headers(), &CONTENT_DIGEST)?);
-    let (row, most) = (upload.clone(), settings.uploads_per_client);
-    app.store.write(move |tx| tx.insert_upload(&row, most)).await?;
+    app.ingest.in_place().await?;
+    let (row, limits) = (upload.clone(), settings.clone());
+    let begun = app.store.write(move |tx| {
+        tx.hold_waiting(row.owner.organisation, row.length.unwrap_or(limits.max_container_bytes), &limits)?;
+        tx.insert_upload(&row, limits.uploads_per_client)
+    });
+    begun.await?;
     let (content, id) = (Arc::clone(app.ingest.content()), upload.id);
     web::block(move || content.begin(&id.to_string())).await.map_err(Error::internal)?.map_err(unavailable)?;
     let part = Part { app, caller, correlator, prefer, upload };

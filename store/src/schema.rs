@@ -271,6 +271,7 @@ table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         revision -> BigInt,
+        originator -> Text,
     }
 }
 
