@@ -108,6 +108,8 @@ impl NewJob {
             created_at: now,
             updated_at: now,
             finished_at: None,
+            acknowledgement: None,
+            told: dmwsi_domain::progress::Told::default(),
             revision: 1,
         };
         Ok((job, devices))

@@ -8,6 +8,7 @@ table! {
         next_event -> BigInt,
         created_at -> BigInt,
         revision -> BigInt,
+        first_event -> BigInt,
     }
 }
 
@@ -128,6 +129,9 @@ table! {
         updated_at -> BigInt,
         finished_at -> Nullable<BigInt>,
         revision -> BigInt,
+        acknowledgement -> Nullable<Text>,
+        progress_at -> Nullable<BigInt>,
+        progress_ended -> BigInt,
     }
 }
 
@@ -213,6 +217,7 @@ table! {
         data -> Text,
         correlator -> Nullable<Text>,
         created_at -> BigInt,
+        alert_type -> Nullable<Text>,
     }
 }
 
