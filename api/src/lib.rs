@@ -23,7 +23,6 @@ mod discovery;
 mod docs;
 pub mod etag;
 mod event_stream;
-mod event_view;
 mod events;
 mod executions;
 mod failed_logins;
