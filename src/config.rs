@@ -42,6 +42,8 @@ pub struct Config {
     pub push: dmwsi_worker::push::Settings,
     /// Where the server connects to on the word of external systems.
     pub egress: dmwsi_domain::egress::Egress,
+    /// How events are delivered to subscribers.
+    pub webhooks: dmwsi_worker::deliver::Settings,
     /// The tasks.
     pub tasks: dmwsi_worker::queue::Settings,
 }
@@ -62,6 +64,7 @@ impl Default for Config {
             gateway: dmwsi_worker::gateway::Settings::default(),
             push: dmwsi_worker::push::Settings::default(),
             egress: dmwsi_domain::egress::Egress::default(),
+            webhooks: dmwsi_worker::deliver::Settings::default(),
             tasks: dmwsi_worker::queue::Settings::default(),
         }
     }

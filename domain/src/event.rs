@@ -237,6 +237,19 @@ impl Event {
         }
     }
 
+    /// What somebody must be allowed to read to be told of events of a type; none where there is no such type.
+    #[must_use]
+    pub fn scope_of(name: &str) -> Option<Scope> {
+        let noun = Self::TYPES.iter().find(|known| **known == name)?.strip_prefix("dmwsi.v1.")?.split('-').next()?;
+        match noun {
+            "container" => Some(Scope::ContainersRead),
+            "device" => Some(Scope::DevicesRead),
+            "execution" | "job" => Some(Scope::JobsRead),
+            "subscription" => Some(Scope::SubscriptionsRead),
+            _ => None,
+        }
+    }
+
     /// The subscription that it is about.
     #[must_use]
     pub const fn subscription(&self) -> Option<SubscriptionId> {
@@ -304,5 +317,7 @@ mod tests {
     fn the_types_are_sorted_and_versioned() {
         assert!(Event::TYPES.is_sorted());
         assert!(Event::TYPES.iter().all(|name| name.starts_with("dmwsi.v1.")));
+        assert!(Event::TYPES.iter().all(|name| Event::scope_of(name).is_some()) && Event::scope_of("dmwsi.v1.job").is_none());
+        assert_eq!(Event::scope_of(Event::JobCancelling {}.type_name()), Some(Event::JobCancelling {}.scope()));
     }
 }

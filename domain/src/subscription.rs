@@ -318,6 +318,12 @@ impl Subscription {
         Some(Event::SubscriptionEnded { subscription_id: self.id, termination_reason: reason })
     }
 
+    /// Deletes one that was over already, of which nobody needs to be told once more.
+    pub const fn forget(&mut self, now: Timestamp) {
+        self.status = SubscriptionStatus::Deleted;
+        self.changed(now);
+    }
+
     /// Notes that it is another now.
     pub const fn changed(&mut self, now: Timestamp) {
         self.updated_at = now;

@@ -1,5 +1,5 @@
 //! Deliveries as rows: what is due, what became of each, and what is to be delivered once more.
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -20,6 +20,9 @@ use crate::{Tx, failed, on};
 
 /// How many events are looked at in a transaction when they are to be delivered again.
 const RECOVERED_AT_ONCE: i64 = 500;
+
+/// How far back an initial event is looked for.
+const LOOKED_BACK: u64 = 1_000;
 
 const PROMOTE: &str = "UPDATE deliveries SET next_at = $1 WHERE subscription_id = $2 AND next_at IS NULL AND number = (
     SELECT number FROM deliveries WHERE subscription_id = $2 AND order_key = $3 AND state = 'PENDING' ORDER BY number LIMIT 1)";
@@ -247,6 +250,26 @@ impl Tx<'_> {
         self.renew_deliveries(subscription.id, new.iter().map(|one| number(one.number)).collect(), false)?;
         self.insert_deliveries(&new, now)?;
         Ok((new.into_iter().map(|one| one.order_key).collect(), last))
+    }
+
+    /// Has the last event delivered at once that a new subscription wants of each device or job, among the last of the log; the organisation is held.
+    pub fn lay_out_last(&mut self, subscription: &Subscription, now: Timestamp, ids: &mut Ids) -> Result<()> {
+        let last = self.last_number(subscription.organisation)?;
+        let events = self.numbered_events(subscription.organisation, last.saturating_sub(LOOKED_BACK), number(LOOKED_BACK))?;
+        let mut newest = BTreeMap::new();
+        for (number, recorded) in events.into_iter().filter(|(_, recorded)| subscription.wants(recorded)) {
+            newest.insert(subscription.order_key(&recorded), (number, recorded.id));
+        }
+        let most = subscription.max_events.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
+        let mut new: Vec<_> = newest
+            .into_iter()
+            .map(|(order_key, (number, event))| NewDelivery { subscription: subscription.id, number, event, order_key })
+            .collect();
+        new.sort_by_key(|one| one.number);
+        new.truncate(most);
+        self.insert_deliveries(&new, now)?;
+        self.count_initial(subscription.id, new.len())?;
+        self.ring_deliveries(subscription, now, ids)
     }
 
     /// Makes deliveries pending again, with all their attempts before them; those that are pending only when `all`.

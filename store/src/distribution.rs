@@ -16,6 +16,9 @@ use crate::subscriptions::{DELIVER, DELIVER_TROUBLED, Row};
 use crate::tx::Conn;
 use crate::{Kept, Tx, failed, on};
 
+/// The bell of the distribution: it rings when events were numbered.
+pub const DISTRIBUTE: &str = "log.distribute.v1";
+
 /// How many events are laid out in a transaction.
 pub const LAID_OUT_AT_ONCE: i64 = 500;
 

@@ -286,6 +286,12 @@ impl Tx<'_> {
         on!(self, conn => update.execute(conn)).map(drop).map_err(failed)
     }
 
+    /// Counts the events that a subscription began with.
+    pub(crate) fn count_initial(&mut self, id: SubscriptionId, count: usize) -> Result<()> {
+        let update = diesel::update(subscriptions::table.find(text(id.uuid()))).set(subscriptions::events.eq(number(count)));
+        on!(self, conn => update.execute(conn)).map(drop).map_err(failed)
+    }
+
     /// Drops what is still to be delivered to a subscription.
     pub fn drop_pending(&mut self, id: SubscriptionId) -> Result<()> {
         let pending =

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Database;
 use super::archive::{Archive, TAR};
-use super::document::{NO_CONTAINER, NO_DELIVERABLE, NO_UPLOAD, Operation};
+use super::document::{NO_CONTAINER, NO_DELIVERABLE, NO_EVENT, NO_SUBSCRIPTION, NO_UPLOAD, Operation};
 use super::server::{Got, Portal, Server};
 
 /// The device that the examples of the document name.
@@ -26,6 +26,8 @@ pub(crate) struct Stage {
     container: String,
     deliverable: String,
     upload: String,
+    subscription: String,
+    event: String,
     delivered: AtomicU64,
 }
 
@@ -52,7 +54,16 @@ impl Stage {
         let (container, deliverable) = (text(&container["containerId"]), text(&container["verdicts"][0]["deliverableId"]));
         let begun = portal.deliver("/v1/uploads", &[TAR, ("upload-complete", "?0")], "").await;
         let upload = begun.header("location").rsplit('/').next().unwrap().to_owned();
-        Self { server, portal, job, device, container, deliverable, upload, delivered: AtomicU64::new(1) }
+        let wanted = json!({"protocol": "HTTP", "sink": "https://receiver.example/", "types": ["dmwsi.v1.device-updated"], "config": {"subscriptionDetail": {}}});
+        let subscription = text(&portal.post("/v1/subscriptions", &wanted).await.of(201)["id"]);
+        // Its beginning is the one event it is told of.
+        let deliveries = format!("/v1/subscriptions/{subscription}/deliveries");
+        super::eventually("the subscription is told that it began", async || {
+            !portal.get(&deliveries).await.of(200)["items"].as_array().unwrap().is_empty()
+        })
+        .await;
+        let event = text(&portal.get(&deliveries).await.of(200)["items"][0]["eventId"]);
+        Self { server, portal, job, device, container, deliverable, upload, subscription, event, delivered: AtomicU64::new(1) }
     }
 
     /// Calls it as it should be called but for `headers`, which go before its own, and the body.
@@ -66,6 +77,7 @@ impl Stage {
         all.retain(|(_, value)| !value.is_empty());
         let address = operation.address(&self.job, &self.device).replace(NO_CONTAINER, &self.container);
         let address = address.replace(NO_DELIVERABLE, &self.deliverable).replace(NO_UPLOAD, &self.upload);
+        let address = address.replace(NO_SUBSCRIPTION, &self.subscription).replace(NO_EVENT, &self.event);
         self.server.send(operation.method.clone(), &address, &all, body).await
     }
 
