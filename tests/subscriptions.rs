@@ -158,7 +158,7 @@ both! {
         let rejected: Vec<_> = made["rejected"].as_array().unwrap().iter().map(|one| (one["pointer"].as_str().unwrap(), one["reason"].as_str().unwrap())).collect();
         assert_eq!(rejected, [("/types/1", "PERMISSION_DENIED"), ("/types/2", "PERMISSION_DENIED"), ("/config/subscriptionDetail/deviceIds/1", "NOT_FOUND")]);
         assert_eq!(made["effectiveDetail"]["deviceIds"], json!([public]));
-        colleague.post("/v1/subscriptions", &wanted(&receiver.url, &["job-accepted"])).await.problem(403, "PERMISSION_DENIED");
+        colleague.post("/v1/subscriptions", &wanted(&receiver.url, &["job-accepted"])).await.problem(422, "UNPROCESSABLE");
         new["config"]["subscriptionDetail"] = json!({"deviceIds": [foreign]});
         colleague.post("/v1/subscriptions", &new).await.problem(422, "UNPROCESSABLE");
         // Each client has its own.

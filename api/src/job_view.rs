@@ -1,11 +1,11 @@
 //! A job as its client sees it.
 use actix_web::http::header::HeaderValue;
-use dmwsi_domain::id::JobId;
+use dmwsi_domain::id::{JobId, SubscriptionId};
 use dmwsi_domain::job::{Counts, Job, JobOutcome, JobState};
 use dmwsi_domain::operation::Request;
 use dmwsi_domain::{Error, Result, Timestamp};
 use openssl::sha::sha256;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::etag::etag;
@@ -52,6 +52,21 @@ pub struct JobView {
     /// When it ended; absent while it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
+    /// The subscription of its sink; only where the job was just made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<JobSubscriptionView>,
+}
+
+/// The subscription that is bound to a job.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = JobSubscription)]
+pub struct JobSubscriptionView {
+    /// Its id.
+    pub subscription_id: SubscriptionId,
+    /// What deliveries are verified by, `whsec_…`. It is shown here and never again.
+    #[schema(max_length = 128)]
+    pub signing_key: String,
 }
 
 /// Whom a job is for.
@@ -84,6 +99,7 @@ impl JobView {
             created_at: job.created_at,
             updated_at: job.updated_at,
             finished_at: job.finished_at,
+            subscription: None,
         }
     }
 

@@ -290,7 +290,7 @@ impl SubscriptionDetail {
             }
         }
         if granted.is_empty() {
-            let problem = Problem::new(Code::PermissionDenied, "The token may read none of these types of events.");
+            let problem = Problem::new(Code::Unprocessable, "The token may read none of these types of events.");
             return Err(problem.at("/types", "needs the scopes of what the events are about"));
         }
         let mut devices = BTreeSet::new();
