@@ -200,6 +200,7 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
             public_url,
             ingest: ingest.clone(),
             egress: config.egress.clone(),
+            handshake: config.webhooks.handshake,
             closing: closing.subscribe(),
             clock: clock.clone(),
         }))

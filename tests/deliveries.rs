@@ -6,11 +6,14 @@ use dmwsi::keys::Keys;
 use dmwsi_domain::Clock;
 use dmwsi_domain::egress::Egress;
 use dmwsi_domain::event::Event;
+use dmwsi_domain::subscription::Handshake;
+use dmwsi_simulator::Behaviour;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::Database;
 use crate::harness::eventually;
+use crate::harness::handset::Handset;
 use crate::harness::receiver::{Receiver, Reply, says, taken};
 use crate::harness::server::{Portal, Server};
 use crate::subscriptions::{SCOPES, alert, deliveries, path, subscribe, tell, wanted};
@@ -247,6 +250,7 @@ both! {
     async fn no_event_goes_to_where_the_guard_forbids_it(database: Database) {
         let (server, portal) = quick(&database, |config| {
             config.egress = Egress::default();
+            config.webhooks.handshake = Handshake::Off;
             config.webhooks.retry_ms = vec![50];
         }).await;
         let receiver = Receiver::taking().await;
@@ -286,6 +290,68 @@ both! {
         assert_eq!(test(3).await, "Bearer t0");
         eventually("it came with a new one", async || receiver.of("subscription-test").last().unwrap().header("authorization") == "Bearer t1").await;
         assert_eq!(endpoint.all().len(), 2);
+        server.stop().await;
+    }
+
+    /// API7: nobody is sent events who did not say that they want them; who does may say how many.
+    async fn a_receiver_is_asked_before_anything_is_delivered(database: Database) {
+        let (server, portal) = quick(&database, |config| {
+            config.webhooks.handshake = Handshake::Required;
+            config.webhooks.handshake_retry_ms = vec![100, 100];
+        }).await;
+        let [(device, _)] = server.devices(&portal, 1).await.try_into().unwrap();
+        let silent = Receiver::taking().await;
+        let made = portal.post("/v1/subscriptions", &wanted(&silent.url, &["device-updated"])).await.of(202);
+        assert_eq!(made["status"], "ACTIVATION_REQUESTED");
+        eventually("it is given up", async || portal.get(&path(&made)).await.of(200)["statusReason"] == "HANDSHAKE_FAILED").await;
+        tell(&server, &portal, device, [Event::DeviceUpdated {}]).await;
+        portal.call(Method::DELETE, &path(&made), &[], None).await;
+        let agrees = Receiver::open(|came, _| {
+            if came.method != "OPTIONS" { return taken() }
+            says(&format!("200 OK\r\nwebhook-allowed-origin: {}\r\nwebhook-allowed-rate: 6000", came.header("webhook-request-origin")))
+        }).await;
+        let made = portal.post("/v1/subscriptions", &wanted(&agrees.url, &["device-updated"])).await.of(202);
+        tell(&server, &portal, device, [Event::DeviceUpdated {}]).await;
+        let came = agrees.heard("device-updated", 1).await;
+        assert_eq!(came[0].header("webhook-request-origin"), "127.0.0.1");
+        assert_eq!(agrees.all()[0].method, "OPTIONS");
+        let shown = portal.get(&path(&made)).await.of(200);
+        assert_eq!((&shown["status"], &shown["config"]["deliveriesPerMinute"]), (&json!("ACTIVE"), &json!(6000)));
+        assert_eq!(silent.all().iter().map(|came| came.method.as_str()).collect::<Vec<_>>(), ["OPTIONS"; 3], "three requests and no more");
+        server.stop().await;
+    }
+
+    /// UC-13: a job tells its own sink what becomes of it, in order, and the subscription ends with it.
+    async fn a_job_with_a_sink_tells_it_how_it_goes(database: Database) {
+        let (server, portal) = quick(&database, |_| {}).await;
+        let receiver = Receiver::open(|_, count| if count % 2 == 1 { says("500 Oops") } else { taken() }).await;
+        let mut handset = Handset::register(&portal, server.url(), Behaviour::default()).await;
+        let body = json!({
+            "clientCorrelator": "mine", "operation": {"type": "NODES_GET", "nodes": ["./DevInfo/Man"]}, "target": {"type": "DEVICES", "deviceIds": [handset.id]},
+            "sink": receiver.url, "callbackData": "back"
+        });
+        let made = portal.post("/v1/jobs", &body).await.of(202);
+        let (key, subscription) = (made["subscription"]["signingKey"].as_str().unwrap(), &made["subscription"]["subscriptionId"]);
+        handset.device.check_in().await.unwrap();
+        let done = receiver.heard("job-completed", 1).await.remove(0);
+        assert!(done.is_signed_by(key));
+        let data = done.event()["data"].clone();
+        assert_eq!((&data["jobId"], &data["callbackData"], &data["subscriptionId"], &data["outcome"]), (&made["jobId"], &json!("back"), subscription, &json!("SUCCEEDED")));
+        receiver.heard("subscription-ended", 1).await;
+        let came = receiver.all();
+        let sequences: Vec<_> = came.iter().map(|came| came.event()["sequence"].as_str().unwrap().to_owned()).collect();
+        assert!(sequences.is_sorted(), "in order through retries");
+        let kinds: std::collections::BTreeSet<_> = came.iter().map(crate::harness::receiver::Came::kind).collect();
+        for kind in ["job-accepted", "execution-started", "execution-finished", "job-completed"] {
+            assert!(kinds.contains(kind), "{kind} {kinds:?}");
+        }
+        let shown = portal.get(&format!("/v1/subscriptions/{}", subscription.as_str().unwrap())).await.of(200);
+        assert_eq!((&shown["status"], &shown["jobId"]), (&json!("EXPIRED"), &made["jobId"]));
+        let again = portal.post("/v1/jobs", &body).await;
+        assert!(again.status == 200 && again.json().get("subscription").is_none(), "the key is shown once: {}", again.text);
+        let mut other = body.clone();
+        other["sink"] = json!("http://receiver.example/");
+        portal.post("/v1/jobs", &other).await.problem(400, "INVALID_SINK");
         server.stop().await;
     }
 }

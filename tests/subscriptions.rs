@@ -205,7 +205,7 @@ both! {
             portal.post("/v1/subscriptions", &wanted(sink, &["device-updated"])).await.problem(400, "INVALID_SINK");
         }
         for sink in ["https://receiver.example/a?b", "http://receiver.internal/", "https://receiver.example:8443/"] {
-            subscribe(&portal, &wanted(sink, &["device-updated"])).await;
+            assert!(portal.post("/v1/subscriptions", &wanted(sink, &["device-updated"])).await.status.is_success());
         }
         let good = || wanted("https://receiver.example/", &["device-updated"]);
         let refused = async |change: fn(&mut Value), status, code| {

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use crate::etag::etag;
 
 /// A job.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Job, example = json!({
     "jobId": "job_019a8e5d3c7b7f10a1b2c3d4e5f60718",
@@ -70,7 +70,7 @@ pub struct JobSubscriptionView {
 }
 
 /// Whom a job is for.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = JobTarget)]
 pub struct TargetView {
@@ -106,7 +106,9 @@ impl JobView {
     /// A number that changes with whatever the view shows. The row's revision is not it: folding changes the row but not the view, and a
     /// change of an execution the view but not yet the row.
     pub fn revision(&self) -> Result<i64> {
-        let hash = sha256(&serde_json::to_vec(self).map_err(Error::internal)?);
+        // What is shown only once does not make it another.
+        let bare = Self { subscription: None, ..self.clone() };
+        let hash = sha256(&serde_json::to_vec(&bare).map_err(Error::internal)?);
         let first = hash.first_chunk::<8>().copied().unwrap_or_default();
         Ok(i64::from_be_bytes(first) & i64::MAX)
     }

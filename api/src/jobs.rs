@@ -112,7 +112,7 @@ pub async fn create_job(
             }
             let subscription = match &bound {
                 Some((made, key)) => {
-                    begin(tx, made, false, correlator.as_str(), now, &mut ids)?;
+                    begin(tx, made, correlator.as_str(), now, &mut ids)?;
                     Some(JobSubscriptionView { subscription_id: made.id, signing_key: key.shown()? })
                 }
                 None => None,

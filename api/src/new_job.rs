@@ -8,7 +8,7 @@ use dmwsi_domain::id::{DeviceId, JobId, SubscriptionId};
 use dmwsi_domain::job::{Counts, Job, JobState, MAX_DEVICES, Target};
 use dmwsi_domain::operation::Request;
 use dmwsi_domain::scope::Scope;
-use dmwsi_domain::subscription::{Filter, Purpose, Signing, Subscription};
+use dmwsi_domain::subscription::{Filter, Purpose, Signing, Subscription, SubscriptionStatus};
 use dmwsi_domain::{Error, Result, Timestamp};
 use dmwsi_store::webhook_secrets::WebhookKey;
 use openssl::sha::sha256;
@@ -142,7 +142,13 @@ impl NewJob {
     }
 
     /// The subscription that the job asks for, bound to it, and the key it is verified by.
-    pub(crate) fn subscription(&self, app: &App, caller: &Caller, job: JobId, now: Timestamp) -> Result<Option<(Subscription, WebhookKey)>, Problem> {
+    pub(crate) fn subscription(
+        &self,
+        app: &App,
+        caller: &Caller,
+        job: JobId,
+        now: Timestamp,
+    ) -> Result<Option<(Subscription, WebhookKey)>, Problem> {
         let Some(sink) = &self.sink else {
             if self.sink_credential.is_some() || self.callback_data.is_some() {
                 return Err(Problem::invalid("There is no sink that this is for.").at("/sink", "must be given"));
@@ -164,10 +170,14 @@ impl NewJob {
             types: TOLD.iter().map(|kind| (*kind).to_owned()).collect(),
             filter: Filter { jobs: [job].into(), ..Filter::default() },
             payload: Payload::Thin,
+            initial: false,
             rejected: Vec::new(),
         };
         let mut made = subscription(caller, id, sink.clone(), purpose, Signing::Hmac, now);
         made.job = Some(job);
+        if app.asks(sink) {
+            made.status = SubscriptionStatus::ActivationRequested;
+        }
         made.secrets = app.sealing.seal_webhook(id, &secrets)?;
         set_end(&mut made, None, token_ends);
         Ok(Some((made, secrets.current)))

@@ -245,14 +245,9 @@ impl NewSinkCredential {
     }
 }
 
-/// What was granted of types and details, and what was not.
-pub(crate) struct Granted {
-    pub(crate) purpose: Purpose,
-}
-
 impl SubscriptionDetail {
-    /// Takes what the caller may be told of. Whether the devices are there the store says: see [`Granted`].
-    pub(crate) fn grant(&self, app: &App, caller: &Caller, types: &[String], payload: Payload) -> Result<Granted, Problem> {
+    /// Takes what the caller may be told of. Whether the devices are there the store says: see [`Self::confirm`].
+    pub(crate) fn grant(&self, app: &App, caller: &Caller, types: &[String]) -> Result<Purpose, Problem> {
         if !(1..=100).contains(&types.len()) {
             return Err(Problem::invalid("A subscription has 1 to 100 types.").at("/types", "must have 1 to 100 items"));
         }
@@ -307,7 +302,7 @@ impl SubscriptionDetail {
             mark_at_least: self.mark_at_least,
             sources: self.sources.iter().cloned().collect(),
         };
-        Ok(Granted { purpose: Purpose { types: granted, filter, payload, rejected } })
+        Ok(Purpose { types: granted, filter, payload: Payload::Thin, initial: false, rejected })
     }
 
     /// Moves what is not there, or not the caller's, to what was rejected. An error where nothing is left of what was named.
@@ -390,12 +385,16 @@ impl NewSubscription {
             callback_pointer: "/config/callbackData",
         };
         let (secrets, token_ends) = receiver.check(app, now)?;
-        let Granted { purpose } = subscription_detail.grant(app, caller, &self.types, self.config.payload)?;
+        let mut purpose = subscription_detail.grant(app, caller, &self.types)?;
+        (purpose.payload, purpose.initial) = (self.config.payload, self.config.initial_event);
         let mut subscription = subscription(caller, id, self.sink.clone(), purpose, self.config.signing, now);
         subscription.secrets = app.sealing.seal_webhook(id, &secrets)?;
         subscription.max_events = *subscription_max_events;
         subscription.rate = self.config.deliveries_per_minute;
         set_end(&mut subscription, *subscription_expire_time, token_ends);
+        if app.asks(&self.sink) {
+            subscription.status = SubscriptionStatus::ActivationRequested;
+        }
         Ok((subscription, secrets))
     }
 }
@@ -435,6 +434,7 @@ pub(crate) fn subscription(
         expires_by: TerminationReason::SubscriptionExpired,
         health: Health::default(),
         recovery: None,
+        starts_after: 0,
         created_at: now,
         updated_at: now,
         revision: 1,

@@ -4,8 +4,8 @@ use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post, web};
 use dmwsi_domain::Timestamp;
 use dmwsi_domain::event::Event;
 use dmwsi_domain::id::SubscriptionId;
-use dmwsi_domain::subscription::{InitiationReason, StatusReason, Subscription, TerminationReason};
-use dmwsi_store::subscriptions::SubscriptionPage;
+use dmwsi_domain::subscription::{InitiationReason, StatusReason, Subscription, SubscriptionStatus, TerminationReason};
+use dmwsi_store::subscriptions::{HANDSHAKE, SubscriptionPage};
 use dmwsi_store::webhook_secrets::{SinkCredential, WebhookSecrets};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -42,6 +42,10 @@ pub(crate) const MOST: i64 = 20_000;
             ("Location" = String, description = "Where the subscription is read."),
             ("ETag" = String, description = "Its revision.")
         )),
+        (status = 202, description = "The receiver is being asked whether it wants the events (CloudEvents, OPTIONS with `WebHook-Request-Origin`).", body = SubscriptionView, headers(
+            ("Location" = String, description = "Where the subscription is read."),
+            ("ETag" = String, description = "Its revision.")
+        )),
         (status = 409, description = "The first request with this key still runs."),
         (status = 422, description = "Nothing is left of what the filter names, or the client has too many subscriptions.")
     ),
@@ -65,9 +69,11 @@ pub async fn create_subscription(
             let mut made = made.clone();
             let (device_ids, config) = (&own.keys.device_ids, &body.value.config);
             config.subscription_detail.confirm(tx, device_ids, &caller, &mut made.purpose)?;
-            begin(tx, &made, config.initial_event, correlator.as_str(), now, &mut ids)?;
+            begin(tx, &made, correlator.as_str(), now, &mut ids)?;
             let view = SubscriptionView::new(device_ids, made.clone(), Some(&secrets.current))?;
-            Ok(Answer::json(StatusCode::CREATED, &view)?.located(&path(made.id)).with(header::ETAG, etag(made.revision)))
+            let is_asked = made.status == SubscriptionStatus::ActivationRequested;
+            let status = if is_asked { StatusCode::ACCEPTED } else { StatusCode::CREATED };
+            Ok(Answer::json(status, &view)?.located(&path(made.id)).with(header::ETAG, etag(made.revision)))
         })
     });
     Ok(written.await?)
@@ -77,15 +83,17 @@ pub async fn create_subscription(
 pub(crate) fn begin(
     tx: &mut dmwsi_store::Tx<'_>,
     made: &Subscription,
-    initial: bool,
     correlator: &str,
     now: Timestamp,
     ids: &mut dmwsi_domain::Ids,
 ) -> dmwsi_domain::Result<()> {
     tx.insert_subscription(made, MOST)?;
+    if made.status == SubscriptionStatus::ActivationRequested {
+        return tx.ring_subscription(HANDSHAKE, made.id, now, now, ids);
+    }
     let began = Event::SubscriptionStarted { subscription_id: made.id, initiation_reason: InitiationReason::SubscriptionCreated };
     tx.record(&made.tells(began, now, Some(correlator.to_owned()), ids))?;
-    if initial { tx.lay_out_last(made, now, ids) } else { Ok(()) }
+    if made.purpose.initial { tx.lay_out_last(made, now, ids) } else { Ok(()) }
 }
 
 /// Where a subscription is read.
@@ -208,13 +216,29 @@ pub async fn change_subscription(
         if let Some(detail) = patch.config.as_ref().and_then(|config| config.subscription_detail.as_ref()) {
             detail.confirm(tx, &own.keys.device_ids, &caller, &mut next.purpose)?;
         }
-        let switched = match patch.status {
-            Some(Switch::Active) => next.switch(true, None, now)?,
+        let mut switched = match patch.status {
+            Some(Switch::Active) => {
+                let switched = next.switch(true, None, now)?;
+                if switched.is_some() {
+                    next.starts_after = tx.last_number(caller.organisation)?;
+                }
+                switched
+            }
             Some(Switch::Inactive) => next.switch(false, Some(StatusReason::SwitchedOff), now)?,
             None => None,
         };
-        if switched.is_none() {
+        // Before the handshake it holds on to where it stands: what happens meanwhile is delivered after.
+        let is_moved = next.sink != held.sink && next.status == SubscriptionStatus::Active && own.asks(&next.sink);
+        if is_moved {
+            next.starts_after = tx.last_number(caller.organisation)?;
+            next.revision = held.revision;
+            next.ask(now);
+            switched = None;
+        } else if next.revision == held.revision {
             next.changed(now);
+        }
+        if next.status == SubscriptionStatus::ActivationRequested {
+            tx.ring_subscription(HANDSHAKE, id, now, now, &mut ids)?;
         }
         tx.save_subscription(&next, switched, Some(correlator.as_str()), now, &mut ids)?;
         tx.ring_deliveries(&next, now, &mut ids)?;
@@ -247,7 +271,7 @@ fn apply(
     let detail = config.and_then(|config| config.subscription_detail.as_ref());
     if patch.types.is_some() || detail.is_some() {
         let types: Vec<String> = patch.types.clone().unwrap_or_else(|| changed.purpose.types.iter().cloned().collect());
-        let granted = detail.cloned().unwrap_or_default().grant(app, caller, &types, changed.purpose.payload)?.purpose;
+        let granted = detail.cloned().unwrap_or_default().grant(app, caller, &types)?;
         changed.purpose.types = granted.types;
         changed.purpose.rejected = granted.rejected;
         if detail.is_some() {

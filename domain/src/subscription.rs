@@ -128,6 +128,19 @@ pub enum Signing {
     Ed25519,
 }
 
+/// Which receivers are asked first whether they want the events.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Handshake {
+    /// None.
+    Off,
+    /// All but hosts that the settings name.
+    #[default]
+    Public,
+    /// All.
+    Required,
+}
+
 /// Which events, of those of its types. An empty set does not restrict.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -193,6 +206,9 @@ pub struct Purpose {
     pub filter: Filter,
     /// How much of each is told.
     pub payload: Payload,
+    /// Whether the last event that fits, of each device or job, comes first.
+    #[serde(default)]
+    pub initial: bool,
     /// What was asked for beyond that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejected: Vec<Rejected>,
@@ -246,6 +262,8 @@ pub struct Subscription {
     pub health: Health,
     /// What is to be delivered again.
     pub recovery: Option<Recovery>,
+    /// It is for events of higher numbers than this.
+    pub starts_after: u64,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -281,8 +299,13 @@ impl Subscription {
         } else {
             (SubscriptionStatus::Inactive, UpdateReason::SubscriptionInactive)
         };
-        if self.status.is_over() || self.status == SubscriptionStatus::ActivationRequested {
+        if self.status.is_over() || (on && self.status == SubscriptionStatus::ActivationRequested) {
             return Err(Error::conflict("INCOMPATIBLE_STATE", "the subscription is over, or its receiver has not agreed yet"));
+        }
+        if on && self.status_reason == Some(StatusReason::HandshakeFailed) {
+            // It is asked once more.
+            self.ask(now);
+            return Ok(None);
         }
         if self.status == status {
             return Ok(None);
@@ -293,6 +316,12 @@ impl Subscription {
         }
         self.changed(now);
         Ok(Some(Event::SubscriptionUpdated { subscription_id: self.id, update_reason, status_reason: reason }))
+    }
+
+    /// Has its receiver asked before anything (more) is delivered.
+    pub const fn ask(&mut self, now: Timestamp) {
+        (self.status, self.status_reason) = (SubscriptionStatus::ActivationRequested, None);
+        self.changed(now);
     }
 
     /// Ends it, and says what that tells; none when it is over already.

@@ -152,7 +152,7 @@ impl Tx<'_> {
             };
             let about = recorded.event.subscription();
             for subscription in index.wanting(recorded) {
-                if Some(subscription.id) != about {
+                if Some(subscription.id) != about && *number > subscription.starts_after {
                     add(subscription, true);
                 }
             }

@@ -384,6 +384,7 @@ table! {
         recover_after -> Nullable<BigInt>,
         recover_until -> Nullable<BigInt>,
         recover_failed_only -> Bool,
+        starts_after -> BigInt,
         change -> BigInt,
         created_at -> BigInt,
         updated_at -> BigInt,

@@ -43,6 +43,7 @@ pub(crate) struct Row {
     recover_after: Option<i64>,
     recover_until: Option<i64>,
     recover_failed_only: bool,
+    starts_after: i64,
     created_at: i64,
     updated_at: i64,
     revision: i64,
@@ -104,6 +105,7 @@ impl TryFrom<&Subscription> for Row {
             recover_after: one.recovery.map(|recovery| number(recovery.after)),
             recover_until: one.recovery.map(|recovery| number(recovery.until)),
             recover_failed_only: one.recovery.is_some_and(|recovery| recovery.only_failed),
+            starts_after: number(one.starts_after),
             created_at: one.created_at.micros(),
             updated_at: one.updated_at.micros(),
             revision: one.revision,
@@ -150,6 +152,7 @@ impl TryFrom<Row> for Subscription {
                 paced_until: moment(health.paced_until),
             },
             recovery,
+            starts_after: counted(row.starts_after, "number")?,
             created_at: Timestamp::from_micros(row.created_at),
             updated_at: Timestamp::from_micros(row.updated_at),
             revision: row.revision,
@@ -177,7 +180,7 @@ impl Tx<'_> {
         on!(self, conn => update.get_result(conn)).map_err(failed)
     }
 
-    /// Writes a new subscription and that it began, unless its client has `most` already.
+    /// Writes a new subscription, unless its client has `most` already. It is for what gets its number from now on.
     pub fn insert_subscription(&mut self, subscription: &Subscription, most: i64) -> Result<()> {
         let change = self.count_change(subscription.organisation)?;
         let open = subscriptions::table
@@ -188,8 +191,9 @@ impl Tx<'_> {
         if open >= most {
             return Err(Error::conflict("QUOTA_EXCEEDED", format!("a client has {most} subscriptions at most")));
         }
-        let insert =
-            diesel::insert_into(subscriptions::table).values((Row::try_from(subscription)?, subscriptions::change.eq(change)));
+        let starts_after = number(self.last_number(subscription.organisation)?);
+        let row = Row { starts_after, ..Row::try_from(subscription)? };
+        let insert = diesel::insert_into(subscriptions::table).values((row, subscriptions::change.eq(change)));
         on!(self, conn => insert.execute(conn)).map(drop).map_err(failed)
     }
 

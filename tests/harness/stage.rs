@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use dmwsi::keys::Keys;
 use dmwsi_domain::Clock;
 use dmwsi_domain::scope::Scope;
+use dmwsi_domain::subscription::Handshake;
 use reqwest::Method;
 use serde_json::json;
 
@@ -35,6 +36,8 @@ impl Stage {
     pub(crate) async fn on(database: &Database) -> Self {
         let server = Server::with(database, Keys::mint().unwrap(), Clock::System, |config| {
             config.api.max_body_bytes = LIMIT;
+            // The receivers that the examples name do not answer.
+            config.webhooks.handshake = Handshake::Off;
             config.api.max_job_bytes = LIMIT;
             config.api.max_import_bytes = u64::try_from(LIMIT).unwrap();
         });

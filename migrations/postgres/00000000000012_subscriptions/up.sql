@@ -30,6 +30,7 @@ CREATE TABLE subscriptions (
     recover_after BIGINT,
     recover_until BIGINT,
     recover_failed_only BOOLEAN NOT NULL,
+    starts_after BIGINT NOT NULL,
     change BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,

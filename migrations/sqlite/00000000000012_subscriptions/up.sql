@@ -30,6 +30,7 @@ CREATE TABLE subscriptions (
     recover_after INTEGER,
     recover_until INTEGER,
     recover_failed_only INTEGER NOT NULL CHECK (recover_failed_only IN (0, 1)),
+    starts_after INTEGER NOT NULL,
     change INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,

@@ -11,6 +11,7 @@ use reqwest::{Response, StatusCode};
 use tokio::time::Instant;
 
 use super::Deliverer;
+use super::handshake::REQUEST_ORIGIN;
 use super::target::Target;
 use crate::egress::is_forbidden;
 
@@ -75,6 +76,7 @@ impl Deliverer {
             .http
             .post(sink.clone())
             .header(CONTENT_TYPE, "application/cloudevents+json")
+            .header(REQUEST_ORIGIN, self.origin())
             .header("webhook-id", &id)
             .header("webhook-timestamp", seconds(at))
             .header("webhook-signature", signature);

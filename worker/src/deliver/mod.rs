@@ -4,6 +4,7 @@
 //! due stands in rows; an attempt that was made and not written is made again.
 mod attempt;
 mod credential;
+mod handshake;
 mod message;
 mod run;
 mod settings;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use dmwsi_domain::id::SubscriptionId;
 use dmwsi_domain::{Clock, Error, Result};
 use dmwsi_store::device_id::DeviceIds;
-use dmwsi_store::subscriptions::{DELIVER, DELIVER_TROUBLED, RECOVER};
+use dmwsi_store::subscriptions::{DELIVER, DELIVER_TROUBLED, HANDSHAKE, RECOVER};
 use dmwsi_store::{Keys, Store};
 
 use self::credential::Tokens;
@@ -83,13 +84,14 @@ impl Deliverer {
     }
 }
 
-/// Has the queues of subscriptions run: `deliver.v1`, `deliver.troubled.v1` and `subscription.recover.v1`.
+/// Has the queues of subscriptions run: `deliver.v1`, `deliver.troubled.v1`, `subscription.handshake.v1` and `subscription.recover.v1`.
 #[must_use]
 pub fn handle(queues: Queues, deliverer: Deliverer) -> Queues {
     let deliverer = Arc::new(deliverer);
     let lane = |room: u32| Lane { room: room.max(1), batch: room.clamp(1, 16), standing: true };
     let (doing_well, troubled) = (lane(deliverer.means.settings.receivers), lane(deliverer.means.settings.troubled_receivers));
-    let (first, second, third) = (Arc::clone(&deliverer), Arc::clone(&deliverer), deliverer);
+    let (first, second) = (Arc::clone(&deliverer), Arc::clone(&deliverer));
+    let (third, fourth) = (Arc::clone(&deliverer), deliverer);
     queues
         .handle(DELIVER, doing_well, move |id: SubscriptionId, context| {
             let deliverer = Arc::clone(&first);
@@ -98,6 +100,10 @@ pub fn handle(queues: Queues, deliverer: Deliverer) -> Queues {
         .handle(DELIVER_TROUBLED, troubled, move |id: SubscriptionId, context| {
             let deliverer = Arc::clone(&second);
             async move { run::deliver(deliverer, id, &context, true).await }
+        })
+        .handle(HANDSHAKE, lane(16), move |id: SubscriptionId, context| {
+            let deliverer = Arc::clone(&fourth);
+            async move { handshake::shake_hands(deliverer, id, &context).await }
         })
         .handle(RECOVER, Lane { room: 4, batch: 2, standing: true }, move |id: SubscriptionId, context| {
             let deliverer = Arc::clone(&third);

@@ -36,6 +36,8 @@ struct Run {
     read_at: Instant,
     patience: Patience,
     health: Health,
+    /// The same as it stands in the database.
+    written: Health,
     waiting: VecDeque<Due>,
     under_way: JoinSet<Ended>,
     numbers: HashSet<u64>,
@@ -57,6 +59,7 @@ pub(super) async fn deliver(
     let mut run = Run {
         patience: deliverer.means.settings.patience(),
         health: target.subscription.health.clone(),
+        written: target.subscription.health.clone(),
         target: Arc::new(target),
         read_at: Instant::now(),
         waiting: VecDeque::new(),
@@ -182,7 +185,6 @@ impl Run {
     /// Writes how attempts ended.
     async fn settle(&mut self, ended: Vec<Ended>) -> Result<()> {
         let now = self.now();
-        let before = self.health.clone();
         let (mut notice, mut is_gone, mut settled) = (None, false, Vec::with_capacity(ended.len()));
         for Ended { due, attempt, asked } in ended {
             self.numbers.remove(&due.number);
@@ -225,7 +227,8 @@ impl Run {
             notice.filter(|(percent, _)| *percent >= 100).map(|_| StatusReason::DeliveryFailing)
         };
         if told.is_empty() && off.is_none() {
-            let (id, health) = (self.id(), (self.health != before).then(|| self.health.clone()));
+            let (id, health) = (self.id(), (self.health != self.written).then(|| self.health.clone()));
+            self.written = self.health.clone();
             return self.deliverer.means.store.write(move |tx| tx.settle_deliveries(id, &settled, health.as_ref(), now)).await;
         }
         self.is_over |= off.is_some();

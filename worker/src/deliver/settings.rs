@@ -2,12 +2,17 @@
 use std::time::Duration;
 
 use dmwsi_domain::delivery::{Patience, RETRIES};
+use dmwsi_domain::subscription::Handshake;
 use serde::{Deserialize, Serialize};
 
 /// The section `webhooks` of the settings.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Settings {
+    /// Which receivers are asked first whether they want the events: `REQUIRED` all, `PUBLIC` all but hosts that `egress.allow` names, `OFF` none.
+    pub handshake: Handshake,
+    /// The waits before a receiver that did not agree is asked again, in milliseconds; then its subscription is switched off.
+    pub handshake_retry_ms: Vec<u64>,
     /// How many deliveries to one receiver are under way at a time at most.
     pub in_flight: usize,
     /// How many receivers that do well are served at a time by this process.
@@ -31,6 +36,8 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            handshake: Handshake::Public,
+            handshake_retry_ms: vec![60_000, 1_800_000],
             in_flight: 64,
             receivers: 64,
             troubled_receivers: 64,
