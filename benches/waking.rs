@@ -26,6 +26,7 @@ use dmwsi_domain::device::{Device, NewDevice, Owner};
 use dmwsi_domain::egress::Egress;
 use dmwsi_domain::id::DeviceId;
 use dmwsi_store::Store;
+use dmwsi_store::wakes::Carriers;
 use dmwsi_worker::egress::Guard;
 use dmwsi_worker::push::{self, Pusher, Settings};
 use dmwsi_worker::queue::Queues;
@@ -112,7 +113,8 @@ async fn dispatched(store: &Store, keys: &Keys, devices: &[DeviceId], round: u64
     let queues = Queues::new(store.clone(), Clock::System, dmwsi_worker::queue::Settings::default());
     let began = Instant::now();
     let running = push::handle(queues, pusher).start();
-    let is_due = async || store.glance(|tx| tx.next_wake()).await.unwrap().is_some_and(|next| next <= Clock::System.now());
+    let is_due =
+        async || store.glance(|tx| tx.next_wake(&Carriers::ALL)).await.unwrap().is_some_and(|next| next <= Clock::System.now());
     while is_due().await {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }

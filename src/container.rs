@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use dmwsi_domain::archive::{Header, padding};
 use dmwsi_domain::deliverable::FOLDER;
 use dmwsi_domain::manifest::{self, Manifest};
-use openssl::sha::Sha256;
+use openssl::sha::{Sha256, Sha512};
 use serde_json::{Value, json};
 
 use crate::Failure;
@@ -50,8 +50,11 @@ impl Container {
 
 impl Pack {
     fn run(self) -> Result<(), Failure> {
-        let name = self.folder.file_name().ok_or("the folder has no name: give --output")?;
-        let output = self.output.unwrap_or_else(|| PathBuf::from(name).with_added_extension("tar"));
+        let output = match (self.output, self.folder.file_name()) {
+            (Some(output), _) => output,
+            (None, Some(name)) => PathBuf::from(name).with_added_extension("tar"),
+            (None, None) => return Err("the folder is not given by its name, so --output is needed".into()),
+        };
         let file = File::create_new(&output).map_err(|error| format!("cannot write {}: {error}", output.display()))?;
         let written = pack(&self.folder, file);
         if written.is_err() {
@@ -68,17 +71,17 @@ pub(crate) fn pack(folder: &Path, output: File) -> Result<u64, Failure> {
     let bytes = read(folder, manifest::NAME)?;
     let signature = folder.join(manifest::SIGNATURE);
     let signature = if signature.exists() { Some(fs::read(signature)?) } else { None };
-    let (bytes, manifest) = match signature {
-        Some(_) => (bytes.clone(), Manifest::read(&bytes)?),
-        None => complete(folder, bytes)?,
-    };
+    let (completed, manifest) = complete(folder, &bytes)?;
+    if signature.is_some() && completed != bytes {
+        return Err("manifest.p7s signs a manifest in which sizes or digests are still open".into());
+    }
     for item in &manifest.items {
         if let Err(fault) = &item.spec {
             return Err(format!("{} {}", fault.pointer.as_deref().unwrap_or_default(), fault.detail).into());
         }
     }
     let mut tar = Tar { output: BufWriter::with_capacity(PIECE, output), length: 0 };
-    tar.member(manifest::NAME, bytes.len(), &*bytes)?;
+    tar.member(manifest::NAME, completed.len(), &*completed)?;
     if let Some(signature) = signature {
         tar.member(manifest::SIGNATURE, signature.len(), &*signature)?;
     }
@@ -92,9 +95,9 @@ pub(crate) fn pack(folder: &Path, output: File) -> Result<u64, Failure> {
     tar.finish()
 }
 
-/// Fills in what the manifest leaves open.
-fn complete(folder: &Path, bytes: Vec<u8>) -> Result<(Vec<u8>, Manifest), Failure> {
-    let mut value: Value = serde_json::from_slice(&bytes).map_err(|error| format!("manifest.json: {error}"))?;
+/// Fills in what the manifest leaves open; where it leaves nothing open it stays as it is, byte for byte.
+fn complete(folder: &Path, bytes: &[u8]) -> Result<(Vec<u8>, Manifest), Failure> {
+    let mut value: Value = serde_json::from_slice(bytes).map_err(|error| format!("manifest.json: {error}"))?;
     let mut changed = false;
     let deliverables = value.get_mut("deliverables").and_then(Value::as_array_mut).into_iter().flatten();
     for payload in deliverables.filter_map(|one| one.get_mut("payloads")?.as_array_mut()).flatten() {
@@ -103,7 +106,7 @@ fn complete(folder: &Path, bytes: Vec<u8>) -> Result<(Vec<u8>, Manifest), Failur
     for attestation in value.get_mut("attestations").and_then(Value::as_array_mut).into_iter().flatten() {
         changed |= fill(folder, attestation, false)?;
     }
-    let bytes = if changed { serde_json::to_vec_pretty(&value)? } else { bytes };
+    let bytes = if changed { serde_json::to_vec_pretty(&value)? } else { bytes.to_vec() };
     let manifest = Manifest::read(&bytes).map_err(|fault| match &fault.pointer {
         Some(pointer) => format!("manifest.json: {pointer}: {fault}"),
         None => format!("manifest.json: {fault}"),
@@ -116,7 +119,7 @@ fn fill(folder: &Path, member: &mut Value, has_size: bool) -> Result<bool, Failu
     let Some(path) = member.get("path").and_then(Value::as_str).map(str::to_owned) else {
         return Err(format!("manifest.json: a file has no `path`, such as `{FOLDER}x1-2.4.0.bin`").into());
     };
-    let (size, digest) = measure(open(folder, &path)?)?;
+    let Measured { size, sha_256, sha_512 } = measure(open(folder, &path)?)?;
     let mut changed = false;
     let object = member.as_object_mut().ok_or("manifest.json: a file is no object")?;
     if has_size {
@@ -132,27 +135,43 @@ fn fill(folder: &Path, member: &mut Value, has_size: bool) -> Result<bool, Failu
     let digests = object.entry("digests").or_insert_with(|| json!({}));
     let digests = digests.as_object_mut().ok_or("manifest.json: `digests` is an object")?;
     match digests.get("sha-256").and_then(Value::as_str) {
-        Some(said) if said != digest => return Err(format!("{path} is not what `sha-256` says").into()),
+        Some(said) if said != sha_256 => return Err(format!("{path} is not what `sha-256` says").into()),
         Some(_) => {}
         None => {
-            digests.insert("sha-256".to_owned(), digest.into());
+            digests.insert("sha-256".to_owned(), sha_256.into());
             changed = true;
         }
+    }
+    if digests.get("sha-512").and_then(Value::as_str).is_some_and(|said| said != sha_512) {
+        return Err(format!("{path} is not what `sha-512` says").into());
     }
     Ok(changed)
 }
 
-fn measure(file: File) -> Result<(u64, String), Failure> {
+/// A file's length in bytes, and its digests in hexadecimal digits.
+struct Measured {
+    size: u64,
+    sha_256: String,
+    sha_512: String,
+}
+
+fn measure(file: File) -> Result<Measured, Failure> {
     let mut reader = BufReader::with_capacity(PIECE, file);
-    let (mut hash, mut size, mut buffer) = (Sha256::new(), 0_u64, vec![0; PIECE]);
+    let (mut sha_256, mut sha_512, mut size, mut buffer) = (Sha256::new(), Sha512::new(), 0_u64, vec![0; PIECE]);
     loop {
         let count = reader.read(&mut buffer)?;
         if count == 0 {
-            return Ok((size, hash.finish().iter().map(|byte| format!("{byte:02x}")).collect()));
+            return Ok(Measured { size, sha_256: hex(&sha_256.finish()), sha_512: hex(&sha_512.finish()) });
         }
-        hash.update(buffer.get(..count).unwrap_or_default());
+        let piece = buffer.get(..count).unwrap_or_default();
+        sha_256.update(piece);
+        sha_512.update(piece);
         size = size.saturating_add(u64::try_from(count)?);
     }
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn open(folder: &Path, name: &str) -> Result<File, Failure> {

@@ -34,6 +34,10 @@ impl Place {
         Arc::clone(&self.content)
     }
 
+    pub(crate) fn marker(&self) -> String {
+        self.marker.to_string()
+    }
+
     /// Whether this node sees the folder that the database knows.
     pub(crate) async fn is_the_right_one(&self) -> io::Result<bool> {
         let content = self.content();

@@ -158,7 +158,7 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
     let mut servers = Vec::new();
 
     let place = Place::open(&store, &config).await?;
-    let ingest = Ingest::new(store.clone(), place.content(), config.content.clone(), clock.clone());
+    let ingest = Ingest::new(store.clone(), place.content(), Some(place.marker()), config.content.clone(), clock.clone());
     let sealing = keys.sealing_keys()?;
     let nonce_key = keys.nonce_key()?;
     let tokens = Tokens::new(keys.download_key()?);

@@ -5,6 +5,7 @@ use clap::Args;
 use dmwsi::Role;
 use dmwsi::config::{Config, LogFormat};
 use dmwsi_domain::Clock;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -25,6 +26,7 @@ impl Serve {
         let config = self.settings.load()?;
         config.check()?;
         start_log(&config)?;
+        raise_open_files();
         let keys = dmwsi::keys::Keys::load(&config.key_file, config.make_keys)?;
         // Before it serves: whoever sees it serving may stop it at once.
         let stop = stop_signal()?;
@@ -47,6 +49,16 @@ pub(crate) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
             _ = interrupt.recv() => {}
         }
     })
+}
+
+/// Lets the process hold as many files open as the system allows it: each device and each delivery is a connection, and the usual limit of 1,024 is
+/// one for programs of long ago.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    if let Err(error) = raised {
+        tracing::warn!(cause = ?error, "no more files than {:?} can be held open: {error}", limit.current);
+    }
 }
 
 pub(crate) fn start_log(config: &Config) -> Result<(), Failure> {

@@ -9,6 +9,7 @@ use dmwsi::portal::{self, Portal};
 use dmwsi_simulator::DeviceProfile;
 use serde_json::{Value, json};
 
+use crate::harness::archive::hex;
 use crate::harness::{Database, eventually};
 
 /// The command in a folder, with the settings of the environment taken away.
@@ -141,6 +142,11 @@ async fn the_server_tells_its_health_and_ends_well_when_it_is_told_to() {
         assert_eq!(answer.status().as_u16(), 200, "{path}");
         assert!(answer.text().await.unwrap().contains(part), "{path}");
     }
+    // As many files as it may have open, not as few as a shell gives it.
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", serving.child.id())).unwrap();
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let files: Vec<&str> = files.split_whitespace().collect();
+    assert_eq!(files[0], files[1]);
     assert_eq!(serving.terminate(), 0);
 }
 
@@ -234,7 +240,7 @@ async fn the_log_holds_no_secret_no_number_and_no_node_value_even_when_it_says_m
     }
 }
 
-/// HL-INGEST3: a folder becomes a container that the server takes; what is wrong is told before.
+/// HL-INGEST3: a folder becomes a container; what is wrong is told before. That a server takes it is tested with the containers.
 #[test]
 fn a_folder_is_packed_into_a_container() {
     let folder = tempfile::tempdir().unwrap();
@@ -265,6 +271,24 @@ fn a_folder_is_packed_into_a_container() {
                 .contains("/deliverables/0/kind")
         );
     }
+    // A signed manifest stays as it is, so it must say everything, and rightly.
+    manifest["deliverables"][0]["kind"] = json!("FIRMWARE");
+    std::fs::write(source.join("manifest.p7s"), "a signature").unwrap();
+    for (digests, told) in [
+        (json!({}), "still open"),
+        (json!({"sha-256": "0".repeat(64)}), "sha-256"),
+        (json!({"sha-256": hex(b"the new firmware"), "sha-512": "0".repeat(128)}), "sha-512"),
+    ] {
+        manifest["deliverables"][0]["payloads"][0]["digests"] = digests;
+        std::fs::write(source.join("manifest.json"), manifest.to_string()).unwrap();
+        assert!(complaint(&run(&source, &["container", "pack", ".", "--output", "../bad.tar"])).contains(told), "{told}");
+    }
+    manifest["deliverables"][0]["payloads"][0]["digests"] = json!({"sha-256": hex(b"the new firmware")});
+    std::fs::write(source.join("manifest.json"), manifest.to_string()).unwrap();
+    assert!(complaint(&run(&source, &["container", "pack", "."])).contains("--output is needed"));
+    said(&run(&source, &["container", "pack", ".", "--output", "../signed.tar"]));
+    let listed = Command::new("tar").arg("tf").arg(folder.path().join("signed.tar")).output().unwrap();
+    assert_eq!(said(&listed), "manifest.json\nmanifest.p7s\npayloads/x1.bin\n");
     let help = said(&run(folder.path(), &["container", "pack", "--help"]));
     assert!(help.contains("manifest.json") && help.contains("--output"), "{help}");
 }

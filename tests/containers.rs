@@ -250,7 +250,7 @@ both! {
 }
 
 /// Every fault of an archive: what it is, its bytes, the code, and what the detail names.
-fn faults() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
+pub(crate) fn faults() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
     let good = || Archive::firmware("urn:x", 1);
     let tar = |manifest: &Value, rest: &[Vec<u8>]| {
         let mut tar = member("manifest.json", manifest.to_string().as_bytes());

@@ -140,15 +140,18 @@ both! {
             }
         }
         assert_eq!(scene.get(&[]).await.status.as_u16(), 200);
-        // Withdrawn, and there again by another container.
+        // Withdrawn, also when another container brings the same bytes.
         assert_eq!(scene.portal.post(&format!("{}/withdraw", scene.container), &json!({})).await.status.as_u16(), 200);
         assert_eq!(seen(&scene.get(&[]).await), seen(&nothing));
         deliver(&scene.portal, "urn:b", 2, &scene.bytes).await;
-        assert_eq!(scene.get(&[]).await.status.as_u16(), 200);
-        // Cancelled.
-        scene.portal.post(&format!("{}/cancel", scene.job), &json!({})).await.of(202);
-        ended(&scene.portal, &scene.job).await;
         assert_eq!(seen(&scene.get(&[]).await), seen(&nothing));
+        // Cancelled.
+        let (server, portal) = (&scene.server, &scene.portal);
+        let (job, token) = ordered(server.store(), &server.keys, server.url(), portal, &scene.handset, &scene.bytes).await;
+        assert_eq!(get(of(&own, token)).await.status.as_u16(), 200);
+        portal.post(&format!("{job}/cancel"), &json!({})).await.of(202);
+        ended(portal, &job).await;
+        assert_eq!(seen(&get(of(&own, token)).await), seen(&nothing));
         scene.server.stop().await;
     }
 
@@ -284,7 +287,7 @@ both! {
 
     /// FU-1: withdrawn, or no longer wanted, while a device is at it.
     async fn what_is_withdrawn_stops_on_the_way(database: Database) {
-        let scene = Scene::on(&database, 2_000_000, Behaviour::default(), |config| config.downloads.bytes_per_second_each = 200_000).await;
+        let mut scene = Scene::on(&database, 2_000_000, Behaviour::default(), |config| config.downloads.bytes_per_second_each = 200_000).await;
         for withdrawn in [true, false] {
             let mut raw = Raw::get(scene.server.url(), &scene.path());
             assert!(raw.read(10_000) >= 10_000);
@@ -298,6 +301,9 @@ both! {
             assert!(rest < 1_500_000 && began.elapsed() < Duration::from_secs(7), "{rest} {:?}", began.elapsed());
             if withdrawn {
                 deliver(&scene.portal, "urn:b", 2, &scene.bytes).await;
+                let server = &scene.server;
+                let again = ordered(server.store(), &server.keys, server.url(), &scene.portal, &scene.handset, &scene.bytes);
+                (scene.job, scene.token) = again.await;
             }
         }
         scene.server.stop().await;

@@ -139,7 +139,9 @@ both! {
         assert!(all(&server.portal("acme", "events:read jobs:read").await, "").await.is_empty());
         let stranger = server.portal("other", SCOPES).await;
         assert!(all(&stranger, "").await.is_empty());
-        stranger.get(&format!("/v1/events?deviceId={}", handset.id)).await.problem(404, "NOT_FOUND");
+        // Read with the stranger's key, the device's name is no id at all or, once in 64 times, one of which nothing is told.
+        let foreign = stranger.get(&format!("/v1/events?deviceId={}", handset.id)).await;
+        assert!(foreign.status == 404 || foreign.json()["items"] == json!([]), "{}", foreign.text);
         stranger.get(&format!("{read}/events")).await.problem(404, "NOT_FOUND");
         server.portal("acme", "jobs:read").await.get("/v1/events").await.problem(403, "PERMISSION_DENIED");
         for wrong in ["types=dmwsi.v1.nothing", "wait=31", "after=1&since=2026-11-21T10:00:00Z", "cursor=abc", "job=1", "after=-1", "payload=ALL"] {

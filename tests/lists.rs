@@ -1,12 +1,14 @@
 //! Lists: every one is read from an index in the order of its pages, however it is filtered.
 use dmwsi_domain::Clock;
+use dmwsi_domain::container::ContainerState;
+use dmwsi_domain::deliverable::DeliverableKind;
 use dmwsi_domain::device::Subscriber;
 use dmwsi_domain::execution::ExecutionState;
-use dmwsi_domain::id::{ClientId, DeviceId, JobId, OrganisationId};
+use dmwsi_domain::id::{ClientId, ContainerId, DeliverableId, DeviceId, JobId, OrganisationId};
 use dmwsi_domain::job::JobState;
 use dmwsi_domain::tag::Tag;
 use dmwsi_store::jobs::JobPage;
-use dmwsi_store::{DeviceFilter, ExecutionPage};
+use dmwsi_store::{ContainerPage, DeliverablePage, DeviceFilter, ExecutionPage};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -104,6 +106,34 @@ both! {
             let plan = plan(&database, &statements[0]);
             assert_indexed(&statements[0], &plan);
             assert!(indexes.iter().any(|index| plan.contains(index)), "{state:?}\n{plan}");
+        }
+    }
+
+    async fn a_list_of_containers_or_deliverables_is_read_from_an_index_whatever_it_is_filtered_by(database: Database) {
+        drop(database.store().await);
+        let store = open(&database);
+        let (organisation, before) = (OrganisationId::new(Clock::System.new_id()), Some(DeliverableId::new(Clock::System.new_id())));
+        let (available, firmware) = (Some(ContainerState::Available), Some(DeliverableKind::Firmware));
+        for (state, kind, index) in [
+            (None, None, "deliverables_page"),
+            (available, None, "deliverables_state"),
+            (None, firmware, "deliverables_kind"),
+            (available, firmware, "deliverables_kind_state"),
+        ] {
+            let page = DeliverablePage { organisation, before, kind, state, container: None, reference: None, limit: 21 };
+            let statements = sent(store.read(move |tx| tx.deliverables(&page))).await;
+            assert_eq!(statements.len(), 1);
+            let plan = plan(&database, &statements[0]);
+            assert_indexed(&statements[0], &plan);
+            assert!(plan.contains(&format!("{index} ")), "{state:?} {kind:?}\n{plan}");
+        }
+        for (state, index) in [(None, "containers_page"), (available, "containers_state")] {
+            let page = ContainerPage { organisation, before: Some(ContainerId::new(Clock::System.new_id())), state, limit: 21 };
+            let statements = sent(store.read(move |tx| tx.containers(&page))).await;
+            assert_eq!(statements.len(), 1);
+            let plan = plan(&database, &statements[0]);
+            assert_indexed(&statements[0], &plan);
+            assert!(plan.contains(&format!("{index} ")), "{state:?}\n{plan}");
         }
     }
 

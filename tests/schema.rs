@@ -13,7 +13,7 @@ FROM sqlite_master t JOIN pragma_table_info(t.name) c WHERE t.type = 'table' AND
 const POSTGRES_COLUMNS: &str = "
 SELECT table_name || '.' || column_name || ' ' ||
     CASE data_type WHEN 'bigint' THEN 'INTEGER' WHEN 'bytea' THEN 'BLOB' ELSE upper(data_type) END ||
-    CASE is_nullable WHEN 'YES' THEN ' NULL' ELSE '' END || COALESCE(' DEFAULT ' || column_default, '') AS line
+    CASE is_nullable WHEN 'YES' THEN ' NULL' ELSE '' END || COALESCE(' DEFAULT ' || replace(column_default, '::text', ''), '') AS line
 FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_%'";
 
 /// Each unique index as `table (columns)`, primary keys among them.

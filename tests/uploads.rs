@@ -13,32 +13,8 @@ use reqwest::Method;
 use crate::harness::archive::{Archive, SCOPES, TAR, files};
 use crate::harness::eventually;
 use crate::harness::process::Process;
-use crate::harness::server::{Got, Portal, Server};
-
-const PART: (&str, &str) = ("content-type", "application/partial-upload");
-
-/// Begins an upload with some bytes; its address.
-async fn begin(portal: &Portal, headers: &[(&str, &str)], part: &[u8]) -> String {
-    let mut all = vec![TAR, ("upload-complete", "?0")];
-    all.extend(headers);
-    let got = portal.bring(Method::POST, "/v1/uploads", &all, part.to_vec()).await;
-    assert_eq!((got.status.as_u16(), got.header("upload-complete")), (201, "?0"), "{}", got.text);
-    assert!(got.header("upload-limit").contains("max-size="));
-    got.header("location").to_owned()
-}
-
-async fn append(portal: &Portal, path: &str, offset: usize, last: bool, headers: &[(&str, &str)], part: &[u8]) -> Got {
-    let offset = offset.to_string();
-    let mut all = vec![PART, ("upload-offset", offset.as_str()), ("upload-complete", if last { "?1" } else { "?0" })];
-    all.extend(headers);
-    portal.bring(Method::PATCH, path, &all, part.to_vec()).await
-}
-
-async fn offset(portal: &Portal, path: &str) -> usize {
-    let got = portal.bring(Method::HEAD, path, &[], "").await;
-    assert_eq!((got.status.as_u16(), got.header("cache-control")), (204, "no-store"));
-    got.header("upload-offset").parse().unwrap()
-}
+use crate::harness::server::{Portal, Server};
+use crate::harness::upload::{PART, append, begin, offset};
 
 /// The offset when no part is on its way any more.
 async fn settled(portal: &Portal, path: &str) -> usize {

@@ -197,7 +197,7 @@ both! {
         let late = Clock::System.now().plus(MINUTE * 60 * 25);
         let look = async || {
             let ids = Clock::System.new_ids();
-            store.write(move |tx| tx.take_wakes(Carriers::All, 10, &PATIENCE, late, &mut ids.clone())).await.unwrap()
+            store.write(move |tx| tx.take_wakes(&Carriers::ALL, 10, &PATIENCE, late, &mut ids.clone())).await.unwrap()
         };
         assert_eq!(look().await.woken.len(), 1, "there is something to do");
         portal.post(&format!("{job}/cancel"), &serde_json::Value::Null).await.of(202);

@@ -2,7 +2,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dmwsi::keys::Keys;
 use dmwsi_domain::Clock;
@@ -87,6 +87,45 @@ both! {
         tell.send(true).unwrap();
         eventually("all were asked for", async || gateway.heard.lock().unwrap().len() == DEVICES).await;
         assert_eq!(gateway.most.load(Ordering::SeqCst), 2);
+        server.stop().await;
+    }
+
+    /// CC3: one gateway that does not answer has its share of the requests and no more; whoever is woken by another one does not wait for it.
+    async fn a_gateway_that_does_not_answer_holds_up_no_other_gateway(database: Database) {
+        const DEVICES: usize = 30;
+        let server = Server::with(&database, Keys::mint().unwrap(), Clock::System, |config| {
+            config.push.http_concurrency = 4;
+            config.push.http_concurrency_each = 2;
+            config.push.http_timeout_seconds = 60;
+            config.push.retry_first_ms = 600_000;
+        }).await;
+        let portal = server.portal("acme", SCOPES).await;
+        let (slow, slow_url, tell) = Gateway::open().await;
+        let (quick, quick_url, answer) = Gateway::open().await;
+        answer.send(true).unwrap();
+        let wake = async |url: &str, number: usize| {
+            let push = json!({"type": "HTTP", "url": format!("{url}/{number}")});
+            let handset = Handset::register_at(&portal, server.url(), Behaviour::default(), &push).await;
+            ask(&portal, &handset.id).await;
+        };
+        for number in 0..DEVICES {
+            wake(&slow_url, number).await;
+        }
+        eventually("requests hang", async || slow.waiting.load(Ordering::SeqCst) == 2).await;
+        let began = Instant::now();
+        for number in 0..DEVICES {
+            wake(&quick_url, number).await;
+        }
+        eventually("the other gateway was asked", async || quick.heard.lock().unwrap().len() == DEVICES).await;
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+        assert_eq!((slow.waiting.load(Ordering::SeqCst), slow.heard.lock().unwrap().len()), (2, 2));
+        // Those for the slow one that did not fit were left where they are, and nothing was tried in vain.
+        let tried = database.lines("SELECT device_id AS line FROM wakes WHERE attempts > 0").len();
+        assert!(tried < 2 * DEVICES, "{tried}");
+        assert!(database.lines("SELECT trouble AS line FROM wakes WHERE trouble IS NOT NULL").is_empty());
+        tell.send(true).unwrap();
+        eventually("all were asked for", async || slow.heard.lock().unwrap().len() == DEVICES).await;
+        assert_eq!(slow.most.load(Ordering::SeqCst), 2);
         server.stop().await;
     }
 }

@@ -68,7 +68,7 @@ impl ContainerView {
             state: container.state,
             reference: container.reference().map(str::to_owned),
             partial_accept: container.partial,
-            bytes: container.bytes,
+            bytes: if container.state.is_judged() { container.bytes } else { 0 },
             verdicts: container.verdicts,
             fault: container.fault,
             manifest: container.head,

@@ -20,7 +20,7 @@ use crate::container_view::{ContainerView, accepted, verdict};
 use crate::correlator::Correlator;
 use crate::cursor::List;
 use crate::devices::owner;
-use crate::digest_header::{CONTENT_DIGEST, Check, REPR_DIGEST, promised};
+use crate::digest_header::{CONTENT_DIGEST, Check, REPR_DIGEST, agreed, promised};
 use crate::etag::IfNoneMatch;
 use crate::idempotency::Answer;
 use crate::page::{Page, PerPage};
@@ -69,10 +69,10 @@ pub struct DeliverQuery {
             ("Retry-After" = u64, description = "After how many seconds it is worth to look."),
             ("Preference-Applied" = Option<String>, description = "Which preferences were followed.")
         )),
-        (status = 408, description = "The body came too slowly."),
+        (status = 408, description = "The body came too slowly, or took longer than one request may: 15 minutes for each GiB unless the operator says otherwise. `/v1/uploads` has no such end."),
         (status = 409, description = "Another container has its id."),
-        (status = 422, description = "It was refused; the errors say which deliverable and why, and Location where that can be read again."),
-        (status = 503, description = "Too many containers are coming in at the same time.")
+        (status = 422, description = "It was refused; the errors say which deliverable and why, and Location where that can be read again. With `respond-async` also when too much of the organisation waits for its verdict already."),
+        (status = 503, description = "Too many containers are coming in at the same time, of all or of your organisation.")
     ),
     security(("oauth2" = ["containers:write"]))
 )]
@@ -92,7 +92,7 @@ pub async fn create_container(
     let check = Check::new(both(request.headers())?);
     let container = new_container(&app, &caller, query.partial_accept, &correlator);
     let (feed, source) = pipe();
-    let incoming = Incoming::new(payload.into_inner(), settings);
+    let incoming = Incoming::in_time(payload.into_inner(), settings);
     // On a task of its own: what has come whole is judged, also when the sender does not wait for it.
     let ingest = app.ingest.clone();
     if prefer.respond_async {
@@ -124,13 +124,7 @@ pub(crate) fn applied(answer: Answer, prefer: Prefer) -> Answer {
 
 /// What both digest headers promise.
 fn both(headers: &HeaderMap) -> Result<Digests, Problem> {
-    let (content, whole) = (promised(headers, &CONTENT_DIGEST)?, promised(headers, &REPR_DIGEST)?);
-    let same = |left: Option<[u8; 32]>, right: Option<[u8; 32]>| left.is_none() || right.is_none() || left == right;
-    let sha_256 = |digests: &Digests| digests.sha_256.map(|digest| *digest.as_bytes());
-    if !same(sha_256(&content), sha_256(&whole)) {
-        return Err(Problem::new(Code::DigestMismatchedValues, "Content-Digest and Repr-Digest promise different bytes."));
-    }
-    Ok(Digests { sha_256: content.sha_256.or(whole.sha_256), sha_512: content.sha_512.or(whole.sha_512) })
+    agreed(promised(headers, &CONTENT_DIGEST)?, promised(headers, &REPR_DIGEST)?)
 }
 
 /// Refuses a body that says itself that it is too long.
@@ -220,7 +214,7 @@ pub async fn read_container(
 /// Withdraw a container
 ///
 /// From now on nothing of it is distributed, and its content is removed; what a device has already it keeps. Withdrawing twice is the same as once,
-/// and a withdrawn container does not come back by being delivered again.
+/// and a withdrawn container does not come back by being delivered again. A container whose `expiresAt` is over is withdrawn by the server.
 #[utoipa::path(
     tag = "Containers",
     params(("containerId" = ContainerId, Path, description = "The container.")),

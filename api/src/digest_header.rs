@@ -36,6 +36,23 @@ pub(crate) fn promised(headers: &HeaderMap, name: &HeaderName) -> Result<Digests
     Ok(digests)
 }
 
+/// Both promises as one; refused where they contradict each other.
+pub(crate) fn agreed(one: Digests, other: Digests) -> Result<Digests, Problem> {
+    let sha_256 = one.sha_256.or(other.sha_256);
+    let sha_512 = one.sha_512.or(other.sha_512);
+    let kept = |digests: Digests| {
+        digests.sha_256.is_none_or(|digest| sha_256 == Some(digest))
+            && digests.sha_512.is_none_or(|digest| sha_512 == Some(digest))
+    };
+    if kept(one) && kept(other) {
+        return Ok(Digests { sha_256, sha_512 });
+    }
+    Err(Problem::new(
+        Code::DigestMismatchedValues,
+        "Different bytes are promised: two digests of one kind contradict each other.",
+    ))
+}
+
 fn malformed(name: &HeaderName) -> Problem {
     Problem::invalid(format!("{name} is written as sha-256=:base64:."))
 }

@@ -57,6 +57,7 @@ pub mod token;
 mod token_endpoint;
 mod upload_file;
 mod upload_headers;
+mod upload_part;
 mod uploads;
 mod waiting;
 mod wakes;

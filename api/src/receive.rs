@@ -10,6 +10,9 @@ use futures_util::StreamExt as _;
 use crate::digest_header::Check;
 use crate::problem::{Code, Problem};
 
+/// What a sender is given its time for.
+const GIB: u64 = 1 << 30;
+
 /// A body that comes in pieces, each soon enough after the one before.
 pub(crate) struct Incoming {
     payload: Payload,
@@ -18,13 +21,34 @@ pub(crate) struct Incoming {
     /// Waited for the sender, and got, in this window. The time that others take does not count.
     waited: Duration,
     got: u64,
+    whole: Option<Whole>,
+}
+
+/// How long all of the body may be waited for.
+struct Whole {
+    for_each_gib: Duration,
+    waited: Duration,
+    got: u64,
+}
+
+impl Whole {
+    fn is_over(&self) -> bool {
+        let begun = u32::try_from((self.got / GIB).saturating_add(1)).unwrap_or(u32::MAX);
+        self.waited > self.for_each_gib.saturating_mul(begun)
+    }
 }
 
 impl Incoming {
     pub(crate) fn new(payload: Payload, settings: &Settings) -> Self {
         let window = Duration::from_secs(settings.rate_seconds.max(1));
         let fewest = settings.min_bytes_per_second.saturating_mul(window.as_secs());
-        Self { payload, fewest, window, waited: Duration::ZERO, got: 0 }
+        Self { payload, fewest, window, waited: Duration::ZERO, got: 0, whole: None }
+    }
+
+    /// The same, with an end to all of it: the sender has a time for each GiB that it begins.
+    pub(crate) fn in_time(payload: Payload, settings: &Settings) -> Self {
+        let for_each_gib = Duration::from_secs(settings.delivery_seconds);
+        Self { whole: Some(Whole { for_each_gib, waited: Duration::ZERO, got: 0 }), ..Self::new(payload, settings) }
     }
 
     /// The next piece; nothing at the end.
@@ -32,9 +56,16 @@ impl Incoming {
         loop {
             let began = Instant::now();
             let next = tokio::time::timeout(self.window.saturating_sub(self.waited), self.payload.next()).await;
-            self.waited = self.waited.saturating_add(began.elapsed());
-            if let Ok(Some(Ok(piece))) = &next {
-                self.got = self.got.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+            let waited = began.elapsed();
+            self.waited = self.waited.saturating_add(waited);
+            let got = if let Ok(Some(Ok(piece))) = &next { u64::try_from(piece.len()).unwrap_or(u64::MAX) } else { 0 };
+            self.got = self.got.saturating_add(got);
+            if let Some(whole) = &mut self.whole {
+                (whole.waited, whole.got) = (whole.waited.saturating_add(waited), whole.got.saturating_add(got));
+                if whole.is_over() {
+                    let detail = "The body took longer than one request may. Use an upload, which can go on later.";
+                    return Err(Problem::new(Code::TooSlow, detail));
+                }
             }
             if self.waited >= self.window {
                 if self.got < self.fewest {

@@ -1,32 +1,27 @@
 //! Uploads that can be resumed: a container that comes in pieces, and is judged when it is whole.
 use std::sync::Arc;
 
-use actix_web::http::header::{self, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, Responder as _, delete, get, options, patch, post, web};
+use actix_web::http::header::HeaderValue;
+use actix_web::{HttpRequest, HttpResponse, delete, get, options, patch, post, web};
 use dmwsi_domain::Error;
 use dmwsi_domain::archive::MEDIA_TYPE;
-use dmwsi_domain::container::ContainerState;
+use dmwsi_domain::digest::Digests;
 use dmwsi_domain::id::UploadId;
 use dmwsi_store::Upload;
-use dmwsi_store::ingest::Judged;
-use tracing::Instrument as _;
 
 use crate::allowed::{Allowed, ContainersWrite};
-use crate::app::App;
 use crate::body;
-use crate::callers::Caller;
-use crate::container_view::{ContainerView, accepted, verdict};
-use crate::containers::{DeliverQuery, applied, new_container};
+use crate::container_view::ContainerView;
+use crate::containers::DeliverQuery;
 use crate::correlator::Correlator;
 use crate::devices::owner;
 use crate::digest_header::{CONTENT_DIGEST, Check, REPR_DIGEST, promised};
-use crate::idempotency::Answer;
 use crate::prefer::Prefer;
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 use crate::query::Query;
-use crate::receive::Incoming;
-use crate::upload_file::{Appended, UploadFile, unavailable};
-use crate::upload_headers::{ACCEPT_PATCH, Said, UPLOAD_COMPLETE, UPLOAD_LIMIT, UPLOAD_OFFSET, completeness, limit, show};
+use crate::upload_file::{UploadFile, unavailable};
+use crate::upload_headers::{ACCEPT_PATCH, Said, UPLOAD_LIMIT, limit, show};
+use crate::upload_part::{Part, find, give_up, lost, too_long};
 
 /// What the parts of an upload are sent as.
 const PART: &str = "application/partial-upload";
@@ -74,7 +69,7 @@ pub async fn read_upload_limits(allowed: Allowed<ContainersWrite>) -> HttpRespon
         (status = 202, description = "It is complete and is being judged.", body = ContainerView),
         (status = 408, description = "The body came too slowly; what came is there."),
         (status = 409, description = "The client has too many uploads open, or another container has its id."),
-        (status = 422, description = "The container was refused; the errors say why."),
+        (status = 422, description = "The container was refused; the errors say why. Or too much of the organisation waits already, for the rest of its bytes or its verdict: an upload without `Upload-Length` counts as the largest container."),
         (status = 503, description = "Too many containers are coming in at the same time.")
     ),
     security(("oauth2" = ["containers:write"]))
@@ -108,12 +103,17 @@ pub async fn create_upload(
         revision: 1,
     };
     let check = Check::new(promised(request.headers(), &CONTENT_DIGEST)?);
-    let (row, most) = (upload.clone(), settings.uploads_per_client);
-    app.store.write(move |tx| tx.insert_upload(&row, most)).await?;
+    app.ingest.in_place().await?;
+    let (row, limits) = (upload.clone(), settings.clone());
+    let begun = app.store.write(move |tx| {
+        tx.hold_waiting(row.owner.organisation, row.length.unwrap_or(limits.max_container_bytes), &limits)?;
+        tx.insert_upload(&row, limits.uploads_per_client)
+    });
+    begun.await?;
     let (content, id) = (Arc::clone(app.ingest.content()), upload.id);
     web::block(move || content.begin(&id.to_string())).await.map_err(Error::internal)?.map_err(unavailable)?;
-    let work = Work { app, caller, correlator, prefer, upload };
-    work.append(&request, payload, said, check, 0).await
+    let part = Part { app, caller, correlator, prefer, upload };
+    part.append(&request, payload, said, check, 0, Digests::default()).await
 }
 
 /// Read how far an upload is
@@ -196,24 +196,9 @@ pub async fn append_upload(
     let offset = said.offset.ok_or_else(|| Problem::invalid("The header Upload-Offset says where the part begins."))?;
     let check = Check::new(promised(request.headers(), &CONTENT_DIGEST)?);
     let whole = promised(request.headers(), &REPR_DIGEST)?;
-    let mut upload = find(&app, &caller, id.into_inner()).await?;
-    upload.digests.sha_256 = upload.digests.sha_256.or(whole.sha_256);
-    upload.digests.sha_512 = upload.digests.sha_512.or(whole.sha_512);
-    let work = Work { app, caller, correlator, prefer, upload };
-    if let Some(container) = work.upload.container {
-        let length = work.upload.length.unwrap_or_default();
-        if !said.is_complete || offset != length {
-            return Err(mismatch(length).with_header(UPLOAD_COMPLETE, completeness(true)));
-        }
-        let found = work.app.store.read(move |tx| tx.delivery(container)).await?;
-        let answer = if found.state == ContainerState::Verifying {
-            Ok(accepted(found)?)
-        } else {
-            verdict(Judged { container: found, again: false })
-        };
-        return finished(answer, &request);
-    }
-    work.append(&request, payload, said, check, offset).await
+    let upload = find(&app, &caller, id.into_inner()).await?;
+    let part = Part { app, caller, correlator, prefer, upload };
+    part.append(&request, payload, said, check, offset, whole).await
 }
 
 /// Give an upload up
@@ -230,150 +215,9 @@ pub async fn delete_upload(allowed: Allowed<ContainersWrite>, id: web::Path<Uplo
     let Allowed { app, caller, .. } = allowed;
     let upload = find(&app, &caller, id.into_inner()).await?;
     drop(app.appending.take_over(upload.id));
+    // Whoever judges it just now needs its row to the end.
+    let held = UploadFile::hold(app.ingest.content(), upload.id).await?;
     give_up(&app, upload.id).await?;
+    drop(held);
     Ok(HttpResponse::NoContent().finish())
-}
-
-async fn find(app: &App, caller: &Caller, id: UploadId) -> Result<Upload, Problem> {
-    let (client, now) = (caller.client, app.clock.now());
-    Ok(app.store.read(move |tx| tx.upload(client, id, now)).await?)
-}
-
-/// Removes row and file of an upload.
-async fn give_up(app: &App, id: UploadId) -> Result<(), Problem> {
-    app.store.write(move |tx| tx.delete_upload(id)).await?;
-    let content = Arc::clone(app.ingest.content());
-    web::block(move || content.discard(&id.to_string())).await.map_err(Error::internal)?.map_err(unavailable)
-}
-
-/// One request that brings a part.
-struct Work {
-    app: App,
-    caller: Caller,
-    correlator: Correlator,
-    prefer: Prefer,
-    upload: Upload,
-}
-
-impl Work {
-    /// Adds the body where it belongs; judges the container when that was the last part.
-    async fn append(
-        mut self,
-        request: &HttpRequest,
-        payload: web::Payload,
-        said: Said,
-        check: Check,
-        offset: u64,
-    ) -> Result<HttpResponse, Problem> {
-        let settings = self.app.ingest.settings();
-        let ended = self.app.appending.take_over(self.upload.id);
-        let mut file = UploadFile::hold(self.app.ingest.content(), self.upload.id).await?.ok_or_else(lost)?;
-        if file.length != offset {
-            return Err(mismatch(file.length).with_header(UPLOAD_COMPLETE, completeness(false)));
-        }
-        let known = self.upload.length;
-        if known.is_some() && said.length.is_some() && known != said.length {
-            return Err(inconsistent());
-        }
-        self.upload.length = known.or(said.length);
-        let most = self.upload.length.unwrap_or(u64::MAX).min(settings.max_container_bytes);
-        let incoming = Incoming::new(payload.into_inner(), settings);
-        let appended = file.append(incoming, check, most, &ended).await?;
-        if matches!(appended, Appended::TooLong) {
-            drop(file);
-            give_up(&self.app, self.upload.id).await?;
-            return Err(if self.upload.length.is_some() { inconsistent() } else { too_long(&self.app) });
-        }
-        if said.is_complete {
-            return self.complete(file, request).await;
-        }
-        if self.upload.length != known {
-            let mut row = self.upload.clone();
-            row = self
-                .app
-                .store
-                .write(move |tx| {
-                    let mut row = row.clone();
-                    tx.update_upload(&mut row).map(|()| row)
-                })
-                .await?;
-            self.upload = row;
-        }
-        let begun = offset == 0 && request.method() == actix_web::http::Method::POST;
-        let mut response = if begun { HttpResponse::Created() } else { HttpResponse::NoContent() };
-        if begun {
-            response.insert_header((header::LOCATION, format!("/v1/uploads/{}", self.upload.id)));
-        }
-        show(&mut response, &self.upload, file.length, settings);
-        Ok(response.finish())
-    }
-
-    /// All of it is there: looks at its digest and has it judged.
-    async fn complete(mut self, file: UploadFile, request: &HttpRequest) -> Result<HttpResponse, Problem> {
-        if self.upload.length.is_some_and(|length| length != file.length) {
-            return Err(inconsistent());
-        }
-        self.upload.length = Some(file.length);
-        if let Err(problem) = file.verify(self.upload.digests).await {
-            // Nobody can say which of its bytes are wrong.
-            drop(file);
-            give_up(&self.app, self.upload.id).await?;
-            return Err(problem);
-        }
-        let container = new_container(&self.app, &self.caller, self.upload.partial, &self.correlator);
-        let (ingest, content, id) = (self.app.ingest.clone(), Arc::clone(self.app.ingest.content()), self.upload.id);
-        if self.prefer.respond_async {
-            let upload = self.upload;
-            let place = move |name: &str| content.rename(&id.to_string(), name);
-            let expected = ingest.expect(container, place, move |tx, container| {
-                tx.update_upload(&mut Upload { container: Some(container.id), ..upload.clone() })
-            });
-            let answer = applied(accepted(expected.await?)?, self.prefer);
-            return finished(Ok(answer), request);
-        }
-        let (store, upload, reader) = (self.app.store.clone(), self.upload, file.reader()?);
-        // On a task of its own: once it is whole it is judged, also when the sender does not wait for it.
-        let judged = tokio::spawn(
-            async move {
-                let judged = ingest.run(container, reader).await?;
-                let container = judged.container.id;
-                store.write(move |tx| tx.update_upload(&mut Upload { container: Some(container), ..upload.clone() })).await?;
-                drop(file);
-                let discarded = tokio::task::spawn_blocking(move || content.discard(&id.to_string())).await;
-                discarded.map_err(Error::internal)?.map_err(|error| Error::Unavailable(Box::new(error)))?;
-                Ok::<_, Error>(judged)
-            }
-            .in_current_span(),
-        );
-        finished(verdict(judged.await.map_err(Error::internal)??), request)
-    }
-}
-
-/// The answer to the last part.
-fn finished(answer: Result<Answer, Problem>, request: &HttpRequest) -> Result<HttpResponse, Problem> {
-    match answer {
-        Ok(answer) => Ok(answer.with(UPLOAD_COMPLETE, completeness(true)).respond_to(request)),
-        Err(problem) => Err(problem.with_header(UPLOAD_COMPLETE, completeness(true))),
-    }
-}
-
-fn mismatch(offset: u64) -> Problem {
-    let problem =
-        Problem::new(Code::MismatchingUploadOffset, format!("There are {offset} bytes, so the next part begins there."));
-    problem.with_header(UPLOAD_OFFSET, offset.into())
-}
-
-fn inconsistent() -> Problem {
-    Problem::new(Code::InconsistentUploadLength, "The upload is not as long as its Upload-Length says.")
-}
-
-fn too_long(app: &App) -> Problem {
-    let settings = app.ingest.settings();
-    let problem = Problem::new(Code::PayloadTooLarge, format!("A container may have {} bytes.", settings.max_container_bytes));
-    problem.with_header(UPLOAD_LIMIT, limit(settings))
-}
-
-/// Its file is gone: there is nothing to go on with.
-fn lost() -> Problem {
-    Problem::not_found("upload")
 }

@@ -139,7 +139,7 @@ pub struct Container {
     pub head: Option<Head>,
     /// What its bytes come to; two containers with the same fingerprint are the same.
     pub fingerprint: Option<Sha256Digest>,
-    /// Bytes of accepted payloads.
+    /// Bytes of accepted payloads; while it waits for its verdict, how long it is itself.
     pub bytes: u64,
     /// What became of each deliverable, once it is judged and its manifest could be read.
     pub verdicts: Vec<ItemVerdict>,

@@ -24,6 +24,8 @@ macro_rules! faults {
 }
 
 faults! {
+    /// The container came whole, but its bytes were lost before it was judged; to be delivered again.
+    BytesLost = "BYTES_LOST";
     /// The container's time is over.
     ContainerExpired = "CONTAINER_EXPIRED";
     /// The body is no container: the archive is not of its form.
@@ -62,6 +64,12 @@ impl FaultCode {
     }
 }
 
+/// The longest pointer and the longest sentence, in bytes.
+pub const MAX_TEXT: usize = 1_024;
+
+/// The longest name of a member, in bytes.
+const MAX_MEMBER: usize = 256;
+
 /// One fault: what kind, where and in words.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -84,25 +92,41 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A fault of the whole.
+    /// A fault of the whole. Here as below a text is cut where it is too long: what a container says must not fill the rows about it.
     pub fn new(code: FaultCode, detail: impl Into<String>) -> Self {
-        Self { code, pointer: None, member: None, detail: detail.into() }
+        Self { code, pointer: None, member: None, detail: cut(detail.into(), MAX_TEXT) }
     }
 
     /// A fault at a place of the manifest.
     pub fn at(code: FaultCode, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: Some(pointer.into()), ..Self::new(code, detail) }
+        Self { pointer: Some(cut(pointer.into(), MAX_TEXT)), ..Self::new(code, detail) }
     }
 
     /// A fault of a member of the archive.
     pub fn of_member(code: FaultCode, member: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { member: Some(member.into()), ..Self::new(code, detail) }
+        Self { member: Some(cut(member.into(), MAX_MEMBER)), ..Self::new(code, detail) }
     }
+}
+
+fn cut(mut text: String, most: usize) -> String {
+    text.truncate(text.floor_char_boundary(most));
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_that_is_too_long_is_cut_between_two_characters() {
+        let long = "é".repeat(2_000);
+        let (at, of) = (
+            Fault::at(FaultCode::Unsupported, format!("/{long}"), format!("x{long}")),
+            Fault::of_member(FaultCode::Unsupported, &long, ""),
+        );
+        assert_eq!(at.pointer.map(|pointer| pointer.len()), Some(1_023));
+        assert_eq!((at.detail.len(), of.member.map(|member| member.len())), (1_023, Some(256)));
+    }
 
     #[test]
     fn a_code_is_read_from_its_own_word() {

@@ -167,6 +167,14 @@ impl PushUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The gateway: scheme, host and port, without the slash by which the path begins.
+    #[must_use]
+    pub fn gateway(&self) -> &str {
+        let host = self.0.find("://").map_or(0, |at| at.saturating_add(3));
+        let path = self.0.get(host..).and_then(|rest| rest.find('/')).map_or(self.0.len(), |at| host.saturating_add(at));
+        self.0.get(..path).unwrap_or(&self.0)
+    }
 }
 
 impl TryFrom<String> for PushUrl {

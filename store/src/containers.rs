@@ -1,17 +1,17 @@
 //! Containers and what was accepted of them.
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use dmwsi_domain::container::{Container, ContainerState};
 use dmwsi_domain::deliverable::Deliverable;
 use dmwsi_domain::device::Owner;
-use dmwsi_domain::fault::{Fault, FaultCode};
 use dmwsi_domain::id::{ClientId, ContainerId, OrganisationId, TaskId};
 use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
 use crate::column::{counted, damaged, document, micros, number, parsed, text, uuid};
-use crate::content::{Reference, Settings};
+use crate::content::Reference;
 use crate::failed::unique;
 use crate::queue::NewTask;
-use crate::schema::{container_manifests, containers, organisations};
+use crate::schema::{container_manifests, containers};
 use crate::{Tx, failed, on};
 
 /// The queue whose task judges a delivery that waits; its key is the container's id.
@@ -19,7 +19,7 @@ pub const INGEST: &str = "container.ingest.v1";
 
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = containers)]
-struct Row {
+pub(crate) struct Row {
     id: String,
     organisation_id: String,
     client_id: String,
@@ -33,10 +33,11 @@ struct Row {
 /// The columns that change.
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = containers, treat_none_as_null = true)]
-struct Change {
+pub(crate) struct Change {
     state: String,
     reference: Option<String>,
     sequence: Option<i64>,
+    originator: String,
     head: Option<String>,
     fingerprint: Option<String>,
     bytes: i64,
@@ -63,6 +64,7 @@ impl Change {
             state: container.state.as_str().to_owned(),
             reference: container.reference().map(str::to_owned),
             sequence: head.map(|head| number(head.sequence_number)),
+            originator: head.map_or_else(String::new, |head| head.sequence_of().to_owned()),
             head: head.map(document).transpose()?,
             fingerprint: container.fingerprint.map(|digest| digest.to_string()),
             bytes: number(container.bytes),
@@ -101,17 +103,6 @@ impl TryFrom<Row> for Container {
             revision: change.revision,
         })
     }
-}
-
-/// Whether a container may come in.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Admission {
-    /// It may.
-    Free,
-    /// It may not.
-    Refused(Fault),
-    /// It came in before.
-    Same(Box<Container>),
 }
 
 /// Which containers a page holds.
@@ -164,64 +155,6 @@ impl Tx<'_> {
         })
         .map_err(failed)?;
         rows.into_iter().map(Container::try_from).collect()
-    }
-
-    /// Whether this container, whose manifest has been read, may come into its organisation. `bytes` is how long its payloads are.
-    pub fn admit(&mut self, container: &Container, bytes: u64, settings: &Settings) -> Result<Admission> {
-        let Some(head) = &container.head else { return Ok(Admission::Free) };
-        let organisation = text(container.owner.organisation.uuid());
-        let held = || {
-            containers::table
-                .filter(containers::organisation_id.eq(organisation.clone()))
-                .filter(containers::state.eq_any(["AVAILABLE", "WITHDRAWN"]))
-                .filter(containers::same_as.is_null())
-        };
-        let called = held().filter(containers::reference.eq(head.container_id.as_str()));
-        let called: Option<Row> = on!(self, conn => called.select(Row::as_select()).first(conn)).optional().map_err(failed)?;
-        if let Some(earlier) = called.map(Container::try_from).transpose()? {
-            let same = earlier.fingerprint.is_some() && earlier.fingerprint == container.fingerprint;
-            let detail = "another container has that id already";
-            let fault = || Fault::at(FaultCode::ContainerIdReused, "/containerId", detail);
-            return Ok(if same { Admission::Same(Box::new(earlier)) } else { Admission::Refused(fault()) });
-        }
-        let last = held().select(containers::sequence).order(containers::sequence.desc()).limit(1);
-        let last: Option<Option<i64>> = on!(self, conn => last.first(conn)).optional().map_err(failed)?;
-        if let Some(last) = last.flatten()
-            && number(head.sequence_number) <= last
-        {
-            let detail = format!("must be above {last}, that of an earlier container");
-            return Ok(Admission::Refused(Fault::at(FaultCode::SequenceReplay, "/sequenceNumber", detail)));
-        }
-        let room = self.room(container.owner.organisation, settings)?;
-        Ok(if bytes <= room {
-            Admission::Free
-        } else {
-            Admission::Refused(Fault::new(FaultCode::QuotaExceeded, "the organisation has no room for it"))
-        })
-    }
-
-    /// How many more bytes of payloads an organisation may have available.
-    pub fn room(&mut self, organisation: OrganisationId, settings: &Settings) -> Result<u64> {
-        let available = || {
-            containers::table
-                .filter(containers::organisation_id.eq(text(organisation.uuid())))
-                .filter(containers::state.eq(ContainerState::Available.as_str()))
-                .filter(containers::same_as.is_null())
-        };
-        // Added up here: the databases do not agree on the type of a sum.
-        let sizes: Vec<i64> = on!(self, conn => available().select(containers::bytes).load(conn)).map_err(failed)?;
-        if u32::try_from(sizes.len()).is_ok_and(|count| count >= settings.organisation_containers) {
-            return Ok(0);
-        }
-        let used = sizes.into_iter().filter_map(|size| u64::try_from(size).ok()).fold(0, u64::saturating_add);
-        Ok(settings.organisation_bytes.saturating_sub(used))
-    }
-
-    /// Has others wait who want to bring something into that organisation, until this transaction has ended.
-    pub(crate) fn hold_organisation(&mut self, organisation: OrganisationId) -> Result<()> {
-        let row = organisations::table.find(text(organisation.uuid()));
-        let touch = diesel::update(row).set(organisations::revision.eq(organisations::revision));
-        on!(self, conn => touch.execute(conn)).map(drop).map_err(failed)
     }
 
     /// Writes a container that has no row yet.
@@ -289,6 +222,18 @@ impl Tx<'_> {
     pub fn ring_ingest(&mut self, container: ContainerId, now: Timestamp, ids: &mut Ids) -> Result<()> {
         let task = NewTask::new(INGEST, container.to_string(), &container, now)?;
         self.enqueue(TaskId::new(ids.new_id()), &task, now)
+    }
+
+    /// Containers that are available although their time was over at that moment; at most `limit`.
+    pub fn expired_containers(&mut self, now: Timestamp, limit: i64) -> Result<Vec<ContainerId>> {
+        let over = containers::table
+            .filter(diesel::dsl::sql::<Bool>("state = 'AVAILABLE'"))
+            .filter(containers::expires_at.le(now.micros()))
+            .order(containers::expires_at)
+            .select(containers::id)
+            .limit(limit);
+        let ids: Vec<String> = on!(self, conn => over.load(conn)).map_err(failed)?;
+        ids.iter().map(|id| Ok(ContainerId::new(uuid(id)?))).collect()
     }
 
     /// Forgets up to `limit` refused and repeated deliveries that ended before that moment; how many those were.

@@ -3,6 +3,7 @@
 //! The only crate that sees diesel. A query is written once, with the crate's macro `on!`, and checked by the compiler for both databases; rows
 //! become values of the domain here. Reads run on a snapshot, writes in transactions that may run more than once.
 mod account;
+mod admission;
 mod clients;
 mod column;
 mod contacts;
@@ -53,8 +54,9 @@ mod writer;
 
 mod schema;
 
+pub use admission::{Admission, Room};
 pub use contacts::MAX_DESCRIPTION;
-pub use containers::{Admission, ContainerPage, INGEST};
+pub use containers::{ContainerPage, INGEST};
 pub use content::Content;
 pub use deliverables::{DeliverablePage, Offered};
 pub use devices::DeviceFilter;

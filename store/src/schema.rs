@@ -268,6 +268,7 @@ table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         revision -> BigInt,
+        originator -> Text,
     }
 }
 
@@ -290,6 +291,7 @@ table! {
         version -> Text,
         document -> Text,
         created_at -> BigInt,
+        state -> Text,
     }
 }
 

@@ -71,6 +71,8 @@ impl TryFrom<Row> for Upload {
 impl Tx<'_> {
     /// Writes a new upload; refused with `TOO_MANY_UPLOADS` where its client has `most` open already.
     pub fn insert_upload(&mut self, upload: &Upload, most: u32) -> Result<()> {
+        // Others that begin at the same moment are counted, too.
+        self.hold_organisation(upload.owner.organisation)?;
         let open = uploads::table
             .filter(uploads::client_id.eq(text(upload.owner.client.uuid())))
             .filter(uploads::container_id.is_null())

@@ -33,6 +33,12 @@ impl<T, F> Write<T, F> {
     pub(crate) fn new(run: F, answer: oneshot::Sender<Result<T>>, room: OwnedSemaphorePermit) -> Self {
         Self { run, answer, outcome: None, notices: BTreeSet::new(), deltas: Deltas::default(), _room: room }
     }
+
+    /// Answers. What the closure holds goes before: whoever hears the answer may count on holding it alone.
+    fn tell(self, outcome: Result<T>) {
+        drop(self.run);
+        drop(self.answer.send(outcome));
+    }
 }
 
 /// What the thread knows of a [`Write`] of any type.
@@ -86,7 +92,7 @@ impl<T: Send, F: Fn(&mut Tx<'_>) -> Result<T> + Send> Work for Write<T, F> {
             drop(bell.send(notice));
         }
         let outcome = self.outcome.take().unwrap_or_else(|| Err(Error::internal("the write was not run")));
-        drop(self.answer.send(outcome));
+        self.tell(outcome);
     }
 
     fn fail(mut self: Box<Self>) {
@@ -95,7 +101,7 @@ impl<T: Send, F: Fn(&mut Tx<'_>) -> Result<T> + Send> Work for Write<T, F> {
     }
 
     fn refuse(self: Box<Self>, error: Error) {
-        drop(self.answer.send(Err(error)));
+        self.tell(Err(error));
     }
 }
 

@@ -4,15 +4,17 @@ use std::time::Duration;
 use dmwsi::config::Config;
 use dmwsi::keys::Keys;
 use dmwsi_domain::Clock;
+use dmwsi_domain::container::ContainerState;
 use dmwsi_domain::digest::Sha256Digest;
 use dmwsi_domain::execution::Move;
 use dmwsi_domain::id::JobId;
+use dmwsi_domain::operation::Request;
 use dmwsi_simulator::{Behaviour, sample_package};
-use dmwsi_store::Store;
+use dmwsi_store::{DeliverablePage, Store};
 use dmwsi_worker::download::{DownloadToken, Tokens};
 use openssl::sha::sha256;
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Database;
 use super::archive::{Archive, TAR};
@@ -82,7 +84,7 @@ pub(crate) async fn deliver(portal: &Portal, name: &str, sequence: u64, bytes: &
     format!("/v1/containers/{}", container["containerId"].as_str().unwrap())
 }
 
-/// Has a device update to a package that the server at `base` keeps: the job, and the token the device is given.
+/// Has a device update to the newest deliverable with that content, which it is to fetch from `base`: the job, and the token the device is given.
 pub(crate) async fn ordered(
     store: &Store,
     keys: &Keys,
@@ -91,17 +93,29 @@ pub(crate) async fn ordered(
     handset: &Handset,
     bytes: &[u8],
 ) -> (String, DownloadToken) {
-    const PLACE: &str = "http://packages.example/x1";
-    let job = handset::job(portal, &handset.id, &update(PLACE, "2.0.0")).await;
+    let payload = Sha256Digest::new(sha256(bytes));
+    let page = DeliverablePage {
+        organisation: portal.organisation,
+        before: None,
+        kind: None,
+        state: Some(ContainerState::Available),
+        container: None,
+        reference: None,
+        limit: 100,
+    };
+    let all = store.read(move |tx| tx.deliverables(&page)).await.unwrap();
+    let one = all.iter().find(|one| one.content().is_some_and(|(digest, _size)| digest == payload)).unwrap();
+    let job = handset::job(portal, &handset.id, &json!({"type": "FIRMWARE_UPDATE", "deliverableId": one.id})).await;
     let id: JobId = job.trim_start_matches("/v1/jobs/").parse().unwrap();
     let expires = Clock::System.now().plus(Duration::from_secs(3_600));
-    let token = DownloadToken { job: id, ordinal: 0, payload: Sha256Digest::new(sha256(bytes)), expires };
+    let token = DownloadToken { job: id, ordinal: 0, payload, expires };
     let url = format!("{base}/downloads/{}", tokens(keys).mint(&token));
+    // The device is told the address that the test wants.
+    let told: Request = serde_json::from_value(update(&url, "2.0.0")).unwrap();
     let (now, ids) = (Clock::System.now(), Clock::System.new_ids());
     let pointed = store.write(move |tx| {
         let mut execution = tx.execution(id, 0)?;
-        let operation = serde_json::to_string(&execution.operation).unwrap().replace(PLACE, &url);
-        execution.operation = serde_json::from_str(&operation).unwrap();
+        execution.operation = told.begin();
         tx.save_execution(execution.state, &execution, &Move::default(), None, now, &mut ids.clone())
     });
     pointed.await.unwrap();

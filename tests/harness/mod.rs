@@ -12,6 +12,7 @@ pub(crate) mod receiver;
 pub(crate) mod server;
 pub(crate) mod stage;
 pub(crate) mod statements;
+pub(crate) mod upload;
 pub(crate) mod wake;
 
 use std::time::{Duration, Instant};

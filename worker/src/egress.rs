@@ -14,6 +14,9 @@ use url::Url;
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// How long it may take to find the addresses of a name.
+const LOOKUP: Duration = Duration::from_secs(3);
+
 /// Finds the addresses of a name.
 type Lookup = Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>> + Send + Sync>;
 
@@ -66,7 +69,7 @@ impl Guard {
             return Ok(vec![address]);
         }
         self.egress.judge_host(host)?;
-        let found = (self.lookup)(host.to_owned()).await?;
+        let found = tokio::time::timeout(LOOKUP, (self.lookup)(host.to_owned())).await.map_err(io::Error::from)??;
         if !self.egress.trusts(host) {
             found.iter().try_for_each(|address| self.egress.judge(*address))?;
         }
@@ -148,6 +151,15 @@ mod tests {
         assert_eq!(guard(&["push.example"], &["10.0.0.1"]).resolve("push.example").await.unwrap().len(), 1);
         assert_eq!(guard(&["10.0.0.0/8"], &["10.0.0.1"]).resolve("push.example").await.unwrap().len(), 1);
         assert!(matches!(guard(&[], &[]).resolve("push.example").await, Err(Unreachable::Name(_))));
+    }
+
+    #[tokio::test]
+    async fn a_name_of_which_nobody_tells_is_given_up() {
+        let guard = Guard::with_lookup(Egress::default(), |_name| std::future::pending());
+        let began = tokio::time::Instant::now();
+        let given_up = guard.resolve("push.example").await;
+        assert!(matches!(given_up, Err(Unreachable::Name(error)) if error.kind() == io::ErrorKind::TimedOut));
+        assert!(began.elapsed() < LOOKUP * 3);
     }
 
     /// API7: a real name of the system's.

@@ -19,6 +19,8 @@ use crate::sweep::sweep;
 #[must_use]
 pub fn handle(queues: Queues, store: &Store, clock: &Clock, ingest: &Ingest, ages: Ages) -> Queues {
     let few = Lane { room: 4, batch: 2, standing: false };
+    // A verdict must come, however often its disk or its database failed.
+    let verdicts = Lane { room: ingest.settings().ingest_threads.max(1), batch: 2, standing: true };
     let standing = Lane { room: 1, batch: 1, standing: true };
     macro_rules! about_job {
         ($run:ident) => {{
@@ -36,7 +38,7 @@ pub fn handle(queues: Queues, store: &Store, clock: &Clock, ingest: &Ingest, age
         .handle(FOLD, Lane::default(), about_job!(fold))
         .handle(CANCEL, few, about_job!(cancel))
         .handle(EXPIRE, few, about_job!(expire))
-        .handle(INGEST, few, move |container: ContainerId, _context| {
+        .handle(INGEST, verdicts, move |container: ContainerId, _context| {
             let ingest = ingest.clone();
             async move { judge(&ingest, container).await }
         })

@@ -151,6 +151,9 @@ problems! {
     /// The manifest cannot be
     /// The manifest is no JSON of its form, or contradicts itself; the errors say where.
     ManifestInvalid = UNPROCESSABLE_ENTITY, "MANIFEST_INVALID";
+    /// Its bytes were lost
+    /// The container came whole, but its bytes were gone when it was to be judged. Deliver it again.
+    BytesLost = UNPROCESSABLE_ENTITY, "BYTES_LOST";
     /// A member is missing
     /// The manifest names a member that the container does not have.
     MemberMissing = UNPROCESSABLE_ENTITY, "MEMBER_MISSING";
@@ -158,10 +161,10 @@ problems! {
     /// The container has a member that its manifest does not name.
     MemberUnexpected = UNPROCESSABLE_ENTITY, "MEMBER_UNEXPECTED";
     /// There is no room for it
-    /// Your organisation has as many containers or bytes available as it may have. Withdraw some.
+    /// Your organisation has as much available as it may have (withdraw some), or as much that is not judged yet (try again later).
     QuotaExceeded = UNPROCESSABLE_ENTITY, "QUOTA_EXCEEDED";
     /// The sequence number was used
-    /// Each container of your organisation has a greater sequence number than the one before.
+    /// Each container of an originator has a greater sequence number than the one before.
     SequenceReplay = UNPROCESSABLE_ENTITY, "SEQUENCE_REPLAY";
     /// A payload has another length than promised
     /// A member of the container is not as long as its manifest says.

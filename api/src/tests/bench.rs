@@ -111,7 +111,7 @@ impl Bench {
         let settings = Settings { max_body_bytes: 1000, max_failed_logins: 3, ..Settings::default() };
         let sealing = dmwsi_store::Keys::new([(1, [7; 32])]).expect("a key");
         let content = Folder::open(&folder.path().join("content")).expect("a folder");
-        let ingest = Ingest::new(store.clone(), Arc::new(content), ContentSettings::default(), clock.clone());
+        let ingest = Ingest::new(store.clone(), Arc::new(content), None, ContentSettings::default(), clock.clone());
         let app = App::new(Parts {
             store,
             settings,

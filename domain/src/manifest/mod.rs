@@ -38,6 +38,15 @@ pub const MAX_ATTESTATION: u64 = 1 << 20;
 /// How deep a manifest may be nested.
 pub const MAX_DEPTH: usize = 32;
 
+/// How many values a manifest may have: objects, lists, texts, numbers and so on, one within the other.
+pub const MAX_VALUES: usize = 50_000;
+
+/// The most attestations of a container, and the most names that are critical.
+pub const MAX_LISTED: usize = 100;
+
+/// The longest type of an attestation, in bytes.
+const MAX_PREDICATE: usize = 1_024;
+
 /// The most deliverables of a container.
 pub const MAX_DELIVERABLES: usize = 200;
 
@@ -80,7 +89,8 @@ pub struct Head {
     /// How its originator calls the container; the same id means the same bytes.
     #[schema(min_length = 1, max_length = 256, example = "urn:uuid:2f0d3f1e-6b7a-4d0a-9c55-0d6f0a1f5a11")]
     pub container_id: String,
-    /// Grows from container to container of an organisation.
+    /// Grows from container to container of an originator, by its id, within an organisation; where no originator is named, from container to
+    /// container of those that name none.
     #[schema(minimum = 1, example = 42)]
     pub sequence_number: u64,
     /// When it was made.
@@ -170,11 +180,6 @@ pub enum Expected<'a> {
     Payload(usize, Option<&'a PayloadSpec>),
 }
 
-#[derive(Deserialize)]
-struct Listed {
-    deliverables: Vec<Value>,
-}
-
 impl Manifest {
     /// Reads a manifest. An error is a fault of the whole; what is wrong with one deliverable stands with it.
     pub fn read(bytes: &[u8]) -> Result<Self, Fault> {
@@ -182,13 +187,16 @@ impl Manifest {
             return Err(Fault::of_member(FaultCode::LimitExceeded, NAME, "a manifest has at most 1,048,576 bytes"));
         }
         let mut shape = serde_json::Deserializer::from_slice(bytes);
-        let walked = shape::Shape { depth: MAX_DEPTH }.deserialize(&mut shape).and_then(|()| shape.end());
+        let mut values = MAX_VALUES;
+        let walked = shape::Shape { depth: MAX_DEPTH, values: &mut values }.deserialize(&mut shape).and_then(|()| shape.end());
         walked.map_err(|error| Fault::of_member(FaultCode::ManifestInvalid, NAME, error.to_string()))?;
         let value: Value = serde_json::from_slice(bytes)
             .map_err(|error| Fault::of_member(FaultCode::ManifestInvalid, NAME, error.to_string()))?;
         let head: Head = parse(&value, "")?;
         head.check()?;
-        let Listed { deliverables } = parse(&value, "")?;
+        let Some(deliverables) = value.get("deliverables").and_then(Value::as_array) else {
+            return Err(Fault::at(FaultCode::ManifestInvalid, "/deliverables", "is a list, and needed"));
+        };
         if deliverables.is_empty() {
             return Err(Fault::at(FaultCode::ManifestInvalid, "/deliverables", "is empty"));
         }
@@ -230,10 +238,21 @@ impl Manifest {
 }
 
 impl Head {
+    /// Whose sequence its number belongs to: the originator's id; empty where none is named.
+    #[must_use]
+    pub fn sequence_of(&self) -> &str {
+        self.originator.as_ref().map_or("", |originator| &originator.id)
+    }
+
     fn check(&self) -> Result<(), Fault> {
         let invalid = |pointer: &str, detail: &str| Err(Fault::at(FaultCode::ManifestInvalid, pointer, detail));
         if self.format_version != FORMAT_VERSION {
             return Err(Fault::at(FaultCode::Unsupported, "/formatVersion", "only version 1 is read"));
+        }
+        for (pointer, count) in [("/critical", self.critical.len()), ("/attestations", self.attestations.len())] {
+            if count > MAX_LISTED {
+                return Err(Fault::at(FaultCode::LimitExceeded, pointer, "has more than 100 items"));
+            }
         }
         if let Some(at) = self.critical.iter().position(|name| !KNOWN.contains(&name.as_str())) {
             let pointer = format!("/critical/{at}");
@@ -264,6 +283,9 @@ impl Head {
             let earlier = self.attestations.iter().take(at).any(|other| other.path.eq_ignore_ascii_case(name));
             if !name.starts_with(ATTESTATIONS) || !is_member_name(name) || earlier {
                 return invalid(&format!("/attestations/{at}/path"), "is `attestations/` and a plain name that no other has");
+            }
+            if attestation.predicate_type.as_ref().is_some_and(|kind| kind.len() > MAX_PREDICATE) {
+                return invalid(&format!("/attestations/{at}/predicateType"), "has at most 1024 bytes");
             }
             if attestation.digests.sha_256.is_none() {
                 return invalid(&format!("/attestations/{at}/digests/sha-256"), "is needed");

@@ -1,30 +1,34 @@
-//! The shape of a document before anybody believes it: how deep it is, and that no object has a name twice.
+//! The shape of a document before anybody believes it: how deep it is, how many values it has, and that no object has a name twice.
 use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
 /// Walks a JSON document; an error says what is wrong with its shape. Nothing is kept of it but names, object by object.
-pub(super) struct Shape {
+pub(super) struct Shape<'a> {
     /// How many levels may follow.
     pub(super) depth: usize,
+    /// How many values may follow.
+    pub(super) values: &'a mut usize,
 }
 
-impl<'de> DeserializeSeed<'de> for Shape {
+impl<'de> DeserializeSeed<'de> for Shape<'_> {
     type Value = ();
 
     fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        let left = self.values.checked_sub(1).ok_or_else(|| de::Error::custom("has too many values"))?;
+        *self.values = left;
         deserializer.deserialize_any(self)
     }
 }
 
-impl Shape {
+impl Shape<'_> {
     fn within<E: de::Error>(&self) -> Result<usize, E> {
         self.depth.checked_sub(1).ok_or_else(|| E::custom("is nested too deep"))
     }
 }
 
-impl<'de> Visitor<'de> for Shape {
+impl<'de> Visitor<'de> for Shape<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,7 +61,7 @@ impl<'de> Visitor<'de> for Shape {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         let depth = self.within()?;
-        while items.next_element_seed(Self { depth })?.is_some() {}
+        while items.next_element_seed(Shape { depth, values: &mut *self.values })?.is_some() {}
         Ok(())
     }
 
@@ -69,7 +73,7 @@ impl<'de> Visitor<'de> for Shape {
                 return Err(de::Error::custom(format_args!("has the name `{name}` twice")));
             }
             names.insert(name);
-            fields.next_value_seed(Self { depth })?;
+            fields.next_value_seed(Shape { depth, values: &mut *self.values })?;
         }
         Ok(())
     }

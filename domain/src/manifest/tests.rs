@@ -67,6 +67,20 @@ fn each_fault_is_told_with_its_place() {
         ("/createdAt", json!("yesterday"), invalid, "/createdAt"),
         ("/critical", json!(["payloads", "colour"]), FaultCode::UnsupportedCritical, "/critical/1"),
         ("/attestations", json!([{"path": "x", "digests": {"sha-256": HASH}}]), invalid, "/attestations/0/path"),
+        (
+            "/attestations",
+            json!(vec![json!({"path": "attestations/a", "digests": {"sha-256": HASH}}); 101]),
+            FaultCode::LimitExceeded,
+            "/attestations",
+        ),
+        (
+            "/attestations",
+            json!([{"path": "attestations/a", "digests": {"sha-256": HASH}, "predicateType": "x".repeat(1_025)}]),
+            invalid,
+            "/attestations/0/predicateType",
+        ),
+        ("/critical", json!(vec!["payloads"; 101]), FaultCode::LimitExceeded, "/critical"),
+        ("/deliverables", json!({}), invalid, "/deliverables"),
         ("/deliverables", json!([]), invalid, "/deliverables"),
         ("/deliverables", json!(vec![1; 201]), FaultCode::LimitExceeded, "/deliverables"),
         ("/deliverables/1/kind", json!("TOY"), invalid, "/deliverables/1/kind"),
@@ -105,5 +119,10 @@ fn a_manifest_is_neither_deep_nor_ambiguous_nor_large() {
     for wrong in [&b""[..], b"{", b"[]", b"{} x", b"\xef\xbb\xbf{}", b"{\"a\":\"\xff\"}"] {
         assert_eq!(fault(wrong).code, FaultCode::ManifestInvalid);
     }
+    let many = |count: usize| format!(r#"{{"x":[{}0]}}"#, "0,".repeat(count - 3)).into_bytes();
+    assert!(fault(&many(MAX_VALUES + 1)).detail.contains("too many values"));
+    assert!(!fault(&many(MAX_VALUES)).detail.contains("too many values"));
+    let long = format!(r#"{{"{0}":1,"{0}":2}}"#, "x".repeat(500_000));
+    assert!(fault(long.as_bytes()).detail.len() <= 1_024);
     assert_eq!(fault(&vec![b' '; 1 << 21]).code, FaultCode::LimitExceeded);
 }

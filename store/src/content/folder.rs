@@ -1,14 +1,19 @@
 //! Content in a folder: of this machine, or shared by all nodes.
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use dmwsi_domain::Clock;
 use dmwsi_domain::digest::Sha256Digest;
 
-use super::{Content, Staged};
+use super::staged::LOCK;
+use super::{Content, Staged, Workplace};
+
+/// How long an unlocked workplace without a mark of its maker is left alone: its maker may be about to lock it.
+const SETTLING: Duration = Duration::from_secs(60);
 
 /// Content as files: `sha256/ab/cdef…` by digest, `staging/` while they are written, `waiting/` for deliveries that are not judged yet.
 #[derive(Clone, Debug)]
@@ -37,8 +42,8 @@ impl Folder {
 }
 
 impl Content for Folder {
-    fn stage(&self) -> io::Result<Staged> {
-        Staged::create(self.root.join("staging").join(Clock::System.new_id().simple().to_string()))
+    fn workplace(&self) -> io::Result<Arc<Workplace>> {
+        Workplace::create(self.root.join("staging").join(Clock::System.new_id().simple().to_string()))
     }
 
     fn keep(&self, staged: &Staged, digest: &Sha256Digest) -> io::Result<()> {
@@ -70,8 +75,12 @@ impl Content for Folder {
         OpenOptions::new().read(true).append(true).create_new(true).mode(0o600).open(path)
     }
 
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        give(&self.waiting_at(from), &self.waiting_at(to))
+    fn link(&self, from: &str, to: &str) -> io::Result<()> {
+        match fs::hard_link(self.waiting_at(from), self.waiting_at(to)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            linked => linked?,
+        }
+        sync_folder(&self.root.join("waiting"))
     }
 
     fn resume(&self, name: &str) -> io::Result<File> {
@@ -87,9 +96,9 @@ impl Content for Folder {
         for entry in fs::read_dir(self.root.join("waiting"))? {
             let entry = entry?;
             // One that went away meanwhile waits no longer.
-            let Ok(written) = entry.metadata().and_then(|found| found.modified()) else { continue };
+            let Ok(found) = entry.metadata() else { continue };
             if let Ok(name) = entry.file_name().into_string() {
-                waiting.push((name, written.elapsed().unwrap_or_default()));
+                waiting.push((name, silent(&found)));
             }
         }
         Ok(waiting)
@@ -99,15 +108,10 @@ impl Content for Folder {
         let mut swept = 0_usize;
         for entry in fs::read_dir(self.root.join("staging"))? {
             let path = entry?.path();
-            let Ok(file) = File::open(&path) else { continue };
-            match file.try_lock() {
-                // Between its making and its locking a file is empty, and young.
-                Ok(()) if is_settled(&file) => {
-                    gone(fs::remove_file(&path))?;
-                    swept = swept.saturating_add(1);
-                }
-                Ok(()) | Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(error)) => return Err(error),
+            match clear(&path) {
+                Ok(true) => swept = swept.saturating_add(1),
+                Ok(false) => {}
+                Err(error) => tracing::warn!(cause = ?error, "{} cannot be cleared away: {error}", path.display()),
             }
         }
         Ok(swept)
@@ -122,17 +126,44 @@ impl Content for Folder {
     }
 
     fn mark(&self, marker: &str) -> io::Result<()> {
-        let mut staged = self.stage()?;
+        let mut staged = self.workplace()?.stage()?;
         staged.write_all(format!("{marker}\n").as_bytes())?;
-        staged.sync()?;
+        staged.finish()?;
         give(staged.path(), &self.root.join("marker"))
     }
 }
 
-/// Whether nobody is about to lock a file that was just made.
-fn is_settled(file: &File) -> bool {
-    let Ok(found) = file.metadata() else { return false };
-    found.len() > 0 || found.modified().ok().and_then(|made| made.elapsed().ok()).is_some_and(|age| age.as_secs() >= 1)
+/// Removes a workplace whose maker is gone; whether it was one.
+fn clear(workplace: &Path) -> io::Result<bool> {
+    // To be written to, as a shared folder of another machine has it for a lock that excludes.
+    match OpenOptions::new().read(true).write(true).open(workplace.join(LOCK)) {
+        Ok(lock) => {
+            match lock.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(false),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+            let found = lock.metadata()?;
+            if found.len() == 0 && silent(&found) < SETTLING {
+                return Ok(false);
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::metadata(workplace) {
+            Ok(found) if silent(&found) < SETTLING => return Ok(false),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        },
+        Err(error) => return Err(error),
+    }
+    gone(fs::remove_dir_all(workplace)).map(|()| true)
+}
+
+/// How long ago a file last changed, its names included: a renamed file keeps the time at which it was written.
+fn silent(found: &fs::Metadata) -> Duration {
+    let seconds = Duration::from_secs(u64::try_from(found.ctime()).unwrap_or(0));
+    let changed = SystemTime::UNIX_EPOCH.checked_add(seconds);
+    changed.and_then(|changed| changed.elapsed().ok()).unwrap_or_default()
 }
 
 fn make(folder: &Path) -> io::Result<()> {
@@ -170,7 +201,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let folder = Folder::open(place.path()).unwrap();
         let digest = Sha256Digest::new([0xab; 32]);
-        let mut staged = folder.stage().unwrap();
+        let mut staged = folder.workplace().unwrap().stage().unwrap();
         staged.write_all(b"content").unwrap();
         assert!(folder.open(&digest).is_err());
         folder.keep(&staged, &digest).unwrap();
@@ -190,13 +221,70 @@ mod tests {
     fn only_what_nobody_writes_to_is_swept() {
         let place = tempfile::tempdir().unwrap();
         let folder = Folder::open(place.path()).unwrap();
-        fs::write(place.path().join("staging/left"), "behind").unwrap();
-        let mut staged = folder.stage().unwrap();
+        let staging = place.path().join("staging");
+        // One whose maker was killed, one whose maker is about to lock it, and one without its lock as yet.
+        for (name, lock) in [("left", Some("\n")), ("begun", Some("")), ("made", None)] {
+            fs::create_dir(staging.join(name)).unwrap();
+            if let Some(text) = lock {
+                fs::write(staging.join(name).join(LOCK), text).unwrap();
+            }
+        }
+        fs::write(staging.join("left/0"), "behind").unwrap();
+        let mut staged = folder.workplace().unwrap().stage().unwrap();
         staged.write_all(b"on its way").unwrap();
+        staged.finish().unwrap();
         assert_eq!(folder.sweep().unwrap(), 1);
-        assert!(staged.path().exists());
+        assert!(staged.path().exists() && !staging.join("left").exists());
         drop(staged);
-        assert_eq!((folder.sweep().unwrap(), fs::read_dir(place.path().join("staging")).unwrap().count()), (0, 0));
+        assert_eq!((folder.sweep().unwrap(), fs::read_dir(staging).unwrap().count()), (0, 2));
+    }
+
+    #[test]
+    fn what_cannot_be_swept_does_not_keep_the_rest_from_it() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::open(place.path()).unwrap();
+        // A lock that cannot be opened, as it is a folder.
+        fs::create_dir_all(place.path().join("staging/a/lock")).unwrap();
+        for name in ["b", "c"] {
+            fs::create_dir(place.path().join("staging").join(name)).unwrap();
+            fs::write(place.path().join("staging").join(name).join(LOCK), "\n").unwrap();
+        }
+        assert_eq!(folder.sweep().unwrap(), 2);
+    }
+
+    #[test]
+    fn files_of_one_workplace_are_closed_when_they_are_finished() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::open(place.path()).unwrap();
+        let workplace = folder.workplace().unwrap();
+        let open = || fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+        let ours = || open().filter(|path| path.starts_with(place.path())).count();
+        let mut all = Vec::new();
+        for _ in 0..100 {
+            let mut staged = workplace.stage().unwrap();
+            staged.write_all(b"x").unwrap();
+            staged.finish().unwrap();
+            assert!(staged.write_all(b"more").is_err());
+            all.push(staged);
+        }
+        assert_eq!(ours(), 1, "the lock alone");
+        drop((all, workplace));
+        assert_eq!((ours(), fs::read_dir(place.path().join("staging")).unwrap().count()), (0, 0));
+    }
+
+    #[test]
+    fn a_delivery_waits_until_both_of_its_names_are_gone_and_from_its_latest_name_on() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::open(place.path()).unwrap();
+        let file = folder.begin("upload").unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        drop(file);
+        folder.link("upload", "container").unwrap();
+        folder.link("upload", "container").unwrap();
+        folder.discard("upload").unwrap();
+        assert!(folder.resume("container").is_ok());
+        let waiting = folder.waiting().unwrap();
+        assert!(matches!(&waiting[..], [(name, silent)] if name == "container" && *silent < SETTLING), "{waiting:?}");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Content by its digest: files that are written once, read often and collected when nothing refers to them.
 //!
-//! A file is written under a name of its own and locked while that lasts. It gets the name of its digest within the transaction that puts the
-//! digest's row there, and loses it within the one that takes the row away: so the row's lock also guards the file.
+//! A file is written in a workplace of its delivery, which is locked while that lasts. First its digest gets a row; then it gets the name of its
+//! digest within a transaction that holds that row, and loses it within the one that takes the row away: so the row's lock also guards the file,
+//! and a file without a row cannot be, wherever a process is killed.
 mod folder;
 mod rows;
 mod settings;
@@ -10,6 +11,7 @@ mod staged;
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dmwsi_domain::digest::Sha256Digest;
@@ -17,12 +19,12 @@ use dmwsi_domain::digest::Sha256Digest;
 pub use folder::Folder;
 pub use rows::{Kept, Reference};
 pub use settings::Settings;
-pub use staged::Staged;
+pub use staged::{Staged, Workplace};
 
 /// A place for content. All nodes of a server share it.
 pub trait Content: fmt::Debug + Send + Sync {
-    /// A new file without content, which is gone when it is dropped unless it was kept.
-    fn stage(&self) -> io::Result<Staged>;
+    /// A new place for files on their way, which is gone with the last of them.
+    fn workplace(&self) -> io::Result<Arc<Workplace>>;
 
     /// Gives what was staged the name of its digest, durably. Doing it twice is doing it once.
     fn keep(&self, staged: &Staged, digest: &Sha256Digest) -> io::Result<()>;
@@ -39,8 +41,8 @@ pub trait Content: fmt::Debug + Send + Sync {
     /// Makes a file of that name for a delivery that comes in pieces.
     fn begin(&self, name: &str) -> io::Result<File>;
 
-    /// Gives a waiting delivery another name, durably. Doing it twice is doing it once.
-    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Gives a waiting delivery a second name, durably, so that it waits until both are discarded. Doing it twice is doing it once.
+    fn link(&self, from: &str, to: &str) -> io::Result<()>;
 
     /// Opens a waiting delivery for reading and appending.
     fn resume(&self, name: &str) -> io::Result<File>;
@@ -48,10 +50,10 @@ pub trait Content: fmt::Debug + Send + Sync {
     /// Removes a waiting delivery; fine where there is none.
     fn discard(&self, name: &str) -> io::Result<()>;
 
-    /// The waiting deliveries, each with the time since it was last written to.
+    /// The waiting deliveries, each with the time since it was last written to or given a name.
     fn waiting(&self) -> io::Result<Vec<(String, Duration)>>;
 
-    /// Removes files that whoever staged them has left behind; how many.
+    /// Removes workplaces that whoever made them has left behind; how many. One that cannot be removed does not keep others from it.
     fn sweep(&self) -> io::Result<usize>;
 
     /// What tells this place from others, once it has been marked.

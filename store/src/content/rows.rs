@@ -50,13 +50,23 @@ struct ReferenceRow {
 }
 
 impl Tx<'_> {
+    /// Writes that content of these digests is about to be kept. It is a transaction of its own: a row without its file is collected like any other,
+    /// but nobody would ever find a file without its row.
+    pub fn expect_contents(&mut self, kept: &[&Kept], now: Timestamp) -> Result<()> {
+        kept.iter().try_for_each(|one| self.touch_content(one, now))
+    }
+
+    fn touch_content(&mut self, one: &Kept, now: Timestamp) -> Result<()> {
+        let row = Row { digest: one.digest.to_string(), size: number(one.size), touched_at: now.micros() };
+        let touch = contents::touched_at.eq(now.micros());
+        let insert = diesel::insert_into(contents::table).values(row).on_conflict(contents::digest).do_update().set(touch);
+        on!(self, conn => insert.execute(conn)).map(drop).map_err(failed)
+    }
+
     /// Keeps staged files as content. The row is locked before the file gets its name, so a collection of the same digest comes before or after.
     pub fn keep_contents(&mut self, content: &dyn Content, kept: &[&Kept], now: Timestamp) -> Result<()> {
         for one in kept {
-            let row = Row { digest: one.digest.to_string(), size: number(one.size), touched_at: now.micros() };
-            let touch = contents::touched_at.eq(now.micros());
-            let insert = diesel::insert_into(contents::table).values(row).on_conflict(contents::digest).do_update().set(touch);
-            on!(self, conn => insert.execute(conn)).map_err(failed)?;
+            self.touch_content(one, now)?;
             content.keep(&one.staged, &one.digest).map_err(|error| Error::Unavailable(Box::new(error)))?;
         }
         Ok(())

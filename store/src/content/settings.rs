@@ -21,8 +21,17 @@ pub struct Settings {
     pub organisation_bytes: u64,
     /// The most containers that one organisation has available; 10,000 by default.
     pub organisation_containers: u32,
-    /// Containers that are read at a time by one process, each by a thread of its own; 4 by default.
+    /// The most bytes of one organisation that wait at a time: for the rest of them, in an upload, or for their verdict, after `respond-async`; 64
+    /// GiB by default. An upload that has not said how long it will be counts as the largest container.
+    pub waiting_bytes: u64,
+    /// The most deliveries of one organisation that wait at a time like that; 64 by default.
+    pub waiting_deliveries: u32,
+    /// Containers that are read at a time by one process while they come, each by a thread of its own; 4 by default. One organisation has at most
+    /// half of them. As many again are read at a time of those that are judged later.
     pub ingest_threads: u32,
+    /// How long a container that comes in one request may be waited for, in seconds for each GiB that it has begun; 900 (15 minutes) by default.
+    /// Who needs longer makes an upload.
+    pub delivery_seconds: u64,
     /// The fewest bytes a second that a sender must bring, measured over `rateSeconds`; 4,096 by default. Who is slower is cut off.
     pub min_bytes_per_second: u64,
     /// Over how many seconds of waiting for a sender its rate is measured; 10 by default.
@@ -45,7 +54,10 @@ impl Default for Settings {
             max_payload_bytes: 2 << 30,
             organisation_bytes: 100 << 30,
             organisation_containers: 10_000,
+            waiting_bytes: 64 << 30,
+            waiting_deliveries: 64,
             ingest_threads: 4,
+            delivery_seconds: 900,
             min_bytes_per_second: 4_096,
             rate_seconds: 10,
             upload_seconds: 86_400,

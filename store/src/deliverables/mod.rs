@@ -25,13 +25,14 @@ struct Row {
     version: String,
     document: String,
     created_at: i64,
+    /// That of its container, which changes it in the same transaction; by it deliverables are found.
+    state: String,
 }
 
 /// What a deliverable has of its container.
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = containers)]
 struct Of {
-    state: String,
     expires_at: Option<i64>,
 }
 
@@ -41,7 +42,7 @@ fn read((row, of): (Row, Of)) -> Result<Deliverable> {
         container: ContainerId::new(uuid(&row.container_id)?),
         ordinal: counted(row.ordinal, "ordinal")?,
         organisation: OrganisationId::new(uuid(&row.organisation_id)?),
-        state: ContainerState::parse(&of.state).ok_or_else(|| damaged("state of a container"))?,
+        state: ContainerState::parse(&row.state).ok_or_else(|| damaged("state of a deliverable"))?,
         expires_at: moment(of.expires_at),
         spec: parsed(&row.document)?,
         created_at: Timestamp::from_micros(row.created_at),
@@ -96,7 +97,7 @@ impl Tx<'_> {
                 found = found.filter(deliverables::kind.eq(kind.as_str()));
             }
             if let Some(state) = page.state {
-                found = found.filter(containers::state.eq(state.as_str()));
+                found = found.filter(deliverables::state.eq(state.as_str()));
             }
             if let Some(container) = page.container {
                 found = found.filter(deliverables::container_id.eq(text(container.uuid())));
@@ -122,6 +123,7 @@ impl Tx<'_> {
                 version: deliverable.spec.version.clone(),
                 document: document(&deliverable.spec)?,
                 created_at: deliverable.created_at.micros(),
+                state: deliverable.state.as_str().to_owned(),
             })
         });
         let rows = rows.collect::<Result<Vec<_>>>()?;

@@ -76,7 +76,7 @@ impl Tx<'_> {
             .filter(deliverables::organisation_id.eq(text(offered.organisation.uuid())))
             .filter(deliverables::kind.eq(offered.kind.as_str()))
             .filter(deliverables::id.lt(offered.end()))
-            .filter(containers::state.eq(ContainerState::Available.as_str()))
+            .filter(deliverables::state.eq(ContainerState::Available.as_str()))
             .filter(containers::expires_at.is_null().or(containers::expires_at.gt(offered.now.micros())))
             .order(deliverables::id.desc())
             .limit(offered.limit);
@@ -122,8 +122,11 @@ impl Tx<'_> {
         insert_all!(self, deliverable_targets::table, rows.as_slice())
     }
 
-    /// Has nothing of that container be found any more.
+    /// Has nothing of that container be found any more among what can be distributed.
     pub(crate) fn offer_no_more(&mut self, container: ContainerId) -> Result<()> {
+        let withdrawn = diesel::update(deliverables::table.filter(deliverables::container_id.eq(text(container.uuid()))))
+            .set(deliverables::state.eq(ContainerState::Withdrawn.as_str()));
+        on!(self, conn => withdrawn.execute(conn)).map_err(failed)?;
         let of = deliverables::table.filter(deliverables::container_id.eq(text(container.uuid()))).select(deliverables::id);
         let rows = deliverable_targets::table.filter(deliverable_targets::deliverable_id.eq_any(of));
         on!(self, conn => diesel::delete(rows).execute(conn)).map(drop).map_err(failed)

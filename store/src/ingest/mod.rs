@@ -1,35 +1,33 @@
 //! A container comes in: read on a thread of its own, judged, and written in one transaction.
 mod source;
+mod turns;
 mod unpack;
+mod verdict;
+mod waiting;
 
 use std::fmt;
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::time::Duration;
 
-use dmwsi_domain::container::{Container, ContainerState, ItemVerdict};
-use dmwsi_domain::deliverable::Deliverable;
-use dmwsi_domain::fault::{Fault, FaultCode};
-use dmwsi_domain::id::{ContainerId, DeliverableId};
-use dmwsi_domain::manifest::Manifest;
+use dmwsi_domain::container::{Container, ContainerState};
+use dmwsi_domain::fault::Fault;
 use dmwsi_domain::{Clock, Error, Ids, Result, Timestamp};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::containers::Admission;
-use crate::content::{Content, Kept, Reference, Settings, Staged};
+use crate::admission::Admission;
+use crate::content::{Content, Kept, Reference, Settings};
 use crate::{Store, Tx};
 
 pub use source::{Feed, Source, pipe};
+use turns::{Turn, Turns};
 use unpack::{Bounds, Unpacked, unpack};
+use verdict::{judge, reference};
+pub use waiting::waiting_name;
 
 /// Files that get their names within one transaction.
 const KEPT_AT_ONCE: usize = 32;
 
 /// How often a container is judged anew when another came in meanwhile.
 const TRIES: u32 = 5;
-
-/// How long a container waits for a thread before it is told to come later.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What brings containers in. Cheap to clone.
 #[derive(Clone)]
@@ -38,9 +36,10 @@ pub struct Ingest(Arc<Parts>);
 struct Parts {
     store: Store,
     content: Arc<dyn Content>,
+    marker: Option<String>,
     settings: Settings,
     clock: Clock,
-    threads: Arc<Semaphore>,
+    turns: Turns,
 }
 
 impl fmt::Debug for Ingest {
@@ -59,11 +58,11 @@ pub struct Judged {
 }
 
 impl Ingest {
-    /// Brings containers into that store and that content.
+    /// Brings containers into that store and that content, as long as that bears `marker`; without one, whatever it bears.
     #[must_use]
-    pub fn new(store: Store, content: Arc<dyn Content>, settings: Settings, clock: Clock) -> Self {
-        let threads = usize::try_from(settings.ingest_threads.max(1)).unwrap_or(1);
-        Self(Arc::new(Parts { store, content, settings, clock, threads: Arc::new(Semaphore::new(threads)) }))
+    pub fn new(store: Store, content: Arc<dyn Content>, marker: Option<String>, settings: Settings, clock: Clock) -> Self {
+        let turns = Turns::new(settings.ingest_threads);
+        Self(Arc::new(Parts { store, content, marker, settings, clock, turns }))
     }
 
     /// Where the content is.
@@ -78,25 +77,45 @@ impl Ingest {
         &self.0.settings
     }
 
+    /// Unavailable where this process does not see the content that belongs to the database, as with a folder that is not mounted: nothing may be
+    /// written there, and nothing cleared away.
+    pub async fn in_place(&self) -> Result<()> {
+        let parts = Arc::clone(&self.0);
+        let Some(marker) = parts.marker.clone() else { return Ok(()) };
+        let found = tokio::task::spawn_blocking(move || parts.content.marker()).await.map_err(Error::internal)?.map_err(disk)?;
+        if found.as_deref() == Some(&*marker) {
+            return Ok(());
+        }
+        Err(Error::Unavailable("the content folder is not the one that belongs to the database".into()))
+    }
+
     /// Reads a container to its end, judges it, and writes what became of it. `container` is a new one without a row, or one that waits in the
     /// state `VERIFYING`. When its bytes break off, nothing of a new one stays anywhere.
     pub async fn run(&self, container: Container, source: impl Read + Send + 'static) -> Result<Judged> {
-        let permit = self.permit().await?;
-        let (parts, now, organisation) = (Arc::clone(&self.0), self.0.clock.now(), container.owner.organisation);
+        self.in_place().await?;
+        let turn = self.0.turns.take(container.owner.organisation).await?;
+        self.take_in(container, source, Some(turn)).await
+    }
+
+    /// The same on a thread that is the caller's already.
+    async fn take_in(&self, container: Container, source: impl Read + Send + 'static, turn: Option<Turn>) -> Result<Judged> {
+        let (parts, organisation) = (Arc::clone(&self.0), container.owner.organisation);
         let room = {
             let settings = parts.settings.clone();
             parts.store.read(move |tx| tx.room(organisation, &settings)).await?
         };
-        let partial = container.partial;
+        let (partial, now) = (container.partial, parts.clock.now());
         let span = tracing::Span::current();
         let read = tokio::task::spawn_blocking(move || {
             let bounds = Bounds { settings: &parts.settings, room, partial, now };
             let unpacked = span.in_scope(|| unpack(source, &*parts.content, &bounds));
-            drop(permit);
+            drop(turn);
             unpacked
         });
         let unpacked = read.await.map_err(Error::internal)?.map_err(|broken| Error::Unavailable(Box::new(broken)))?;
         let mut unpacked = Arc::new(unpacked);
+        // Long after it began: what is kept from now on must not look as if it had been there since then.
+        let now = self.0.clock.now();
         let mut tries = TRIES;
         loop {
             match self.settle(container.clone(), Arc::clone(&unpacked), now).await {
@@ -112,62 +131,6 @@ impl Ingest {
         }
     }
 
-    /// Puts the bytes of a new container aside, so that a task judges them. They stay only if they come whole.
-    pub async fn park(&self, container: Container, source: impl Read + Send + 'static) -> Result<Container> {
-        let permit = self.permit().await?;
-        let parts = Arc::clone(&self.0);
-        let copied = tokio::task::spawn_blocking(move || {
-            let staged = put_aside(source, &*parts.content, parts.settings.max_container_bytes);
-            drop(permit);
-            staged
-        });
-        let staged = Arc::new(copied.await.map_err(Error::internal)??);
-        let content = Arc::clone(&self.0.content);
-        let place = move |name: &str| content.park(&staged, name);
-        self.expect(container, place, |_tx, _container| Ok(())).await
-    }
-
-    /// Writes that a container has come whole, and has a task judge it. `place` gives its bytes their name, `and` is done in the same transaction.
-    pub async fn expect(
-        &self,
-        container: Container,
-        place: impl Fn(&str) -> io::Result<()> + Send + Sync + 'static,
-        and: impl Fn(&mut Tx<'_>, &Container) -> Result<()> + Send + Sync + 'static,
-    ) -> Result<Container> {
-        let (now, ids) = (self.0.clock.now(), self.0.clock.new_ids());
-        let written = self.0.store.write(move |tx| {
-            let (mut container, mut ids) = (container.clone(), ids);
-            place(&waiting_name(container.id)).map_err(|error| Error::Unavailable(Box::new(error)))?;
-            advance(tx, &mut container, true, now, &mut ids)?;
-            tx.ring_ingest(container.id, now, &mut ids)?;
-            and(tx, &container)?;
-            Ok(container)
-        });
-        written.await
-    }
-
-    /// Judges a container that was put aside. Once it is judged its bytes go.
-    pub async fn judge(&self, id: ContainerId) -> Result<()> {
-        let container = self.0.store.read(move |tx| tx.delivery(id)).await?;
-        let (content, name) = (Arc::clone(&self.0.content), waiting_name(id));
-        if container.state == ContainerState::Verifying {
-            let opened = {
-                let (content, name) = (Arc::clone(&content), name.clone());
-                tokio::task::spawn_blocking(move || content.resume(&name)).await.map_err(Error::internal)?
-            };
-            self.run(container, opened.map_err(|error| Error::Unavailable(Box::new(error)))?).await?;
-        }
-        let gone = tokio::task::spawn_blocking(move || content.discard(&name)).await.map_err(Error::internal)?;
-        gone.map_err(|error| Error::Unavailable(Box::new(error)))
-    }
-
-    async fn permit(&self) -> Result<OwnedSemaphorePermit> {
-        match tokio::time::timeout(PATIENCE, Arc::clone(&self.0.threads).acquire_owned()).await {
-            Ok(permit) => permit.map_err(Error::internal),
-            Err(_elapsed) => Err(Error::Unavailable("every thread that reads containers is busy".into())),
-        }
-    }
-
     async fn settle(&self, mut container: Container, unpacked: Arc<Unpacked>, now: Timestamp) -> Result<Judged> {
         let parts = &self.0;
         container.head = unpacked.manifest.as_ref().map(|manifest| manifest.head.clone());
@@ -178,6 +141,7 @@ impl Ingest {
         container.verdicts = judgement.verdicts;
         let (settings, asked) = (parts.settings.clone(), container.clone());
         let admission = parts.store.read(move |tx| tx.admit(&asked, asked.bytes, &settings)).await?;
+        let is_sound = judgement.fault.is_none();
         let fault = match admission {
             Admission::Same(_) => None,
             Admission::Refused(fault) => judgement.fault.or(Some(fault)),
@@ -195,8 +159,8 @@ impl Ingest {
             let (mut container, mut ids) = (container.clone(), ids);
             tx.hold_organisation(container.owner.organisation)?;
             match tx.admit(&container, container.bytes, &settings)? {
-                Admission::Free => {}
-                Admission::Refused(_) => return Err(Error::Stale { what: "container" }),
+                Admission::Free if is_sound => {}
+                Admission::Free | Admission::Refused(_) => return Err(Error::Stale { what: "container" }),
                 Admission::Same(earlier) => {
                     if !is_new {
                         repeat(tx, &mut container, &earlier, now)?;
@@ -235,6 +199,15 @@ impl Ingest {
 
     /// Gives the files of a container their names.
     async fn keep(&self, unpacked: &Arc<Unpacked>, now: Timestamp) -> Result<()> {
+        if unpacked.kept.is_empty() {
+            return Ok(());
+        }
+        let all = Arc::clone(unpacked);
+        let expected = self.0.store.write(move |tx| {
+            let all: Vec<&Kept> = all.kept.iter().map(|(_, _, kept)| kept).collect();
+            tx.expect_contents(&all, now)
+        });
+        expected.await?;
         for start in (0..unpacked.kept.len()).step_by(KEPT_AT_ONCE) {
             let (unpacked, content) = (Arc::clone(unpacked), Arc::clone(&self.0.content));
             let kept = self.0.store.write(move |tx| {
@@ -267,81 +240,7 @@ fn repeat(tx: &mut Tx<'_>, container: &mut Container, earlier: &Container, now: 
     tx.update_container(container)
 }
 
-/// What becomes of a container as far as it can be said without looking at others.
-struct Judgement {
-    fault: Option<Fault>,
-    verdicts: Vec<ItemVerdict>,
-    deliverables: Vec<Deliverable>,
-    bytes: u64,
-}
-
-fn judge(container: &Container, unpacked: &Unpacked, now: Timestamp, ids: &mut Ids) -> Judgement {
-    let Some(manifest) = &unpacked.manifest else {
-        let fault = unpacked.fault.clone();
-        return Judgement { fault, verdicts: Vec::new(), deliverables: Vec::new(), bytes: 0 };
-    };
-    let deliverables = accepted(container, manifest, &unpacked.faults, now, ids);
-    let verdicts = manifest.items.iter().zip(&unpacked.faults).zip(0_u32..).map(|((item, fault), ordinal)| {
-        match (fault, deliverables.iter().find(|one| one.ordinal == ordinal)) {
-            (None, Some(one)) => ItemVerdict::accepted(ordinal, one.spec.deliverable_id.clone(), one.id),
-            (fault, _) => {
-                let fault = fault.clone().unwrap_or_else(|| Fault::new(FaultCode::ManifestInvalid, "cannot be read"));
-                ItemVerdict::rejected(ordinal, item.reference.clone(), fault)
-            }
-        }
-    });
-    let verdicts = verdicts.collect::<Vec<ItemVerdict>>();
-    let first = unpacked.faults.iter().flatten().next();
-    let refused = first.filter(|_| !container.partial || deliverables.is_empty());
-    let payloads = deliverables.iter().flat_map(|one| &one.spec.payloads);
-    let bytes = payloads.map(|payload| payload.size).fold(0, u64::saturating_add);
-    Judgement { fault: unpacked.fault.clone().or_else(|| refused.cloned()), verdicts, deliverables, bytes }
-}
-
-fn accepted(
-    container: &Container,
-    manifest: &Manifest,
-    faults: &[Option<Fault>],
-    now: Timestamp,
-    ids: &mut Ids,
-) -> Vec<Deliverable> {
-    let items = manifest.items.iter().zip(faults).zip(0_u32..);
-    let good = items
-        .filter(|((_, fault), _)| fault.is_none())
-        .filter_map(|((item, _), ordinal)| Some((ordinal, item.spec.as_ref().ok()?)));
-    let deliverables = good.map(|(ordinal, spec)| Deliverable {
-        id: DeliverableId::new(ids.new_id()),
-        container: container.id,
-        ordinal,
-        organisation: container.owner.organisation,
-        state: ContainerState::Available,
-        expires_at: manifest.head.expires_at,
-        spec: spec.clone(),
-        created_at: now,
-    });
-    deliverables.collect()
-}
-
-fn reference(path: &str, item: Option<usize>, kept: &Kept, deliverables: &[Deliverable]) -> Reference {
-    let ordinal = item.and_then(|item| u32::try_from(item).ok());
-    let deliverable = deliverables.iter().find(|one| Some(one.ordinal) == ordinal).map(|one| one.id);
-    Reference { path: path.to_owned(), deliverable, digest: kept.digest }
-}
-
-/// Copies the bytes of a container to a file, and makes it durable.
-fn put_aside(source: impl Read, content: &dyn Content, most: u64) -> Result<Staged> {
-    let unavailable = |error: io::Error| Error::Unavailable(Box::new(error));
-    let mut staged = content.stage().map_err(unavailable)?;
-    let copied = io::copy(&mut source.take(most.saturating_add(1)), &mut staged).map_err(unavailable)?;
-    if copied > most {
-        return Err(Error::invalid("", "PAYLOAD_TOO_LARGE", format!("a container may have {most} bytes")));
-    }
-    staged.sync().map_err(unavailable)?;
-    Ok(staged)
-}
-
-/// The name under which the bytes of a container wait for its verdict.
-#[must_use]
-pub fn waiting_name(container: ContainerId) -> String {
-    container.to_string()
+/// What a failure of the disk means to the caller.
+fn disk(error: io::Error) -> Error {
+    Error::Unavailable(Box::new(error))
 }

@@ -2,6 +2,8 @@
 //! way to disk, and unpacks nothing to names.
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write as _};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use dmwsi_domain::Timestamp;
 use dmwsi_domain::archive::{BLOCK, Block, Header, padding};
@@ -10,7 +12,8 @@ use dmwsi_domain::fault::{Fault, FaultCode};
 use dmwsi_domain::manifest::{self, Expected, Manifest};
 use openssl::sha::{Sha256, Sha512};
 
-use crate::content::{Content, Kept, Settings};
+use crate::admission::{Room, no_room};
+use crate::content::{Content, Kept, Settings, Workplace};
 
 /// How much is read at a time.
 const PIECE: usize = 1 << 17;
@@ -20,6 +23,9 @@ const MAX_TAIL: usize = 1 << 20;
 
 /// How much is still taken of a container that is refused already, so that its sender hears the answer and its digest can be judged.
 const MAX_REST: u64 = 64 << 20;
+
+/// For how long it is still taken: whoever sends slowly must not keep the thread.
+const REST_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why the reading ended early, other than by a fault of the container.
 #[derive(Debug, thiserror::Error)]
@@ -54,8 +60,8 @@ pub(super) struct Unpacked {
 /// What bounds the reading.
 pub(super) struct Bounds<'a> {
     pub(super) settings: &'a Settings,
-    /// How many bytes of payloads there is room for.
-    pub(super) room: u64,
+    /// What there is room for.
+    pub(super) room: Room,
     /// Whether what is good of it is taken when the rest is not.
     pub(super) partial: bool,
     pub(super) now: Timestamp,
@@ -88,15 +94,16 @@ pub(super) fn unpack(source: impl Read, content: &dyn Content, bounds: &Bounds<'
         hash: Sha256::new(),
         buffer: vec![0; PIECE],
         seen: BTreeSet::new(),
+        workplace: None,
         unpacked: Unpacked::default(),
     };
     match reading.run() {
         Ok(()) => {}
         Err(Stop::Broken(broken)) => return Err(broken),
         Err(Stop::Fault(fault)) => {
-            reading.unpacked.fault = Some(fault);
+            reading.unpacked.fault.get_or_insert(fault);
             reading.unpacked.kept.clear();
-            io::copy(&mut reading.source.by_ref().take(MAX_REST), &mut io::sink()).map_err(Broken::Source)?;
+            reading.drain(REST_WITHIN)?;
         }
     }
     let mut unpacked = reading.unpacked;
@@ -115,6 +122,8 @@ struct Reading<'a, R> {
     hash: Sha256,
     buffer: Vec<u8>,
     seen: BTreeSet<String>,
+    /// Where its content is written, as soon as there is some.
+    workplace: Option<Arc<Workplace>>,
     unpacked: Unpacked,
 }
 
@@ -128,11 +137,11 @@ impl<R: Read> Reading<'_, R> {
         let manifest = Manifest::read(&self.unpacked.manifest_bytes)?;
         self.unpacked.faults = manifest.items.iter().map(|item| item.spec.as_ref().err().cloned()).collect();
         let manifest = self.unpacked.manifest.insert(manifest).clone();
+        // These two do not matter where it turns out to be an earlier container again, so its fingerprint is wanted; but nothing of it is kept.
         if manifest.head.expires_at.is_some_and(|end| end <= self.bounds.now) {
-            return Err(Fault::at(FaultCode::ContainerExpired, "/expiresAt", "is over").into());
-        }
-        if manifest.bytes() > self.bounds.room {
-            return Err(Fault::new(FaultCode::QuotaExceeded, "the organisation has no room for it").into());
+            self.unpacked.fault = Some(Fault::at(FaultCode::ContainerExpired, "/expiresAt", "is over"));
+        } else if !self.bounds.room.takes(manifest.bytes()) {
+            self.unpacked.fault = Some(no_room());
         }
         let mut expected = manifest.expected();
         self.seen.insert(manifest::NAME.to_owned());
@@ -160,10 +169,13 @@ impl<R: Read> Reading<'_, R> {
                 Some(Expected::Payload(item, spec)) => {
                     limit(&header, self.bounds.settings.max_payload_bytes)?;
                     let digests = spec.map(|spec| spec.digests).unwrap_or_default();
+                    if spec.is_some_and(|spec| spec.size != header.size) {
+                        // Said before it is read: nothing of it needs to be written.
+                        let detail = "is not as long as the manifest says";
+                        self.blame(item, Some(Fault::of_member(FaultCode::SizeMismatch, name, detail)));
+                    }
                     let fault = self.member(&header, Some(item), &digests)?;
-                    let differs = spec.is_some_and(|spec| spec.size != header.size);
-                    let length = || Fault::of_member(FaultCode::SizeMismatch, name, "is not as long as the manifest says");
-                    self.blame(item, if differs { Some(length()) } else { fault });
+                    self.blame(item, fault);
                 }
             }
         }
@@ -213,8 +225,8 @@ impl<R: Read> Reading<'_, R> {
             Some(item) if self.bounds.partial => faults.get(item).is_none_or(Option::is_some),
             _ => !self.bounds.partial && faults.iter().any(Option::is_some),
         };
-        let wanted = !spoiled(&self.unpacked.faults) && !digests.is_empty();
-        let mut staged = if wanted { Some(self.content.stage().map_err(Broken::Disk)?) } else { None };
+        let wanted = self.unpacked.fault.is_none() && !spoiled(&self.unpacked.faults) && !digests.is_empty();
+        let mut staged = if wanted { Some(self.workplace()?.stage().map_err(Broken::Disk)?) } else { None };
         let (mut sha_256, mut sha_512) = (Sha256::new(), digests.sha_512.map(|_| Sha512::new()));
         let mut left = header.size;
         let mut buffer = std::mem::take(&mut self.buffer);
@@ -246,11 +258,32 @@ impl<R: Read> Reading<'_, R> {
         {
             return Ok(Some(differs("sha-512")));
         }
-        if let Some(staged) = staged {
-            staged.sync().map_err(Broken::Disk)?;
+        if let Some(mut staged) = staged {
+            staged.finish().map_err(Broken::Disk)?;
             self.unpacked.kept.push((header.name.clone(), item, Kept { staged, digest, size: header.size }));
         }
         Ok(None)
+    }
+
+    fn workplace(&mut self) -> Result<Arc<Workplace>, Broken> {
+        if let Some(workplace) = &self.workplace {
+            return Ok(Arc::clone(workplace));
+        }
+        let workplace = self.content.workplace().map_err(Broken::Disk)?;
+        Ok(Arc::clone(self.workplace.insert(workplace)))
+    }
+
+    /// Takes some of the rest, and lets it go.
+    fn drain(&mut self, within: Duration) -> Result<(), Broken> {
+        let (began, mut left) = (Instant::now(), MAX_REST);
+        while left > 0 && began.elapsed() < within {
+            let count = self.source.read(&mut self.buffer).map_err(Broken::Source)?;
+            if count == 0 {
+                break;
+            }
+            left = left.saturating_sub(u64::try_from(count).unwrap_or(u64::MAX));
+        }
+        Ok(())
     }
 
     fn padding(&mut self, header: &Header) -> Result<(), Stop> {

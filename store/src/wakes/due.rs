@@ -14,6 +14,7 @@ use dmwsi_domain::push_address::PushAddress;
 use dmwsi_domain::wake::{Patience, Verdict, Wake, WakeState};
 use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
+use super::carriers::{Carriers, DATAGRAM};
 use super::{Row, ended as ended_as, open_wake};
 use crate::column::{moment, parsed, text, uuid};
 use crate::device_row::AccountColumns;
@@ -30,9 +31,6 @@ FROM unnest($2, $3) AS due (device_id, next_at) WHERE wakes.device_id = due.devi
 
 /// The trouble of a device of which what is stored cannot be read.
 const DAMAGED: &str = "DEVICE_DAMAGED";
-
-/// How the push addresses begin of devices that are woken by a datagram.
-const DATAGRAM: &str = "{\"type\":\"UDP\"%";
 
 /// What the waking of a device needs to know of it.
 #[derive(Queryable, Selectable)]
@@ -78,15 +76,6 @@ impl Woken {
     }
 }
 
-/// Which of the wakes that are due are looked at.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Carriers {
-    /// All of them.
-    All,
-    /// Those of devices that are woken by a datagram.
-    Datagrams,
-}
-
 /// What a look at the wakes that are due has found.
 #[derive(Clone, Debug)]
 pub struct Turnout {
@@ -118,7 +107,7 @@ impl Tx<'_> {
     /// no more time or reason for.
     pub fn take_wakes(
         &mut self,
-        carriers: Carriers,
+        carriers: &Carriers,
         most: u32,
         patience: &Patience,
         now: Timestamp,
@@ -143,8 +132,13 @@ impl Tx<'_> {
             .select(executions::ordinal);
         let rows: Vec<(Row, Sleeper, bool, bool)> = on!(self, conn => {
             let mut found = due.select((Row::as_select(), Sleeper::as_select(), exists(in_session), exists(work))).into_boxed();
-            if carriers == Carriers::Datagrams {
-                found = found.filter(devices::push_address.like(DATAGRAM));
+            match carriers {
+                Carriers::AllBut(gateways) => {
+                    for gateway in gateways {
+                        found = found.filter(devices::push_address.not_like(gateway.pattern()).escape('\\'));
+                    }
+                }
+                Carriers::Datagrams => found = found.filter(devices::push_address.like(DATAGRAM)),
             }
             found.load(conn)
         })
@@ -227,23 +221,25 @@ impl Tx<'_> {
         u32::try_from(rows.len()).map_err(Error::internal)
     }
 
-    /// When the next wake is due, in the past when one is late already.
-    pub fn next_wake(&mut self) -> Result<Option<Timestamp>> {
-        let next = wakes::table.filter(wakes::next_at.is_not_null()).order(wakes::next_at).select(wakes::next_at).limit(1);
-        let next: Option<Option<i64>> = on!(self, conn => next.first(conn)).optional().map_err(failed)?;
-        Ok(moment(next.flatten()))
-    }
-
-    /// When the next wake by a datagram is due.
-    pub fn next_datagram(&mut self) -> Result<Option<Timestamp>> {
-        let next = wakes::table
-            .inner_join(devices::table.on(devices::id.eq(wakes::device_id)))
-            .filter(wakes::next_at.is_not_null())
-            .filter(devices::push_address.like(DATAGRAM))
-            .order(wakes::next_at)
-            .select(wakes::next_at)
-            .limit(1);
-        let next: Option<Option<i64>> = on!(self, conn => next.first(conn)).optional().map_err(failed)?;
+    /// When the next wake of these carriers is due, in the past when one is late already.
+    pub fn next_wake(&mut self, carriers: &Carriers) -> Result<Option<Timestamp>> {
+        let next: Option<Option<i64>> = on!(self, conn => {
+            let all = wakes::table.filter(wakes::next_at.is_not_null()).order(wakes::next_at).select(wakes::next_at).limit(1);
+            let some = || all.inner_join(devices::table.on(devices::id.eq(wakes::device_id)));
+            match carriers {
+                Carriers::AllBut(gateways) if gateways.is_empty() => all.first(conn),
+                Carriers::AllBut(gateways) => {
+                    let mut found = some().into_boxed();
+                    for gateway in gateways {
+                        found = found.filter(devices::push_address.not_like(gateway.pattern()).escape('\\'));
+                    }
+                    found.first(conn)
+                }
+                Carriers::Datagrams => some().filter(devices::push_address.like(DATAGRAM)).first(conn),
+            }
+        })
+        .optional()
+        .map_err(failed)?;
         Ok(moment(next.flatten()))
     }
 

@@ -1,4 +1,5 @@
 //! Wakes: which devices are asked to call, how often that was tried, and when it is tried next.
+mod carriers;
 mod due;
 
 use diesel::prelude::*;
@@ -14,7 +15,8 @@ use crate::schema::wakes;
 use crate::tx::Conn;
 use crate::{Tx, failed, on};
 
-pub use due::{Carriers, Trouble, Turnout, Woken};
+pub use carriers::{Carriers, Gateway};
+pub use due::{Trouble, Turnout, Woken};
 
 /// The queue of the one standing task that wakes devices.
 pub const WAKE: &str = "wake.v1";

@@ -114,15 +114,7 @@ impl Downloads {
         if keys.is_empty() {
             return Ok(());
         }
-        let over = self.store.read(move |tx| {
-            let mut over = Vec::new();
-            for key in keys {
-                if tx.served(key.0, key.1, &key.2, now)?.is_none() {
-                    over.push(key);
-                }
-            }
-            Ok(over)
-        });
+        let over = self.store.read(move |tx| tx.served_no_more(&keys, now));
         over.await?.iter().for_each(|key| self.places.cut(key));
         Ok(())
     }

@@ -1,5 +1,4 @@
 //! Handing notifications over, whatever they travel by.
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use dmwsi_domain::push_address::PushAddress;
@@ -53,10 +52,10 @@ impl Courier {
         Ok(Self { guarded: guard.client(timeout)?, own, places, udp: Udp::open().await?, store, clock, settings, sealing, guard })
     }
 
-    /// Hands over to all of them, side by side.
-    pub(super) async fn deliver(&self, woken: Vec<Woken>) -> Result<()> {
+    /// Hands over to all of them, side by side; where they go to one gateway, by its `places`.
+    pub(super) async fn deliver(&self, woken: Vec<Woken>, places: Option<&Semaphore>) -> Result<()> {
         let side_by_side = self.settings.http_concurrency.max(1);
-        let reached = stream::iter(woken).map(|one| self.reach(one)).buffer_unordered(side_by_side);
+        let reached = stream::iter(woken).map(|one| self.reach(one, places)).buffer_unordered(side_by_side);
         // What is known is not kept back until the slowest has answered.
         let mut reached = std::pin::pin!(reached.ready_chunks(TROUBLES));
         while let Some(reached) = reached.next().await {
@@ -74,7 +73,11 @@ impl Courier {
     }
 
     /// Wakes one device, and says what was wrong with that.
-    async fn reach(&self, woken: Woken) -> Option<Trouble> {
+    async fn reach(&self, woken: Woken, places: Option<&Semaphore>) -> Option<Trouble> {
+        let _turn = match places {
+            Some(places) => places.acquire().await.ok(),
+            None => None,
+        };
         let failure = match notifications(&woken, &self.sealing, &self.settings) {
             Ok(notifications) => self.hand_over(&woken, &notifications).await.err()?,
             Err(error) => {
@@ -90,14 +93,11 @@ impl Courier {
             PushAddress::None {} => Err(Failure::lasting("NO_PUSH_ADDRESS")),
             PushAddress::Udp { host, port } => {
                 let addresses = self.guard.resolve(host.as_str()).await?;
-                let address = addresses.first().ok_or_else(|| Failure::passing("NAME_UNKNOWN"))?;
-                let to = SocketAddr::new(*address, port.get());
-                for notification in notifications {
-                    for datagram in carried(self.settings.udp_form, woken.session, notification) {
-                        self.udp.send(to, &datagram).await?;
-                    }
-                }
-                Ok(())
+                let datagrams: Vec<_> = notifications
+                    .iter()
+                    .flat_map(|notification| carried(self.settings.udp_form, woken.session, notification))
+                    .collect();
+                Ok(self.udp.send_to_one(&addresses, port.get(), woken.attempt, &datagrams).await?)
             }
             PushAddress::Http { url } => {
                 let address = url.as_str();

@@ -2,7 +2,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dmwsi_domain::push_address::PushAddress;
 use dmwsi_domain::{Clock, Result, Timestamp};
 use dmwsi_store::wakes::{Carriers, Turnout};
 use dmwsi_store::{Keys, Store};
@@ -22,7 +21,7 @@ const EVERY: Duration = Duration::from_secs(60);
 /// How long to wait when as many devices are awaited as may be.
 const CROWDED: Duration = Duration::from_millis(500);
 
-/// How long to wait when as many notifications are on their way to gateways as may be.
+/// How long to wait when as many notifications are on their way to gateways, or to one of them, as may be.
 const BUSY: Duration = Duration::from_millis(200);
 
 /// The shortest pause between two looks that found nothing.
@@ -76,14 +75,12 @@ impl Pusher {
                 return Ok(Outcome::Progress(clock.now().plus(CROWDED)));
             }
             pace.wait().await;
-            let carriers = if posts.has_room(&self.courier) { Carriers::All } else { Carriers::Datagrams };
-            let turnout = self.take(carriers, room.min(pace.most()).min(settings.batch.max(1))).await?;
+            let carriers = posts.carriers(&self.courier);
+            let turnout = self.take(&carriers, room.min(pace.most()).min(settings.batch.max(1))).await?;
             pace.spend(turnout.woken.len());
             room = room.saturating_sub(u32::try_from(turnout.woken.len()).unwrap_or(u32::MAX));
-            let is_post = |address: &PushAddress| matches!(address, PushAddress::Http { .. } | PushAddress::Sms { .. });
-            let (posted, others) = turnout.woken.into_iter().partition(|one| is_post(&one.push_address));
-            posts.begin(&self.courier, posted);
-            self.courier.deliver(others).await?;
+            let others = posts.begin(&self.courier, turnout.woken);
+            self.courier.deliver(others, None).await?;
             if !turnout.is_full {
                 return Ok(Outcome::Progress(self.next(carriers).await?));
             }
@@ -98,19 +95,17 @@ impl Pusher {
         Ok(most.saturating_sub(awaited))
     }
 
-    async fn take(&self, carriers: Carriers, most: u32) -> Result<Turnout> {
+    async fn take(&self, carriers: &Carriers, most: u32) -> Result<Turnout> {
         let Courier { store, clock, settings, .. } = &*self.courier;
-        let (patience, now, ids) = (settings.patience(), clock.now(), clock.new_ids());
-        store.write(move |tx| tx.take_wakes(carriers, most, &patience, now, &mut ids.clone())).await
+        let (carriers, patience, now, ids) = (carriers.clone(), settings.patience(), clock.now(), clock.new_ids());
+        store.write(move |tx| tx.take_wakes(&carriers, most, &patience, now, &mut ids.clone())).await
     }
 
     /// When the next is due of those that were looked at; soon, where that was not all.
     async fn next(&self, carriers: Carriers) -> Result<Timestamp> {
         let Courier { store, clock, .. } = &*self.courier;
-        let (next, latest) = match carriers {
-            Carriers::All => (store.glance(|tx| tx.next_wake()).await?, EVERY),
-            Carriers::Datagrams => (store.glance(|tx| tx.next_datagram()).await?, BUSY),
-        };
+        let latest = if carriers == Carriers::ALL { EVERY } else { BUSY };
+        let next = store.glance(move |tx| tx.next_wake(&carriers)).await?;
         let now = clock.now();
         let latest = now.plus(latest);
         Ok(next.unwrap_or(latest).clamp(now.plus(PAUSE), latest))

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use dmwsi_domain::wake::Patience;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use url::Url;
 
 /// The section `push` of the settings.
@@ -36,6 +37,8 @@ pub struct Settings {
     pub http_body: Body,
     /// How many requests to gateways may run at a time.
     pub http_concurrency: usize,
+    /// How many of them may run to one gateway, which is a scheme, a host and a port: what is left is for the others while one is slow.
+    pub http_concurrency_each: usize,
     /// How long a gateway may take to answer, in seconds.
     pub http_timeout_seconds: u64,
     /// The operator's gateway that takes short messages for phone numbers. Without it such devices are not woken.
@@ -57,7 +60,8 @@ impl Default for Settings {
             udp_form: Form::Wsp,
             http_form: Form::Plain,
             http_body: Body::Bytes,
-            http_concurrency: 32,
+            http_concurrency: 128,
+            http_concurrency_each: 32,
             http_timeout_seconds: 10,
             sms_gateway: None,
         }
@@ -73,6 +77,11 @@ impl Settings {
             longest: Duration::from_millis(self.retry_longest_ms),
             attempts: self.max_attempts,
         }
+    }
+
+    /// How many requests may run to one gateway, at least one.
+    pub(super) fn per_gateway(&self) -> usize {
+        self.http_concurrency_each.min(self.http_concurrency).clamp(1, Semaphore::MAX_PERMITS)
     }
 
     /// Within which time a device that was woken should call.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apalis_core::worker::builder::WorkerBuilder;
-use dmwsi_domain::{Clock, Result};
+use dmwsi_domain::{Clock, Error, Result};
 use dmwsi_store::Store;
 use dmwsi_store::queue::Settled;
 use serde::de::DeserializeOwned;
@@ -21,6 +21,9 @@ use super::held::{Held, Holds, Ledger};
 use super::keeper::keep;
 use super::settings::{Lane, Settings};
 use super::settler::settle;
+
+/// For how many attempts at a task a lost race ([`Error::Stale`]) is followed by the next one at once.
+const RACES: u32 = 3;
 
 /// For the last settlements, after everything has ended.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -191,6 +194,8 @@ impl Attempt {
             Ok(Ok(Outcome::Progress(at))) => Settled::Progress { at },
             Ok(Ok(Outcome::Dead(error))) => Settled::Dead { error },
             Ok(Ok(Outcome::RetryAfter(after, error))) => Settled::Retry { at: now.plus(after), error },
+            // A lost race is no failure: whoever won it is done by now.
+            Ok(Err(error @ Error::Stale { .. })) if attempt <= RACES => Settled::Retry { at: now, error: error.to_string() },
             Ok(Err(error)) => {
                 tracing::warn!(queue, attempt, cause = ?error, "a task of {queue} failed");
                 self.again(&held, error.to_string())
