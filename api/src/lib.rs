@@ -48,6 +48,7 @@ mod results;
 mod routes;
 pub mod seal;
 mod settings;
+mod sink;
 mod spool;
 mod subscription_acts;
 mod subscription_patch;

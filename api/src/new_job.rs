@@ -18,8 +18,9 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::callers::Caller;
-use crate::new_subscription::{NewSinkCredential, Receiver, set_end, subscription};
+use crate::new_subscription::{set_end, subscription};
 use crate::problem::{Code, Problem};
+use crate::sink::{NewSinkCredential, Receiver};
 
 /// When a job expires that does not say: after 7 days.
 const LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);

@@ -3,7 +3,8 @@ use dmwsi_domain::Timestamp;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
-use crate::new_subscription::{NewSinkCredential, SubscriptionDetail};
+use crate::new_subscription::SubscriptionDetail;
+use crate::sink::NewSinkCredential;
 
 /// What is to be another. What is absent stays.
 #[derive(Clone, Deserialize, ToSchema)]

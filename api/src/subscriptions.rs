@@ -18,10 +18,11 @@ use crate::correlator::Correlator;
 use crate::cursor::List;
 use crate::etag::{IfMatch, etag};
 use crate::idempotency::{Answer, Idempotency};
-use crate::new_subscription::{NewSubscription, Receiver, set_end};
+use crate::new_subscription::{NewSubscription, set_end};
 use crate::page::{Page, PerPage};
 use crate::problem::{Code, Problem};
 use crate::query::Query;
+use crate::sink::{BEFORE_TOKEN, Receiver};
 use crate::subscription_patch::{SubscriptionPatch, Switch};
 use crate::subscription_view::SubscriptionView;
 
@@ -287,9 +288,7 @@ fn apply(
         None => changed.expires_at.filter(|_| changed.expires_by != TerminationReason::AccessTokenExpired),
     };
     let token_end = match &secrets.credential {
-        Some(SinkCredential::AccessToken { expires_at, .. }) => {
-            expires_at.map(|end| end.minus(crate::new_subscription::BEFORE_TOKEN))
-        }
+        Some(SinkCredential::AccessToken { expires_at, .. }) => expires_at.map(|end| end.minus(BEFORE_TOKEN)),
         _ => None,
     };
     set_end(changed, own_end, token_end);
