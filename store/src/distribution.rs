@@ -1,12 +1,13 @@
 //! The log, laid out: a row for each event and each subscription that is to have it.
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Bool, Text};
 use dmwsi_domain::event::{Event, Recorded};
 use dmwsi_domain::id::{EventId, JobId, OrganisationId, SubscriptionId};
-use dmwsi_domain::subscription::{StatusReason, Subscription, TerminationReason};
+use dmwsi_domain::subscription::{StatusReason, Subscription, SubscriptionStatus, TerminationReason};
 use dmwsi_domain::subscription_index::SubscriptionIndex;
 use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
@@ -18,6 +19,12 @@ use crate::{Kept, Tx, failed, on};
 
 /// The bell of the distribution: it rings when events were numbered.
 pub const DISTRIBUTE: &str = "log.distribute.v1";
+
+/// How long after its job a subscription ends.
+const AFTER_JOB: Duration = Duration::from_secs(5);
+
+/// The same where its receiver has not said yet whether it wants the events.
+const ASKED_AFTER_JOB: Duration = Duration::from_secs(2 * 3_600);
 
 /// How many events are laid out in a transaction.
 pub const LAID_OUT_AT_ONCE: i64 = 500;
@@ -224,7 +231,10 @@ impl Tx<'_> {
             self.hold_subscription(found.id)?;
             let mut found = self.subscription(found.id)?;
             if !found.status.is_over() {
-                found.expires_at = Some(found.expires_at.map_or(now.plus(AFTER_JOB), |end| end.min(now.plus(AFTER_JOB))));
+                // While its receiver is asked nothing has been delivered yet.
+                let is_asked = found.status == SubscriptionStatus::ActivationRequested;
+                let end = now.plus(if is_asked { ASKED_AFTER_JOB } else { AFTER_JOB });
+                found.expires_at = Some(found.expires_at.map_or(end, |own| own.min(end)));
                 found.changed(now);
                 self.save_subscription(&found, [], None, now, ids)?;
             }
@@ -289,6 +299,3 @@ impl Tx<'_> {
         Ok(())
     }
 }
-
-/// How long after its job a subscription ends.
-const AFTER_JOB: std::time::Duration = std::time::Duration::from_secs(5);

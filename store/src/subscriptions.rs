@@ -1,5 +1,7 @@
 //! Subscriptions as rows. Whoever changes one holds its organisation first, so that the log is laid out for what was before or for what is after.
 use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Nullable, Text};
 use dmwsi_domain::delivery::Health;
 use dmwsi_domain::event::Event;
 use dmwsi_domain::id::{ClientId, JobId, OrganisationId, SubscriptionId, TaskId};
@@ -19,6 +21,27 @@ pub const DELIVER_TROUBLED: &str = "deliver.troubled.v1";
 pub const RECOVER: &str = "subscription.recover.v1";
 /// The queue whose task asks a receiver whether it wants the events; the key is the subscription's id.
 pub const HANDSHAKE: &str = "subscription.handshake.v1";
+
+// What is not over has indexes of its own, which are used where the condition is written as they have it.
+const OPEN: &str = "SELECT COUNT(*) AS number FROM subscriptions WHERE client_id = $1 AND status NOT IN ('EXPIRED', 'DELETED')";
+const DUE: &str = "SELECT organisation_id, id FROM subscriptions
+WHERE expires_at IS NOT NULL AND status NOT IN ('EXPIRED', 'DELETED') AND expires_at <= $1 ORDER BY expires_at LIMIT $2";
+const NEXT: &str =
+    "SELECT MIN(expires_at) AS number FROM subscriptions WHERE expires_at IS NOT NULL AND status NOT IN ('EXPIRED', 'DELETED')";
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    number: Option<i64>,
+}
+
+#[derive(QueryableByName)]
+struct Due {
+    #[diesel(sql_type = Text)]
+    organisation_id: String,
+    #[diesel(sql_type = Text)]
+    id: String,
+}
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = subscriptions, treat_none_as_null = true)]
@@ -183,11 +206,8 @@ impl Tx<'_> {
     /// Writes a new subscription, unless its client has `most` already. It is for what gets its number from now on.
     pub fn insert_subscription(&mut self, subscription: &Subscription, most: i64) -> Result<()> {
         let change = self.count_change(subscription.organisation)?;
-        let open = subscriptions::table
-            .filter(subscriptions::client_id.eq(text(subscription.client.uuid())))
-            .filter(subscriptions::status.ne_all(["EXPIRED", "DELETED"]))
-            .count();
-        let open: i64 = on!(self, conn => open.get_result(conn)).map_err(failed)?;
+        let open = sql_query(OPEN).bind::<Text, _>(text(subscription.client.uuid()));
+        let open = on!(self, conn => open.get_result::<Number>(conn)).map_err(failed)?.number.unwrap_or_default();
         if open >= most {
             return Err(Error::conflict("QUOTA_EXCEEDED", format!("a client has {most} subscriptions at most")));
         }
@@ -305,27 +325,17 @@ impl Tx<'_> {
 
     /// Subscriptions whose time was over by `now`, at most `limit`.
     pub fn due_subscriptions(&mut self, now: Timestamp, limit: i64) -> Result<Vec<(OrganisationId, SubscriptionId)>> {
-        let found = subscriptions::table
-            .filter(subscriptions::expires_at.le(now.micros()))
-            .filter(subscriptions::status.ne_all(["EXPIRED", "DELETED"]))
-            .order(subscriptions::expires_at)
-            .limit(limit)
-            .select((subscriptions::organisation_id, subscriptions::id));
-        let rows: Vec<(String, String)> = on!(self, conn => found.load(conn)).map_err(failed)?;
+        let due = sql_query(DUE).bind::<BigInt, _>(now.micros()).bind::<BigInt, _>(limit);
+        let rows: Vec<Due> = on!(self, conn => due.get_results(conn)).map_err(failed)?;
         rows.iter()
-            .map(|(organisation, id)| Ok((OrganisationId::new(uuid(organisation)?), SubscriptionId::new(uuid(id)?))))
+            .map(|row| Ok((OrganisationId::new(uuid(&row.organisation_id)?), SubscriptionId::new(uuid(&row.id)?))))
             .collect()
     }
 
     /// When the next subscription is over.
     pub fn next_subscription_end(&mut self) -> Result<Option<Timestamp>> {
-        let found = subscriptions::table
-            .filter(subscriptions::expires_at.is_not_null())
-            .filter(subscriptions::status.ne_all(["EXPIRED", "DELETED"]))
-            .order(subscriptions::expires_at)
-            .select(subscriptions::expires_at);
-        let found: Option<Option<i64>> = on!(self, conn => found.first(conn)).optional().map_err(failed)?;
-        Ok(moment(found.flatten()))
+        let next = sql_query(NEXT);
+        Ok(moment(on!(self, conn => next.get_result::<Number>(conn)).map_err(failed)?.number))
     }
 
     /// Ends a subscription whose time is over, if that is still so.

@@ -37,6 +37,7 @@ CREATE TABLE subscriptions (
     revision BIGINT NOT NULL
 );
 CREATE INDEX subscriptions_page ON subscriptions (client_id, id);
+CREATE INDEX subscriptions_open ON subscriptions (client_id) WHERE status NOT IN ('EXPIRED', 'DELETED');
 CREATE INDEX subscriptions_change ON subscriptions (organisation_id, change);
 CREATE INDEX subscriptions_job ON subscriptions (job_id) WHERE job_id IS NOT NULL;
 CREATE INDEX subscriptions_expiring ON subscriptions (expires_at)

@@ -1,7 +1,7 @@
 //! What is presented to receivers: bearer tokens, given or had from a token endpoint.
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dmwsi_domain::Timestamp;
@@ -25,30 +25,52 @@ const UNKNOWN_LIFE: Duration = Duration::from_secs(300);
 /// The longest answer of a token endpoint, in bytes.
 const MOST_OF_ANSWER: usize = 64 * 1_024;
 
+/// How long nobody is asked again who gave no token.
+const AFTER_REFUSAL: Duration = Duration::from_secs(2);
+
 /// How many tokens are remembered.
 const CAPACITY: usize = 10_000;
 
-/// Tokens that were had from token endpoints, until when, and by which revision of their subscriptions.
+/// What token endpoints said, until when that counts, and by which revision of their subscriptions.
 #[derive(Default)]
-pub(super) struct Tokens(Mutex<HashMap<SubscriptionId, (String, Timestamp, i64)>>);
+pub(super) struct Tokens(Mutex<HashMap<SubscriptionId, Known>>);
+
+#[derive(Clone, Default)]
+struct Known {
+    /// None where none was had.
+    token: Option<String>,
+    until: Timestamp,
+    revision: i64,
+    /// Held by who asks, so that the others wait for what comes of it.
+    asking: Arc<tokio::sync::Mutex<()>>,
+}
 
 impl Tokens {
     /// Forgets a token that was not taken.
     pub(super) fn forget(&self, id: SubscriptionId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&id) {
+            known.until = Timestamp::default();
+        }
     }
 
-    fn get(&self, id: SubscriptionId, revision: i64, now: Timestamp) -> Option<String> {
-        let tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens.get(&id).filter(|(_, until, of)| now < *until && *of == revision).map(|(token, ..)| token.clone())
-    }
-
-    fn put(&self, id: SubscriptionId, token: String, until: Timestamp, revision: i64) {
+    fn get(&self, id: SubscriptionId) -> Known {
         let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if tokens.len() >= CAPACITY {
+        if tokens.len() >= CAPACITY && !tokens.contains_key(&id) {
             tokens.clear();
         }
-        tokens.insert(id, (token, until, revision));
+        tokens.entry(id).or_default().clone()
+    }
+
+    fn put(&self, id: SubscriptionId, token: Option<String>, until: Timestamp, revision: i64) {
+        let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = tokens.entry(id).or_default();
+        (known.token, known.until, known.revision) = (token, until, revision);
+    }
+}
+
+impl Known {
+    fn counts(&self, revision: i64, now: Timestamp) -> bool {
+        now < self.until && self.revision == revision
     }
 }
 
@@ -76,8 +98,12 @@ impl Deliverer {
             }
         };
         let (id, revision) = (target.subscription.id, target.subscription.revision);
-        if let Some(token) = self.tokens.get(id, revision, self.means.clock.now()) {
-            return Ok(Some(token));
+        let mut known = self.tokens.get(id);
+        let asking = Arc::clone(&known.asking);
+        let _asking = if known.counts(revision, self.means.clock.now()) { None } else { Some(asking.lock().await) };
+        known = self.tokens.get(id);
+        if known.counts(revision, self.means.clock.now()) {
+            return known.token.map(Some).ok_or(DeliveryError::CredentialRefused);
         }
         let token_url = TokenUrl::new(token_url.clone()).map_err(|_malformed| DeliveryError::AddressForbidden)?;
         let client = BasicClient::new(ClientId::new(client_id.clone()))
@@ -88,13 +114,15 @@ impl Deliverer {
             asked = asked.add_scope(Scope::new(scope.to_owned()));
         }
         let http = Guarded { guard: self.means.guard.clone(), http: self.http.clone() };
+        let now = || self.means.clock.now();
         let answer = asked.request_async(&http).await.map_err(|error| {
             tracing::debug!(subscription = %id, "no token for a receiver: {error}");
+            self.tokens.put(id, None, now().plus(AFTER_REFUSAL), revision);
             DeliveryError::CredentialRefused
         })?;
         let life = answer.expires_in().unwrap_or(UNKNOWN_LIFE);
         let token = answer.access_token().secret().clone();
-        self.tokens.put(id, token.clone(), self.means.clock.now().plus(life.saturating_sub(BEFORE_END)), revision);
+        self.tokens.put(id, Some(token.clone()), now().plus(life.saturating_sub(BEFORE_END)), revision);
         Ok(Some(token))
     }
 }
