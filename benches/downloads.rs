@@ -65,7 +65,8 @@ async fn offer(running: &Running, keys: &Keys) -> String {
     let hash = sha256(&package);
     let digest = Sha256Digest::new(hash);
     let payload = json!({"payloadId": "p0", "path": "payloads/p0.bin", "size": SIZE, "digests": {"sha-256": digest}});
-    let targets = json!([{"manufacturer": "Acme", "models": ["One"]}]);
+    let profile = DeviceProfile::nth(1, 1);
+    let targets = json!([{"manufacturer": profile.manufacturer, "models": [profile.model]}]);
     let one = json!({"deliverableId": "x1", "kind": "FIRMWARE", "name": "x1", "version": "2.0.0", "targets": targets, "payloads": [payload]});
     let manifest = json!({"formatVersion": 1, "containerId": "urn:bench", "sequenceNumber": 1, "createdAt": "2026-11-20T10:00:00Z", "deliverables": [one]});
     let mut tar = Vec::new();
@@ -78,10 +79,12 @@ async fn offer(running: &Running, keys: &Keys) -> String {
     tar.extend([0; 1024]);
     let sent = http.post(format!("{base}/v1/containers")).bearer_auth(token["access_token"].as_str().unwrap());
     let sent = sent.header("content-type", "application/vnd.dmwsi.container.v1+tar").body(tar).send().await.unwrap();
-    assert_eq!(sent.status().as_u16(), 201, "{}", sent.text().await.unwrap());
+    assert_eq!(sent.status().as_u16(), 201);
+    let judged: serde_json::Value = sent.json().await.unwrap();
 
-    let device = portal.register(&DeviceProfile::nth(1, 1), None).await.unwrap();
-    let job = portal.start(&json!({"type": "NODES_GET", "nodes": ["./DevDetail/FwV"]}), &[device]).await.unwrap();
+    let device = portal.register(&profile, None).await.unwrap();
+    let update = json!({"type": "FIRMWARE_UPDATE", "deliverableId": judged["verdicts"][0]["deliverableId"]});
+    let job = portal.start(&update, &[device]).await.unwrap();
     let expires = Clock::System.now().plus(Duration::from_secs(86_400));
     let token = DownloadToken { job: job.parse().unwrap(), ordinal: 0, payload: digest, expires };
     format!("/downloads/{}", Tokens::new(keys.download_key().unwrap()).mint(&token))
@@ -135,7 +138,7 @@ async fn download(address: SocketAddr, path: String) {
         let (mut head, mut body) = (Vec::new(), None);
         while body.is_none_or(|body: usize| body < SIZE) {
             let count = stream.read(&mut buffer).await.unwrap();
-            assert!(count > 0, "the server hung up");
+            assert!(count > 0, "the server hung up after {}", String::from_utf8_lossy(&head));
             body = match body {
                 Some(body) => Some(body + count),
                 None => {

@@ -40,6 +40,8 @@ pub struct Config {
     pub gateway: dmwsi_worker::gateway::Settings,
     /// How devices are woken.
     pub push: dmwsi_worker::push::Settings,
+    /// The log of events.
+    pub events: dmwsi_worker::retention::Settings,
     /// Where the server connects to on the word of external systems.
     pub egress: dmwsi_domain::egress::Egress,
     /// How events are delivered to subscribers.
@@ -63,6 +65,7 @@ impl Default for Config {
             api: dmwsi_api::Settings::default(),
             gateway: dmwsi_worker::gateway::Settings::default(),
             push: dmwsi_worker::push::Settings::default(),
+            events: dmwsi_worker::retention::Settings::default(),
             egress: dmwsi_domain::egress::Egress::default(),
             webhooks: dmwsi_worker::deliver::Settings::default(),
             tasks: dmwsi_worker::queue::Settings::default(),

@@ -28,6 +28,8 @@ struct Command {
 
 #[derive(Subcommand)]
 enum Which {
+    /// Print the description of what is told: AsyncAPI 3.0 as YAML.
+    Asyncapi,
     /// Add, list and revoke the clients of external systems.
     Client(client::Client),
     /// Make containers of firmware, software, content and configuration.
@@ -87,6 +89,10 @@ fn main() -> ExitCode {
     };
     let done = runtime.block_on(async {
         match command.which {
+            Which::Asyncapi => {
+                openapi::run_asyncapi();
+                Ok(())
+            }
             Which::Client(client) => client.run().await,
             Which::Container(container) => container.run(),
             Which::Config(show) => show.run(),

@@ -215,7 +215,11 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
         background.spawn(async move { distribute(log, time, poll, until(stopped)).await });
         dmwsi_worker::jobs::install(&store, &clock).await?;
         let queues = Queues::new(store.clone(), clock.clone(), config.tasks.clone());
-        let ages = Ages { session_idle: config.gateway.session_idle(), imports_kept: config.api.imports_kept() };
+        let ages = Ages {
+            session_idle: config.gateway.session_idle(),
+            imports_kept: config.api.imports_kept(),
+            events_kept: config.events.kept(),
+        };
         let queues = dmwsi_worker::jobs::handle(queues, &store, &clock, &ingest, ages);
         dmwsi_worker::push::install(&store, &clock).await?;
         let guard = Guard::new(config.egress.clone());

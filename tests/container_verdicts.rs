@@ -74,7 +74,7 @@ both! {
 }
 
 both! {
-    /// UC-11: what two organisations delivered is one file, which goes with the last of them.
+    /// UC-10: what two organisations delivered is one file, which goes with the last of them.
     async fn content_of_another_organisation_survives_a_withdrawal(database: Database) {
         let settings = |config: &mut Config| config.content.unreferenced_seconds = 0;
         let server = Server::with(&database, Keys::mint().unwrap(), Clock::System, settings).await;

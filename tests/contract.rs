@@ -33,8 +33,13 @@ fn is_text(value: &Value) -> bool {
 /// OF2: a change of the interface shows in the diff of a change.
 #[test]
 fn the_committed_document_is_the_one_the_program_makes() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.yaml");
-    let (made, kept) = (dmwsi_api::to_yaml(), std::fs::read_to_string(&file).unwrap_or_default());
+    is_committed("openapi.yaml", dmwsi_api::to_yaml());
+    is_committed("asyncapi.yaml", dmwsi_api::asyncapi_yaml());
+}
+
+fn is_committed(name: &str, made: String) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    let kept = std::fs::read_to_string(&file).unwrap_or_default();
     if made == kept {
         return;
     }
@@ -44,7 +49,7 @@ fn the_committed_document_is_the_one_the_program_makes() {
     }
     let line = made.lines().zip(kept.lines()).position(|(made, kept)| made != kept).unwrap_or_else(|| kept.lines().count());
     panic!(
-        "openapi.yaml is not what the program makes; they part at line {}:\n  made: {}\n  kept: {}\nIf the interface was meant to change: UPDATE=1 cargo test --test tests contract",
+        "{name} is not what the program makes; they part at line {}:\n  made: {}\n  kept: {}\nIf the interface was meant to change: UPDATE=1 cargo test --test tests contract",
         line + 1,
         made.lines().nth(line).unwrap_or("(the end)"),
         kept.lines().nth(line).unwrap_or("(the end)"),

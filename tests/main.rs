@@ -8,7 +8,9 @@
 #[macro_use]
 mod harness;
 
+mod acknowledgements;
 mod agenda;
+mod alerts;
 mod authorization;
 mod catalogue;
 mod command;
@@ -33,6 +35,7 @@ mod download_budgets;
 mod download_withdrawn;
 mod downloads;
 mod egress;
+mod event_catalogue;
 mod events;
 mod executions;
 mod firmware_by_hand;
@@ -47,12 +50,14 @@ mod imports;
 mod jobs;
 mod lists;
 mod nodes;
+mod progress;
 mod push_gateways;
 mod queue;
 mod queue_processes;
 mod queue_workers;
 mod repeats;
 mod requests;
+mod retention;
 mod schema;
 mod selfcare;
 mod store;

@@ -6,13 +6,15 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::docs::{ASYNCAPI_JSON, ASYNCAPI_YAML};
 use crate::problem::{Code, Problem};
 use crate::token::Jwk;
 
 /// The links every starting point carries (RFC 8288, RFC 8631, RFC 9727).
-const LINKS: [&str; 3] = [
+const LINKS: [&str; 4] = [
     "</.well-known/api-catalog>; rel=\"api-catalog\"",
     "</openapi.json>; rel=\"service-desc\"; type=\"application/json\"",
+    "</asyncapi.json>; rel=\"service-desc\"; type=\"application/vnd.aai.asyncapi+json;version=3.0.0\"",
     "</docs/>; rel=\"service-doc\"; type=\"text/html\"",
 ];
 
@@ -24,6 +26,7 @@ const LINKS: [&str; 3] = [
     "version": "0.1.0",
     "documentation": "https://dm.example.com/docs/",
     "openapi": "https://dm.example.com/openapi.json",
+    "asyncapi": "https://dm.example.com/asyncapi.json",
     "catalog": "https://dm.example.com/.well-known/api-catalog"
 }))]
 pub struct Start {
@@ -39,6 +42,9 @@ pub struct Start {
     /// The OpenAPI document.
     #[schema(format = "uri", max_length = 2048)]
     openapi: String,
+    /// The AsyncAPI document: what is told.
+    #[schema(format = "uri", max_length = 2048)]
+    asyncapi: String,
     /// The catalogue of interfaces.
     #[schema(format = "uri", max_length = 2048)]
     catalog: String,
@@ -55,6 +61,7 @@ pub async fn read_start(app: web::Data<App>) -> HttpResponse {
         version: env!("CARGO_PKG_VERSION"),
         documentation: app.public_url.join("/docs/"),
         openapi: app.public_url.join("/openapi.json"),
+        asyncapi: app.public_url.join("/asyncapi.json"),
         catalog: app.public_url.join("/.well-known/api-catalog"),
     };
     let mut response = HttpResponse::Ok();
@@ -98,7 +105,10 @@ pub struct CatalogEntry {
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"linkset": [{
     "anchor": "https://dm.example.com/v1",
-    "service-desc": [{"href": "https://dm.example.com/openapi.json", "type": "application/json"}],
+    "service-desc": [
+        {"href": "https://dm.example.com/openapi.json", "type": "application/json"},
+        {"href": "https://dm.example.com/asyncapi.json", "type": "application/vnd.aai.asyncapi+json;version=3.0.0"}
+    ],
     "service-doc": [{"href": "https://dm.example.com/docs/", "type": "text/html"}],
     "service-meta": [{"href": "https://dm.example.com/.well-known/oauth-authorization-server", "type": "application/json"}]
 }]}))]
@@ -120,10 +130,15 @@ pub async fn read_catalog(app: web::Data<App>) -> HttpResponse {
     let link = |path: &str, media_type| vec![CatalogLink { href: app.public_url.join(path), media_type }];
     let entry = CatalogEntry {
         anchor: app.public_url.join("/v1"),
-        service_desc: [link("/openapi.json", "application/json"), link("/openapi.yaml", "application/yaml")]
-            .into_iter()
-            .flatten()
-            .collect(),
+        service_desc: [
+            link("/openapi.json", "application/json"),
+            link("/openapi.yaml", "application/yaml"),
+            link("/asyncapi.json", ASYNCAPI_JSON),
+            link("/asyncapi.yaml", ASYNCAPI_YAML),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
         service_doc: link("/docs/", "text/html"),
         service_meta: link("/.well-known/oauth-authorization-server", "application/json"),
     };

@@ -1,4 +1,4 @@
-//! The OpenAPI document as served, and Swagger UI on it.
+//! The OpenAPI and the AsyncAPI document as served, and Swagger UI on the first.
 use actix_web::dev::ResourceDef;
 use actix_web::http::Method;
 use actix_web::http::header;
@@ -8,13 +8,26 @@ use openssl::sha::sha256;
 use utoipa_swagger_ui::{Config, SwaggerUi, oauth};
 
 use crate::app::App;
+use crate::asyncapi::{asyncapi, asyncapi_yaml};
 use crate::openapi::{methods, openapi};
 
-/// The document, rendered once.
-pub(crate) struct Document {
+/// The media type of an AsyncAPI document in JSON.
+pub(crate) const ASYNCAPI_JSON: &str = "application/vnd.aai.asyncapi+json;version=3.0.0";
+
+/// The media type of an AsyncAPI document in YAML.
+pub(crate) const ASYNCAPI_YAML: &str = "application/vnd.aai.asyncapi+yaml;version=3.0.0";
+
+/// A document in both its forms.
+struct Rendered {
     json: Bytes,
     yaml: Bytes,
     etag: String,
+}
+
+/// The documents, rendered once.
+pub(crate) struct Document {
+    openapi: Rendered,
+    asyncapi: Rendered,
     routes: Vec<(ResourceDef, Vec<Method>)>,
 }
 
@@ -23,10 +36,9 @@ impl Document {
         let document = openapi();
         let routes = document.paths.paths.iter().map(|(path, item)| (ResourceDef::new(path.as_str()), methods(item))).collect();
         // Both are written from a value in memory, which cannot fail: were it otherwise, a test would find them empty.
-        let json = Bytes::from(document.to_json().unwrap_or_default());
-        let yaml = Bytes::from(document.to_yaml().unwrap_or_default());
-        let etag = format!("\"{}\"", sha256(&json).iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>());
-        Self { json, yaml, etag, routes }
+        let openapi = Rendered::new(document.to_json().unwrap_or_default(), document.to_yaml().unwrap_or_default());
+        let asyncapi = Rendered::new(asyncapi().to_string(), asyncapi_yaml());
+        Self { openapi, asyncapi, routes }
     }
 
     /// The methods of `path` in the document.
@@ -37,6 +49,13 @@ impl Document {
     /// The methods of a route, by its pattern.
     pub(crate) fn methods_at(&self, pattern: &str) -> Option<&[Method]> {
         self.routes.iter().find(|(route, _)| route.pattern() == Some(pattern)).map(|(_, methods)| methods.as_slice())
+    }
+}
+
+impl Rendered {
+    fn new(json: String, yaml: String) -> Self {
+        let etag = sha256(json.as_bytes()).iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>();
+        Self { json: Bytes::from(json), yaml: Bytes::from(yaml), etag: format!("\"{etag}\"") }
     }
 
     fn answer(&self, request: &HttpRequest, media_type: &'static str, bytes: &Bytes) -> HttpResponse {
@@ -62,7 +81,8 @@ impl Document {
 )]
 #[get("/openapi.json")]
 pub async fn read_openapi_json(app: web::Data<App>, request: HttpRequest) -> HttpResponse {
-    app.document.answer(&request, "application/json", &app.document.json)
+    let document = &app.document.openapi;
+    document.answer(&request, "application/json", &document.json)
 }
 
 /// Read this document as YAML
@@ -77,7 +97,41 @@ pub async fn read_openapi_json(app: web::Data<App>, request: HttpRequest) -> Htt
 )]
 #[get("/openapi.yaml")]
 pub async fn read_openapi_yaml(app: web::Data<App>, request: HttpRequest) -> HttpResponse {
-    app.document.answer(&request, "application/yaml", &app.document.yaml)
+    let document = &app.document.openapi;
+    document.answer(&request, "application/yaml", &document.yaml)
+}
+
+/// Read what is told, as JSON
+///
+/// Every type of event with its schema and an example, and the ways by which events come: AsyncAPI 3.0, made from the same definitions as the
+/// OpenAPI document. `If-None-Match` with the ETag of an earlier read gets 304 while nothing has changed.
+#[utoipa::path(
+    tag = "Discovery",
+    responses((
+        status = 200, description = "The AsyncAPI document.", body = Object, content_type = "application/vnd.aai.asyncapi+json",
+        example = json!({"asyncapi": "3.0.0", "info": {"title": "dmwsi events", "version": "0.1.0"}, "channels": {}})
+    ))
+)]
+#[get("/asyncapi.json")]
+pub async fn read_asyncapi_json(app: web::Data<App>, request: HttpRequest) -> HttpResponse {
+    let document = &app.document.asyncapi;
+    document.answer(&request, ASYNCAPI_JSON, &document.json)
+}
+
+/// Read what is told, as YAML
+///
+/// The same document as `/asyncapi.json`, for people.
+#[utoipa::path(
+    tag = "Discovery",
+    responses((
+        status = 200, description = "The AsyncAPI document.", body = String, content_type = "application/vnd.aai.asyncapi+yaml",
+        example = json!("asyncapi: 3.0.0\ninfo:\n  title: dmwsi events\n")
+    ))
+)]
+#[get("/asyncapi.yaml")]
+pub async fn read_asyncapi_yaml(app: web::Data<App>, request: HttpRequest) -> HttpResponse {
+    let document = &app.document.asyncapi;
+    document.answer(&request, ASYNCAPI_YAML, &document.yaml)
 }
 
 /// Swagger UI below `/docs/`; "Authorize" takes a client's id and secret and keeps the token for the browser's session.

@@ -136,8 +136,9 @@ fn last_event(request: &HttpRequest) -> Result<Option<u64>, Problem> {
     number.map(Some).ok_or_else(|| Problem::invalid("Last-Event-ID is the number of an event, as it stood in `id`."))
 }
 
-fn open<S>(allowed: &Allowed<S>, reader: Reader, after: u64, ends: bool) -> Result<HttpResponse, Problem> {
+async fn open<S>(allowed: &Allowed<S>, reader: Reader, after: u64, ends: bool) -> Result<HttpResponse, Problem> {
     let (app, caller) = (&allowed.app, &allowed.caller);
+    reader.check(after).await?;
     let place = app.streams.open(caller.client)?;
     let left = tokio::time::Instant::now() + caller.expires_at.since(app.clock.now());
     let stream = Stream { reader, after, left, closing: app.closing.clone(), ends, state: State::Begins, _place: place };
@@ -155,7 +156,7 @@ fn open<S>(allowed: &Allowed<S>, reader: Reader, after: u64, ends: bool) -> Resu
 ///
 /// The same events as those of `GET /v1/events`, as they come: `id` is the number, `event` the type, `data` the CloudEvent in one line. Whoever goes on with
 /// `Last-Event-ID` misses nothing. A stream ends with the token; a comment every 15 seconds shows that it lives. Without `Last-Event-ID`, `after`,
-/// `since` or `cursor` it begins with what is kept.
+/// `since` or `cursor` it begins with what is kept; where events after them are not kept any more the answer is 410.
 #[utoipa::path(
     tag = "Events",
     params(
@@ -165,6 +166,7 @@ fn open<S>(allowed: &Allowed<S>, reader: Reader, after: u64, ends: bool) -> Resu
     responses(
         (status = 200, description = "Events, until the token ends.", body = String, content_type = "text/event-stream",
          example = json!("id: 00000000000000001234\nevent: dmwsi.v1.device-created\ndata: {\"specversion\":\"1.0\"}\n\n")),
+        (status = 410, description = "Events after the last one that was read are not kept any more."),
         (status = 429, description = "The client has five streams open.")
     ),
     security(("oauth2" = ["events:read"]))
@@ -179,7 +181,7 @@ pub async fn stream_events(
         Some(after) => after,
         None => query.start(&allowed).await?,
     };
-    open(&allowed, query.reader(&allowed)?, after, false)
+    open(&allowed, query.reader(&allowed)?, after, false).await
 }
 
 /// Follow a job
@@ -194,6 +196,7 @@ pub async fn stream_events(
     responses(
         (status = 200, description = "Events, until the job has ended or the token ends.", body = String, content_type = "text/event-stream",
          example = json!("id: 00000000000000001234\nevent: dmwsi.v1.job-completed\ndata: {\"specversion\":\"1.0\"}\n\nevent: end\ndata: {}\n\n")),
+        (status = 410, description = "Events after the last one that was read are not kept any more."),
         (status = 429, description = "The client has five streams open.")
     ),
     security(("oauth2" = ["jobs:read"]))
@@ -210,5 +213,5 @@ pub async fn stream_job_events(
         Some(after) => after,
         None => allowed.app.store.read(move |tx| tx.number_before(organisation, found.created_at)).await?,
     };
-    open(&allowed, Reader::of_job(&allowed, job), after, true)
+    open(&allowed, Reader::of_job(&allowed, job), after, true).await
 }

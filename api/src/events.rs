@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use actix_web::body::BoxBody;
 use actix_web::{HttpRequest, HttpResponse, Responder, get};
+use dmwsi_domain::alert_filter::AlertFilter;
 use dmwsi_domain::cloud_event::{CloudEvent, Payload};
 use dmwsi_domain::event::{Event, Recorded};
 use dmwsi_domain::id::{DeviceId, JobId};
-use dmwsi_domain::{Result, Timestamp};
+use dmwsi_domain::{Error, Result, Timestamp};
+use dmwsi_objects::alert::Mark;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -75,7 +77,7 @@ pub struct EventsQuery {
     /// Without a cursor: begin after the event of this `sequence`. From the beginning of what is kept when absent.
     #[param(maximum = 9_007_199_254_740_991_u64, minimum = 0, example = 1234)]
     after: Option<u64>,
-    /// Without a cursor: begin with what happened at this time.
+    /// Without a cursor: begin with what happened at this time, or with the first that is kept.
     since: Option<Timestamp>,
     /// Only events of these types, with commas between them.
     #[param(max_length = 1024, example = "dmwsi.v1.job-completed,dmwsi.v1.device-alert")]
@@ -86,6 +88,15 @@ pub struct EventsQuery {
     /// Only events of this job.
     #[param(inline, value_type = Option<String>, max_length = 36, pattern = "^job_[0-9a-f]{32}$")]
     job_id: Option<JobId>,
+    /// Only alerts and faults of devices that are of this type; one that ends with `*` stands for all that begin so.
+    #[param(max_length = 256, example = "com.example.*")]
+    alert_type: Option<String>,
+    /// Only alerts and faults of devices that are at least so important.
+    #[param(
+        inline, value_type = Option<String>, max_length = 16, example = "WARNING",
+        pattern = "^(INDETERMINATE|HARMLESS|INFORMATIONAL|WARNING|MINOR|CRITICAL|FATAL)$"
+    )]
+    mark: Option<Mark>,
     /// How much of each is told.
     #[serde(default)]
     #[param(inline)]
@@ -102,6 +113,7 @@ pub(crate) struct Reader {
     types: BTreeSet<&'static str>,
     device: Option<DeviceId>,
     job: Option<JobId>,
+    alerts: Option<AlertFilter>,
     payload: Payload,
 }
 
@@ -121,7 +133,8 @@ impl EventsQuery {
         }
         let device = self.device_id.as_deref().map(|device| allowed.device(device)).transpose()?;
         let (app, caller) = (allowed.app.clone(), allowed.caller.clone());
-        Ok(Reader { app, caller, types, device, job: self.job_id, payload: self.payload })
+        let alerts = AlertFilter::new(self.alert_type.as_deref(), self.mark);
+        Ok(Reader { app, caller, types, device, job: self.job_id, alerts, payload: self.payload })
     }
 
     /// After which number it begins: what the cursor says, or what is said in its place.
@@ -136,7 +149,7 @@ impl EventsQuery {
     }
 
     fn list<S>(&self, allowed: &Allowed<S>) -> Result<List> {
-        List::new(allowed.caller.client, "events", &(&self.types, &self.device_id, &self.job_id))
+        List::new(allowed.caller.client, "events", &(&self.types, &self.device_id, &self.job_id, &self.alert_type, &self.mark))
     }
 
     async fn begin<S>(&self, allowed: &Allowed<S>) -> Result<u64, Problem> {
@@ -147,7 +160,10 @@ impl EventsQuery {
                 let organisation = allowed.caller.organisation;
                 Ok(allowed.app.store.read(move |tx| tx.number_before(organisation, since)).await?)
             }
-            (None, None) => Ok(0),
+            (None, None) => {
+                let organisation = allowed.caller.organisation;
+                Ok(allowed.app.store.glance(move |tx| tx.first_event(organisation)).await?.saturating_sub(1))
+            }
         }
     }
 }
@@ -156,7 +172,7 @@ impl Reader {
     /// A reader of one job's events.
     pub(crate) fn of_job<S>(allowed: &Allowed<S>, job: JobId) -> Self {
         let (app, caller) = (allowed.app.clone(), allowed.caller.clone());
-        Self { app, caller, types: BTreeSet::new(), device: None, job: Some(job), payload: Payload::Thin }
+        Self { app, caller, types: BTreeSet::new(), device: None, job: Some(job), alerts: None, payload: Payload::Thin }
     }
 
     fn sees(&self, recorded: &Recorded) -> bool {
@@ -166,6 +182,7 @@ impl Reader {
             && (self.types.is_empty() || self.types.contains(recorded.event.type_name()))
             && self.device.is_none_or(|device| recorded.device == Some(device))
             && self.job.is_none_or(|job| recorded.job == Some(job))
+            && self.alerts.as_ref().is_none_or(|alerts| alerts.lets(&recorded.event))
     }
 
     fn view(&self, number: u64, recorded: Recorded) -> Result<CloudEvent> {
@@ -181,7 +198,17 @@ impl Reader {
         let mut looked = 0;
         while looked < LOOKED_AT && read.items.len() < most {
             let from = read.after;
-            let rows = self.app.store.read(move |tx| tx.numbered_events(organisation, from, CHUNK)).await?;
+            let (is_of_alerts, device) = (self.alerts.is_some(), self.device);
+            let rows = self.app.store.read(move |tx| {
+                let rows = match is_of_alerts {
+                    true => tx.numbered_alerts(organisation, device, from, CHUNK)?,
+                    false => tx.numbered_events(organisation, from, CHUNK)?,
+                };
+                // The first one that is kept is asked for last: what it says then, the rows were complete by.
+                let follows = rows.first().is_some_and(|(number, _)| *number == from.saturating_add(1));
+                if follows || tx.first_event(organisation)? <= from.saturating_add(1) { Ok(rows) } else { Err(expired()) }
+            });
+            let rows = rows.await?;
             read.has_more = i64::try_from(rows.len()).is_ok_and(|rows| rows >= CHUNK);
             looked = looked.saturating_add(rows.len());
             for (number, recorded) in rows {
@@ -201,6 +228,13 @@ impl Reader {
         Ok(read)
     }
 
+    /// Fails where events after that number are not kept any more.
+    pub(crate) async fn check(&self, after: u64) -> Result<()> {
+        let organisation = self.caller.organisation;
+        let first = self.app.store.glance(move |tx| tx.first_event(organisation)).await?;
+        if first <= after.saturating_add(1) { Ok(()) } else { Err(expired()) }
+    }
+
     /// The same, as soon as there is an event, or after that time with none. What was looked at once is not looked at again.
     pub(crate) async fn wait(&self, after: u64, most: usize, longest: Duration) -> Result<Read> {
         let seen = AtomicU64::new(after);
@@ -214,14 +248,22 @@ impl Reader {
     }
 }
 
+fn expired() -> Error {
+    Error::conflict("CURSOR_EXPIRED", "the log does not go back so far any more; begin without a cursor")
+}
+
 /// Read what happened
 ///
 /// The log of your organisation in the order in which it is told: of devices and containers all, of jobs your own, each only where the token may read
-/// what it is about. Go on with `nextCursor` again and again; with `wait` an answer without events is held until there is one.
+/// what it is about. Go on with `nextCursor` again and again; with `wait` an answer without events is held until there is one. Events are kept for 30 days
+/// unless the operator sets another time: whoever goes on from before that has missed some, and gets 410.
 #[utoipa::path(
     tag = "Events",
     params(EventsQuery),
-    responses((status = 200, description = "A page of events.", body = EventPage)),
+    responses(
+        (status = 200, description = "A page of events.", body = EventPage),
+        (status = 410, description = "Events after the cursor, or after that number, are not kept any more.")
+    ),
     security(("oauth2" = ["events:read"]))
 )]
 #[get("/v1/events")]

@@ -1,5 +1,6 @@
 //! A job as its client sees it.
 use actix_web::http::header::HeaderValue;
+use dmwsi_domain::acknowledgement::Acknowledgement;
 use dmwsi_domain::id::{JobId, SubscriptionId};
 use dmwsi_domain::job::{Counts, Job, JobOutcome, JobState};
 use dmwsi_domain::operation::Request;
@@ -52,6 +53,9 @@ pub struct JobView {
     /// When it ended; absent while it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
+    /// That the receiver of its result confirmed it; absent until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acknowledgement: Option<Acknowledgement>,
     /// The subscription of its sink; only where the job was just made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subscription: Option<JobSubscriptionView>,
@@ -100,6 +104,7 @@ impl JobView {
             updated_at: job.updated_at,
             finished_at: job.finished_at,
             subscription: None,
+            acknowledgement: job.acknowledgement,
         }
     }
 

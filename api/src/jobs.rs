@@ -207,7 +207,7 @@ fn answer(view: &JobView) -> Result<Answer> {
 
 /// Runs a transaction again when somebody else, such as the task that folds counts, was faster. The caller named no revision, so it means
 /// the job as it is.
-async fn insist<T: Send + 'static>(
+pub(crate) async fn insist<T: Send + 'static>(
     app: &App,
     run: impl Fn(&mut Tx<'_>) -> Result<T> + Clone + Send + Sync + 'static,
 ) -> Result<T> {

@@ -2,8 +2,10 @@
 //!
 //! `routes` is the contents page. A handler parses (its argument types), runs one transaction, and shows a view; [`allowed`] says who
 //! may call it, [`problem`] how it fails, `gate` what every request passes.
+mod acknowledgements;
 pub mod allowed;
 mod app;
+mod asyncapi;
 pub mod body;
 mod callers;
 mod catalogue;
@@ -23,6 +25,7 @@ mod digest_header;
 mod discovery;
 mod docs;
 pub mod etag;
+mod event_catalogue;
 mod event_stream;
 mod events;
 mod executions;
@@ -67,6 +70,7 @@ mod wakes;
 mod tests;
 
 pub use app::{App, Parts, configure};
+pub use asyncapi::{asyncapi, asyncapi_yaml};
 pub use callers::Caller;
 pub use client_secret::ClientSecret;
 pub use keys::{KeyFile, Keys, KeysError, SigningKeyFile};

@@ -71,13 +71,14 @@ pub struct NewJob {
 }
 
 /// The types of events that are delivered to the sink of a job.
-const TOLD: [&str; 7] = [
+const TOLD: [&str; 8] = [
     "dmwsi.v1.execution-finished",
     "dmwsi.v1.execution-phase",
     "dmwsi.v1.execution-started",
     "dmwsi.v1.job-accepted",
     "dmwsi.v1.job-cancelling",
     "dmwsi.v1.job-completed",
+    "dmwsi.v1.job-progress",
     "dmwsi.v1.job-started",
 ];
 
@@ -137,6 +138,8 @@ impl NewJob {
             created_at: now,
             updated_at: now,
             finished_at: None,
+            acknowledgement: None,
+            told: dmwsi_domain::progress::Told::default(),
             revision: 1,
         };
         Ok((job, devices))

@@ -16,6 +16,7 @@ use utoipa::{PartialSchema as _, ToSchema as _};
 use utoipa_actix_web::AppExt as _;
 
 use crate::correlator;
+use crate::event_catalogue;
 use crate::problem::{Code, FieldError, ProblemBody};
 use crate::public::{Access, access};
 use crate::routes::routes;
@@ -163,6 +164,7 @@ fn base() -> OpenApi {
             tag("Discovery", "What a stranger reads first."),
         ]))
         .components(Some(components()))
+        .webhooks(Some(event_catalogue::webhooks()))
         .build()
 }
 
@@ -174,6 +176,7 @@ fn components() -> Components {
     let mut components = Components::new();
     components.schemas.insert("Problem".to_owned(), ProblemBody::schema());
     components.schemas.insert(FieldError::name().into_owned(), FieldError::schema());
+    components.schemas.extend(event_catalogue::schemas());
     for (name, code, description) in ANSWERS {
         let response = ResponseBuilder::new().description(*description).content("application/problem+json", problem(*code));
         let mut response = response.build();
@@ -194,6 +197,7 @@ fn components() -> Components {
             .example(required.then(|| (*example).into()));
         components.parameters.insert((*component).to_owned(), parameter.build().into());
     }
+    components.parameters.extend(event_catalogue::parameters().map(|(name, parameter)| (name, parameter.into())));
     components.headers.insert("XCorrelator".to_owned(), described_correlator().into());
     let next =
         HeaderBuilder::new().schema(Some(Schema::from(ObjectBuilder::new().schema_type(Type::String).max_length(Some(4096)))));

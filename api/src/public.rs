@@ -15,6 +15,8 @@ const PUBLIC: &[(Method, Address)] = &[
     (Method::GET, Is("/")),
     (Method::GET, Is("/.well-known/api-catalog")),
     (Method::GET, Is("/.well-known/oauth-authorization-server")),
+    (Method::GET, Is("/asyncapi.json")),
+    (Method::GET, Is("/asyncapi.yaml")),
     (Method::GET, Is("/docs")),
     (Method::GET, Under("/docs/")),
     (Method::GET, Is("/oauth2/jwks")),

@@ -1,13 +1,14 @@
 //! The contents page: every route, registered and documented in one call.
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use crate::acknowledgements::acknowledge_job;
 use crate::containers::{create_container, list_containers, read_container, withdraw_container};
 use crate::deliverables::{list_deliverables, read_deliverable};
 use crate::deliveries::{list_deliveries, redeliver_event};
 use crate::device_search::search_devices;
 use crate::devices::{change_device, create_device, delete_device, list_devices, read_device};
 use crate::discovery::{read_authorization_server, read_catalog, read_jwks, read_problem_type, read_start};
-use crate::docs::{read_openapi_json, read_openapi_yaml};
+use crate::docs::{read_asyncapi_json, read_asyncapi_yaml, read_openapi_json, read_openapi_yaml};
 use crate::event_stream::{stream_events, stream_job_events};
 use crate::events::list_events;
 use crate::executions::{list_executions, read_execution};
@@ -47,6 +48,7 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(list_jobs)
         .service(read_job)
         .service(cancel_job)
+        .service(acknowledge_job)
         .service(list_executions)
         .service(read_execution)
         .service(read_results)
@@ -84,5 +86,7 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(read_catalog)
         .service(read_openapi_json)
         .service(read_openapi_yaml)
+        .service(read_asyncapi_json)
+        .service(read_asyncapi_yaml)
         .service(read_problem_type);
 }

@@ -106,6 +106,21 @@ events! {
     DeviceCreated = "dmwsi.v1.device-created" {}
     /// A device was deleted.
     DeviceDeleted = "dmwsi.v1.device-deleted" {}
+    /// A device told of trouble, by an alert that stands in the log before this as `dmwsi.v1.device-alert`.
+    DeviceFault = "dmwsi.v1.device-fault" {
+        /// The type of the alert.
+        alert_type: String,
+        /// How important the device thinks it is: `MINOR`, `CRITICAL` or `FATAL`; any, where the device says that an update failed.
+        mark: String,
+        /// The correlator it carried.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        correlator: Option<String>,
+        /// The node it came from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<String>,
+        /// The event that tells the alert itself, with its data.
+        alert_event_id: EventId,
+    }
     /// A device could not be woken: it did not call in time, or its push address leads nowhere.
     DeviceNotWoken = "dmwsi.v1.device-not-woken" {
         /// In which state that ended.
@@ -149,6 +164,14 @@ events! {
         /// How many devices it is for.
         devices: u64,
     }
+    /// The receiver of a job's result confirmed it.
+    JobAcknowledged = "dmwsi.v1.job-acknowledged" {
+        /// The client that did.
+        client_id: ClientId,
+        /// The receiver's own word for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reference: Option<String>,
+    }
     /// A job is being cancelled.
     JobCancelling = "dmwsi.v1.job-cancelling" {}
     /// A job ended.
@@ -158,6 +181,11 @@ events! {
         /// How.
         outcome: Option<JobOutcome>,
         /// How many executions ended how.
+        counts: Counts,
+    }
+    /// Executions of a job have ended since this was told last. At most every 5 seconds for each job, and never for its end.
+    JobProgress = "dmwsi.v1.job-progress" {
+        /// How many executions stand in which state.
         counts: Counts,
     }
     /// All executions of a job have been made.
@@ -219,6 +247,7 @@ impl Event {
             Self::DeviceAlert { .. }
             | Self::DeviceCreated {}
             | Self::DeviceDeleted {}
+            | Self::DeviceFault { .. }
             | Self::DeviceNotWoken { .. }
             | Self::DeviceUpdated {}
             | Self::DeviceWakeRequested {} => Scope::DevicesRead,
@@ -226,8 +255,10 @@ impl Event {
             | Self::ExecutionPhase { .. }
             | Self::ExecutionStarted { .. }
             | Self::JobAccepted { .. }
+            | Self::JobAcknowledged { .. }
             | Self::JobCancelling {}
             | Self::JobCompleted { .. }
+            | Self::JobProgress { .. }
             | Self::JobStarted { .. } => Scope::JobsRead,
             Self::SubscriptionDeliveryFailing { .. }
             | Self::SubscriptionEnded { .. }
@@ -281,6 +312,19 @@ impl Recorded {
     #[must_use]
     pub const fn is_private(&self) -> bool {
         self.job.is_some() || self.event.subscription().is_some()
+    }
+}
+
+impl Event {
+    /// The type and the mark of the alert that it tells of.
+    #[must_use]
+    pub const fn alert(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::DeviceAlert { alert_type, mark, .. } | Self::DeviceFault { alert_type, mark, .. } => {
+                Some((alert_type.as_str(), mark.as_str()))
+            }
+            _ => None,
+        }
     }
 }
 

@@ -2,10 +2,12 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::acknowledgement::Acknowledgement;
 use crate::event::Event;
 use crate::execution::ExecutionState;
 use crate::id::{ClientId, DeviceId, JobId, OrganisationId};
 use crate::operation::Request;
+use crate::progress::Told;
 use crate::{Error, Result, Timestamp};
 
 /// The most devices that a list may name.
@@ -281,6 +283,10 @@ pub struct Job {
     pub updated_at: Timestamp,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// That its result was received.
+    pub acknowledgement: Option<Acknowledgement>,
+    /// What was told last of its progress.
+    pub told: Told,
     /// Counts changes.
     pub revision: u64,
 }

@@ -2,6 +2,8 @@
 //!
 //! Nothing here does I/O: time and ids are arguments, rows and messages are turned into these values elsewhere.
 pub mod account;
+pub mod acknowledgement;
+pub mod alert_filter;
 pub mod archive;
 pub mod client;
 pub mod clock;
@@ -19,6 +21,7 @@ pub mod egress;
 pub mod eligibility;
 pub mod error;
 pub mod event;
+mod event_example;
 pub mod evidence;
 pub mod execution;
 pub mod facts;
@@ -31,6 +34,7 @@ pub mod manifest;
 pub mod operation;
 pub mod organisation;
 pub mod pointer;
+pub mod progress;
 pub mod push_address;
 pub mod scope;
 pub mod subscription;

@@ -167,7 +167,10 @@ impl Filter {
     }
 
     fn lets_alert(&self, event: &Event) -> bool {
-        let Event::DeviceAlert { alert_type, mark, source, .. } = event else { return true };
+        let (Event::DeviceAlert { alert_type, mark, source, .. } | Event::DeviceFault { alert_type, mark, source, .. }) = event
+        else {
+            return true;
+        };
         let typed = self.alert_types.is_empty() || self.alert_types.iter().any(|pattern| fits(pattern, alert_type));
         let marked = self.mark_at_least.is_none_or(|least| Mark::lenient(mark) >= least);
         let from = source.as_deref().unwrap_or_default();

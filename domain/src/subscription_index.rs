@@ -64,7 +64,7 @@ impl SubscriptionIndex {
         let mut slots = vec![if recorded.is_private() { recorded.client.map_or(Slot::Any, Slot::Client) } else { Slot::Any }];
         slots.extend(recorded.device.map(Slot::Device));
         slots.extend(recorded.job.map(Slot::Job));
-        if let Event::DeviceAlert { alert_type, .. } = &recorded.event {
+        if let Event::DeviceAlert { alert_type, .. } | Event::DeviceFault { alert_type, .. } = &recorded.event {
             slots.push(Slot::Alert(alert_type.clone()));
             let beginnings = alert_type.char_indices().map(|(at, _)| at).chain([alert_type.len()]);
             slots.extend(beginnings.filter_map(|end| Some(Slot::AlertsThatBegin(alert_type.get(..end)?.to_owned()))));
@@ -87,7 +87,7 @@ fn places(subscription: &Subscription) -> Vec<(String, Slot)> {
             filter.devices.iter().copied().map(Slot::Device).collect()
         } else if is_private(kind) {
             vec![Slot::Client(subscription.client)]
-        } else if kind == "dmwsi.v1.device-alert" && !filter.alert_types.is_empty() {
+        } else if is_alert(kind) && !filter.alert_types.is_empty() {
             let slot = |pattern: &String| match pattern.strip_suffix('*') {
                 Some(start) => Slot::AlertsThatBegin(start.to_owned()),
                 None => Slot::Alert(pattern.clone()),
@@ -99,6 +99,11 @@ fn places(subscription: &Subscription) -> Vec<(String, Slot)> {
         slots.into_iter().map(|slot| (kind.clone(), slot)).collect::<Vec<_>>()
     };
     subscription.purpose.types.iter().flat_map(of_type).collect()
+}
+
+/// Whether events of a type have a type of alert.
+fn is_alert(kind: &str) -> bool {
+    matches!(kind, "dmwsi.v1.device-alert" | "dmwsi.v1.device-fault")
 }
 
 /// Whether all events of a type are of a job or a subscription.

@@ -3,6 +3,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::fumo::{Completion, ResultCode};
 use crate::{NodeUri, Value};
 
 /// The type of a Generic Alert, normalised: trimmed, lower case, without `Reversed-Domain-Name:` or `Content-Type:` before it.
@@ -107,9 +108,40 @@ pub struct GenericAlert {
     pub value: Value,
 }
 
+impl GenericAlert {
+    /// Whether the device tells of a fault: by its mark, or by the result of an update that failed. That a user declined or deferred one is none.
+    #[must_use]
+    pub fn is_fault(&self) -> bool {
+        let result =
+            || Completion::from_alert(&self.alert_type).and_then(|_| self.value.data.trim().parse().ok()).map(ResultCode);
+        let failed = |code: ResultCode| !code.is_success() && code != ResultCode::USER_CANCELLED && code != ResultCode::DEFERRED;
+        self.mark >= Mark::Minor || result().is_some_and(failed)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fault_is_known_by_its_mark_or_by_the_result_of_an_update() {
+        let update = "org.openmobilealliance.dm.firmwareupdate.update";
+        for (kind, mark, data, is_fault) in [
+            ("com.example.low", Mark::Warning, "9", false),
+            ("com.example.low", Mark::Indeterminate, "410", false),
+            ("com.example.low", Mark::Minor, "", true),
+            ("com.example.low", Mark::Fatal, "", true),
+            (update, Mark::Informational, "200", false),
+            (update, Mark::Informational, "410", true),
+            (update, Mark::Informational, "401", false),
+            (update, Mark::Informational, "450", false),
+            (update, Mark::Informational, "nonsense", false),
+        ] {
+            let alert_type = AlertType::lenient(kind);
+            let alert = GenericAlert { alert_type, correlator: None, source: None, target: None, mark, value: Value::text(data) };
+            assert_eq!(alert.is_fault(), is_fault, "{kind} {mark:?} {data}");
+        }
+    }
 
     #[test]
     fn a_type_is_the_same_however_a_client_spells_it() {

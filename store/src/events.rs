@@ -24,6 +24,7 @@ pub(crate) struct Row {
     data: String,
     correlator: Option<String>,
     created_at: i64,
+    alert_type: Option<String>,
 }
 
 impl TryFrom<&Recorded> for Row {
@@ -44,6 +45,7 @@ impl TryFrom<&Recorded> for Row {
             data: document(event.get("data").unwrap_or(&Value::Null))?,
             correlator: recorded.correlator.clone(),
             created_at: recorded.at.micros(),
+            alert_type: recorded.event.alert().map(|(alert_type, _)| alert_type.to_owned()),
         })
     }
 }
@@ -97,6 +99,31 @@ impl Tx<'_> {
         rows.into_iter().map(|(number, row)| Ok((counted(number, "number")?, Recorded::try_from(row)?))).collect()
     }
 
+    /// The alerts and faults of an organisation's devices, or of one of them, after that number, in the order of the numbers; at most `limit`.
+    pub fn numbered_alerts(
+        &mut self,
+        organisation: OrganisationId,
+        device: Option<DeviceId>,
+        after: u64,
+        limit: i64,
+    ) -> Result<Vec<(u64, Recorded)>> {
+        let number_of = events::number.assume_not_null();
+        let found = events::table.filter(events::alert_type.is_not_null()).filter(events::number.gt(number(after)));
+        let found = found.order(events::number).limit(limit);
+        let rows: Vec<(i64, Row)> = match device {
+            Some(device) => {
+                let found = found.filter(events::device_id.eq(text(device.uuid())));
+                on!(self, conn => found.select((number_of, Row::as_select())).load(conn))
+            }
+            None => {
+                let found = found.filter(events::organisation_id.eq(text(organisation.uuid())));
+                on!(self, conn => found.select((number_of, Row::as_select())).load(conn))
+            }
+        }
+        .map_err(failed)?;
+        rows.into_iter().map(|(number, row)| Ok((counted(number, "number")?, Recorded::try_from(row)?))).collect()
+    }
+
     /// The number before the first event of an organisation that was numbered at `since` or later: where a replay from that time begins. Times do not
     /// follow the numbers to the microsecond, so one that stands beside that moment may come too much or, within the clocks' differences, too little.
     pub fn number_before(&mut self, organisation: OrganisationId, since: Timestamp) -> Result<u64> {
@@ -105,7 +132,7 @@ impl Tx<'_> {
         let (first, last) = (numbered.clone().order(events::number.asc()), numbered.order(events::number.desc()));
         let first: Option<i64> = on!(self, conn => first.first(conn)).optional().map_err(failed)?;
         let last: Option<i64> = on!(self, conn => last.first(conn)).optional().map_err(failed)?;
-        let (Some(mut low), Some(last)) = (first, last) else { return Ok(0) };
+        let (Some(mut low), Some(last)) = (first, last) else { return Ok(self.first_event(organisation)?.saturating_sub(1)) };
         let mut high = last.saturating_add(1);
         while low < high {
             let middle = low.midpoint(high);

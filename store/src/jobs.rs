@@ -3,6 +3,7 @@ use diesel::prelude::*;
 use dmwsi_domain::event::{Event, Recorded};
 use dmwsi_domain::id::{ClientId, EventId, JobId, OrganisationId, TaskId};
 use dmwsi_domain::job::{Job, JobOutcome, JobState, Target};
+use dmwsi_domain::progress::Told;
 use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
 use crate::column::{counted, damaged, document, micros, moment, number, parsed, text, uuid};
@@ -49,6 +50,9 @@ struct Change {
     updated_at: i64,
     finished_at: Option<i64>,
     revision: i64,
+    acknowledgement: Option<String>,
+    progress_at: Option<i64>,
+    progress_ended: i64,
 }
 
 impl Change {
@@ -63,6 +67,9 @@ impl Change {
             updated_at: job.updated_at.micros(),
             finished_at: micros(job.finished_at),
             revision: number(revision),
+            acknowledgement: job.acknowledgement.as_ref().map(document).transpose()?,
+            progress_at: micros(job.told.at),
+            progress_ended: job.told.ended,
         })
     }
 }
@@ -112,6 +119,8 @@ impl TryFrom<Row> for Job {
             created_at: Timestamp::from_micros(row.created_at),
             updated_at: Timestamp::from_micros(change.updated_at),
             finished_at: moment(change.finished_at),
+            acknowledgement: change.acknowledgement.as_deref().map(parsed).transpose()?,
+            told: Told { at: moment(change.progress_at), ended: change.progress_ended },
             revision: counted(change.revision, "revision")?,
         })
     }

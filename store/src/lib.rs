@@ -35,6 +35,7 @@ mod postgres;
 pub mod queue;
 mod rests;
 pub mod results;
+mod retention;
 pub mod seal;
 mod sessions;
 mod settings;

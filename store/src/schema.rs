@@ -10,6 +10,7 @@ table! {
         subscriptions_revision -> BigInt,
         created_at -> BigInt,
         revision -> BigInt,
+        first_event -> BigInt,
     }
 }
 
@@ -130,6 +131,9 @@ table! {
         updated_at -> BigInt,
         finished_at -> Nullable<BigInt>,
         revision -> BigInt,
+        acknowledgement -> Nullable<Text>,
+        progress_at -> Nullable<BigInt>,
+        progress_ended -> BigInt,
     }
 }
 
@@ -215,6 +219,7 @@ table! {
         data -> Text,
         correlator -> Nullable<Text>,
         created_at -> BigInt,
+        alert_type -> Nullable<Text>,
     }
 }
 

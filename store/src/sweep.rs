@@ -24,7 +24,8 @@ const OUTLOOK: &str = "SELECT
     (SELECT expires_at FROM jobs WHERE finished_at IS NULL AND expires_at IS NOT NULL ORDER BY expires_at LIMIT 1) AS job,
     (SELECT updated_at FROM sessions ORDER BY updated_at LIMIT 1) AS session,
     (SELECT expires_at FROM idempotency_keys ORDER BY expires_at LIMIT 1) AS answer,
-    (SELECT updated_at FROM imports ORDER BY updated_at LIMIT 1) AS import";
+    (SELECT updated_at FROM imports ORDER BY updated_at LIMIT 1) AS import,
+    (SELECT created_at FROM events ORDER BY id LIMIT 1) AS event";
 
 /// How old things may become before the sweep takes them.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +34,8 @@ pub struct Ages {
     pub session_idle: Duration,
     /// An import that nobody has gone on with, and its verdicts.
     pub imports_kept: Duration,
+    /// An event of the log.
+    pub events_kept: Duration,
 }
 
 /// What the sweep has before it.
@@ -40,7 +43,7 @@ pub struct Ages {
 pub struct Outlook {
     /// When the next thing falls due that must not wait for the next regular look.
     pub next: Option<Timestamp>,
-    /// Whether there are kept answers or imports whose time is over.
+    /// Whether there are kept answers, imports or events whose time is over.
     pub is_any_old: bool,
 }
 
@@ -76,13 +79,17 @@ impl Tx<'_> {
             answer: Option<i64>,
             #[diesel(sql_type = Nullable<BigInt>)]
             import: Option<i64>,
+            #[diesel(sql_type = Nullable<BigInt>)]
+            event: Option<i64>,
         }
         let row: Row = on!(self, conn => sql_query(OUTLOOK).get_result(conn)).map_err(failed)?;
         let silent = moment(row.session).map(|last| last.plus(ages.session_idle));
         let is_old = |at: Option<i64>, age: Duration| moment(at).is_some_and(|at| at <= now.minus(age));
         Ok(Outlook {
             next: [moment(row.phase), moment(row.rest), moment(row.job), silent].into_iter().flatten().min(),
-            is_any_old: is_old(row.answer, Duration::ZERO) || is_old(row.import, ages.imports_kept),
+            is_any_old: is_old(row.answer, Duration::ZERO)
+                || is_old(row.import, ages.imports_kept)
+                || is_old(row.event, ages.events_kept),
         })
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Stage {
     pub(crate) server: Server,
     pub(crate) portal: Portal,
     pub(crate) job: String,
+    /// A job of the client that has ended.
+    ended: String,
     pub(crate) device: String,
     container: String,
     deliverable: String,
@@ -51,6 +53,10 @@ impl Stage {
         portal.call(Method::PATCH, &format!("/v1/devices/{device}"), &headers, Some(&push)).await.of(200);
         let target = json!({"type": "DEVICES", "deviceIds": [device]});
         let body = json!({"operation": {"type": "NODES_GET", "nodes": ["./DevInfo/Man"]}, "target": target});
+        let ended = portal.post("/v1/jobs", &body).await.of(202)["jobId"].as_str().unwrap().to_owned();
+        portal.post(&format!("/v1/jobs/{ended}/cancel"), &json!({})).await.of(202);
+        let cancelled = portal.get(&format!("/v1/jobs/{ended}?wait=20")).await.of(200);
+        assert_eq!(cancelled["state"], "CANCELLED");
         let job = portal.post("/v1/jobs", &body).await.of(202)["jobId"].as_str().unwrap().to_owned();
         let container = portal.deliver("/v1/containers", &[TAR], Archive::firmware("urn:0", 1).tar()).await.of(201);
         let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
@@ -66,7 +72,19 @@ impl Stage {
         })
         .await;
         let event = text(&portal.get(&deliveries).await.of(200)["items"][0]["eventId"]);
-        Self { server, portal, job, device, container, deliverable, upload, subscription, event, delivered: AtomicU64::new(1) }
+        Self {
+            server,
+            portal,
+            job,
+            ended,
+            device,
+            container,
+            deliverable,
+            upload,
+            subscription,
+            event,
+            delivered: AtomicU64::new(1),
+        }
     }
 
     /// Calls it as it should be called but for `headers`, which go before its own, and the body.
@@ -78,7 +96,8 @@ impl Stage {
         all.extend(own.filter(|(name, _)| headers.iter().all(|(given, _)| given != name)));
         // An empty value stands for a header that is left away.
         all.retain(|(_, value)| !value.is_empty());
-        let address = operation.address(&self.job, &self.device).replace(NO_CONTAINER, &self.container);
+        let job = if operation.path.ends_with("/acknowledgement") { &self.ended } else { &self.job };
+        let address = operation.address(job, &self.device).replace(NO_CONTAINER, &self.container);
         let address = address.replace(NO_DELIVERABLE, &self.deliverable).replace(NO_UPLOAD, &self.upload);
         let address = address.replace(NO_SUBSCRIPTION, &self.subscription).replace(NO_EVENT, &self.event);
         self.server.send(operation.method.clone(), &address, &all, body).await

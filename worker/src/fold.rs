@@ -1,4 +1,4 @@
-//! Folds what executions did into their job's counts, and decides whether the job is over.
+//! Folds what executions did into their job's counts, and decides whether the job is over and whether its progress is to be told.
 use dmwsi_domain::id::JobId;
 use dmwsi_domain::{Clock, Error, Result};
 use dmwsi_store::Store;
@@ -16,15 +16,17 @@ pub(crate) async fn fold(store: &Store, clock: &Clock, job: JobId, context: Cont
             let mut ids = ids;
             let mut job = tx.job(job)?;
             let folded = tx.fold_deltas(&mut job)?;
-            let ended = job.settle(now);
-            if folded > 0 || ended.is_some() {
+            let told = job.settle(now).or_else(|| job.tell_progress(now));
+            if folded > 0 || told.is_some() {
                 let correlator = job.correlator.clone();
-                tx.save_job(&mut job, ended.as_slice(), correlator.as_deref(), now, &mut ids)?;
+                tx.save_job(&mut job, told.as_slice(), correlator.as_deref(), now, &mut ids)?;
             }
-            Ok(folded)
+            Ok((folded, job.progress_due()))
         });
         match folded.await {
-            Ok(0) | Err(Error::NotFound { .. }) => return Ok(Outcome::Done),
+            // Its progress is told later. Whatever happens before that rings earlier.
+            Ok((0, Some(due))) => return Ok(Outcome::Progress(due.max(now))),
+            Ok((0, None)) | Err(Error::NotFound { .. }) => return Ok(Outcome::Done),
             Ok(_) => {}
             Err(error) => return Err(error),
         }

@@ -9,6 +9,7 @@ pub mod gateway;
 pub mod jobs;
 pub mod push;
 pub mod queue;
+pub mod retention;
 pub mod sequencer;
 
 mod cancel;

@@ -112,6 +112,15 @@ problems! {
     /// The job is over
     /// All of the job has ended, so it cannot be changed or cancelled any more.
     JobFinished = CONFLICT, "JOB_FINISHED";
+    /// The job has not ended
+    /// There is a result only when all of the job has ended. Wait for it, then send the same again.
+    JobNotFinished = CONFLICT, "JOB_NOT_FINISHED";
+    /// The job was acknowledged already
+    /// It was acknowledged with another reference, which stands in the job. What was said first stays.
+    AcknowledgedAlready = CONFLICT, "ACKNOWLEDGED_ALREADY";
+    /// What you ask for is not kept any more
+    /// The log of events is kept for a limited time, and where you want to go on lies before it. Read anew what matters to you, then begin without a cursor.
+    CursorExpired = GONE, "CURSOR_EXPIRED";
     /// The device has no push address
     /// A device is woken at its push address. Give it one first, or wait until it calls by itself.
     NoPushAddress = CONFLICT, "NO_PUSH_ADDRESS";

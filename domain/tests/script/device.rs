@@ -53,6 +53,8 @@ pub(crate) fn job(operation: &str) -> Job {
         created_at: now,
         updated_at: now,
         finished_at: None,
+        acknowledgement: None,
+        told: dmwsi_domain::progress::Told::default(),
         revision: 1,
     }
 }

@@ -28,6 +28,8 @@ fn job(state: JobState, counts: Counts) -> Job {
         created_at: NOW,
         updated_at: NOW,
         finished_at: state.is_finished().then_some(NOW),
+        acknowledgement: None,
+        told: dmwsi_domain::progress::Told::default(),
         revision: 1,
     }
 }

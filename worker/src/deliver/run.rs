@@ -26,6 +26,9 @@ const SLICE: Duration = Duration::from_secs(5);
 /// How long what is known of the subscription and its client is believed.
 const BELIEVED: Duration = Duration::from_millis(500);
 
+/// The shortest pause after a run that has found nothing more.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// How many deliveries are read at a time, beside those under way.
 const READ: usize = 256;
 
@@ -276,7 +279,11 @@ impl Run {
     async fn next(&self) -> Result<Outcome> {
         let id = self.id();
         let (now, next) = (self.now(), self.deliverer.means.store.glance(move |tx| tx.next_delivery(id)).await?);
-        let Some(next) = next else { return Ok(Outcome::Done) };
+        let Some(mut next) = next else { return Ok(Outcome::Done) };
+        if next <= now && !self.is_over && self.waiting.is_empty() {
+            // It became due just now, or its event is being forgotten.
+            next = now.plus(PAUSE);
+        }
         let paced = self.health.paced_until.filter(|_| self.target.subscription.rate.is_some());
         Ok(Outcome::Progress([Some(next), self.health.open_until, paced].into_iter().flatten().max().unwrap_or(now).max(now)))
     }

@@ -88,9 +88,9 @@ impl Gateway {
                 if effects.failed_try {
                     tx.count_failed_try(device, now)?;
                 }
-                for alert in &effects.alerts {
+                for (id, event) in effects.alerts.iter().flat_map(|alert| told(alert, &mut ids)).collect::<Vec<_>>() {
                     tx.record(&Recorded {
-                        id: EventId::new(ids.new_id()),
+                        id,
                         organisation,
                         client: None,
                         job: None,
@@ -99,7 +99,7 @@ impl Gateway {
                         revision: 0,
                         correlator: None,
                         at: now,
-                        event: told(alert),
+                        event,
                     })?;
                 }
                 Ok(())
@@ -108,13 +108,16 @@ impl Gateway {
     }
 }
 
-fn told(alert: &GenericAlert) -> Event {
-    Event::DeviceAlert {
-        alert_type: alert.alert_type.to_string(),
-        mark: alert.mark.as_str().to_uppercase(),
-        correlator: alert.correlator.clone(),
-        source: alert.source.as_ref().map(ToString::to_string),
-        format: alert.value.format.as_str().to_owned(),
-        data: alert.value.data.clone(),
-    }
+/// The alert, and behind it the fault where it means one.
+fn told(alert: &GenericAlert, ids: &mut Ids) -> Vec<(EventId, Event)> {
+    let (id, alert_type, mark) = (EventId::new(ids.new_id()), alert.alert_type.to_string(), alert.mark.as_str().to_uppercase());
+    let (correlator, source) = (alert.correlator.clone(), alert.source.as_ref().map(ToString::to_string));
+    let fault = alert.is_fault().then(|| {
+        let (alert_type, mark, correlator, source) = (alert_type.clone(), mark.clone(), correlator.clone(), source.clone());
+        let fault = Event::DeviceFault { alert_type, mark, correlator, source, alert_event_id: id };
+        (EventId::new(ids.new_id()), fault)
+    });
+    let (format, data) = (alert.value.format.as_str().to_owned(), alert.value.data.clone());
+    let told = Event::DeviceAlert { alert_type, mark, correlator, source, format, data };
+    std::iter::once((id, told)).chain(fault).collect()
 }

@@ -1,0 +1,44 @@
+//! The log is kept for a limited time. What is forgotten is always the beginning of an organisation's log, so that what is left has no gap.
+use diesel::prelude::*;
+use dmwsi_domain::id::OrganisationId;
+use dmwsi_domain::{Result, Timestamp};
+
+use crate::column::{counted, text, uuid};
+use crate::schema::{deliveries, events, organisations};
+use crate::{Tx, failed, on};
+
+impl Tx<'_> {
+    /// The number of the first event of an organisation that is kept, or would be, were there one: whoever has read all before it has missed none.
+    pub fn first_event(&mut self, organisation: OrganisationId) -> Result<u64> {
+        let found = organisations::table.find(text(organisation.uuid())).select(organisations::first_event);
+        let first: Option<i64> = on!(self, conn => found.first(conn)).optional().map_err(failed)?;
+        counted(first.unwrap_or(1), "number")
+    }
+
+    /// Whose the oldest event of all is, and of when, in the order of ids.
+    pub fn oldest_event(&mut self) -> Result<Option<(OrganisationId, Timestamp)>> {
+        let found = events::table.order(events::id).select((events::organisation_id, events::created_at));
+        let found: Option<(String, i64)> = on!(self, conn => found.first(conn)).optional().map_err(failed)?;
+        found.map(|(id, at)| Ok((OrganisationId::new(uuid(&id)?), Timestamp::from_micros(at)))).transpose()
+    }
+
+    /// Forgets the first events of an organisation, as long as they are from before that time, at most `most`, and what became of
+    /// their deliveries; how many they were.
+    pub fn forget_events(&mut self, organisation: OrganisationId, before: Timestamp, most: i64) -> Result<usize> {
+        let id = text(organisation.uuid());
+        let of = events::table.filter(events::organisation_id.eq(id.clone())).filter(events::number.is_not_null());
+        let oldest = of.order(events::number).limit(most).select((events::number.assume_not_null(), events::created_at));
+        let oldest: Vec<(i64, i64)> = on!(self, conn => oldest.load(conn)).map_err(failed)?;
+        let old = oldest.iter().take_while(|(_, at)| *at < before.micros());
+        let Some((last, _)) = old.last() else { return Ok(0) };
+        // The organisation first and its events then, as who numbers them does: so neither waits for the other for ever.
+        let first = organisations::first_event.eq(last.saturating_add(1));
+        let update = diesel::update(organisations::table.find(id.clone())).set(first);
+        on!(self, conn => update.execute(conn)).map_err(failed)?;
+        let old = || events::table.filter(events::organisation_id.eq(id.clone())).filter(events::number.le(*last));
+        let of_old = deliveries::table.filter(deliveries::event_id.eq_any(old().select(events::id)));
+        on!(self, conn => diesel::delete(of_old).execute(conn)).map_err(failed)?;
+        let old = old();
+        on!(self, conn => diesel::delete(old).execute(conn)).map_err(failed)
+    }
+}
