@@ -44,6 +44,8 @@ pub struct Config {
     pub events: dmwsi_worker::retention::Settings,
     /// Where the server connects to on the word of external systems.
     pub egress: dmwsi_domain::egress::Egress,
+    /// How events are delivered to subscribers.
+    pub webhooks: dmwsi_worker::deliver::Settings,
     /// The tasks.
     pub tasks: dmwsi_worker::queue::Settings,
 }
@@ -65,6 +67,7 @@ impl Default for Config {
             push: dmwsi_worker::push::Settings::default(),
             events: dmwsi_worker::retention::Settings::default(),
             egress: dmwsi_domain::egress::Egress::default(),
+            webhooks: dmwsi_worker::deliver::Settings::default(),
             tasks: dmwsi_worker::queue::Settings::default(),
         }
     }

@@ -15,6 +15,8 @@ use dmwsi_domain::{Clock, Error};
 use dmwsi_store::ingest::Ingest;
 use dmwsi_store::sweep::Ages;
 use dmwsi_store::{DatabaseUrl, Exclusive, Store};
+use dmwsi_worker::deliver::{Deliverer, DelivererError, Means};
+use dmwsi_worker::distributor::distribute;
 use dmwsi_worker::download::{Downloads, Tokens};
 use dmwsi_worker::egress::Guard;
 use dmwsi_worker::gateway::Gateway;
@@ -89,6 +91,9 @@ pub enum StartError {
     /// There is nothing to wake devices with.
     #[error(transparent)]
     Push(#[from] PusherError),
+    /// There is nothing to deliver events with.
+    #[error(transparent)]
+    Deliver(#[from] DelivererError),
     /// The schema is not that of this version.
     #[error("the database lacks {0} migrations: run `dmwsi migrate` first")]
     Schema(usize),
@@ -195,6 +200,7 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
             public_url,
             ingest: ingest.clone(),
             egress: config.egress.clone(),
+            handshake: config.webhooks.handshake,
             closing: closing.subscribe(),
             clock: clock.clone(),
         }))
@@ -202,8 +208,11 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
         None
     };
     let tasks = if role.has_worker() {
+        let distributing = stopped.clone();
         let (log, poll, stopped) = (store.clone(), config.tasks.safety_poll(), stopped.clone());
         background.spawn(async move { number_events(log, poll, until(stopped)).await });
+        let (log, time, poll, stopped) = (store.clone(), clock.clone(), config.tasks.safety_poll(), distributing);
+        background.spawn(async move { distribute(log, time, poll, until(stopped)).await });
         dmwsi_worker::jobs::install(&store, &clock).await?;
         let queues = Queues::new(store.clone(), clock.clone(), config.tasks.clone());
         let ages = Ages {
@@ -214,6 +223,16 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
         let queues = dmwsi_worker::jobs::handle(queues, &store, &clock, &ingest, ages);
         dmwsi_worker::push::install(&store, &clock).await?;
         let guard = Guard::new(config.egress.clone());
+        let courier = Means {
+            store: store.clone(),
+            clock: clock.clone(),
+            settings: config.webhooks.clone(),
+            sealing: sealing_for_push.clone(),
+            guard: guard.clone(),
+            device_ids: dmwsi_api::Keys::open(&keys.api).map_err(KeysError::from)?.device_ids,
+            public_url: PublicUrl::parse(&public_url)?.as_str().to_owned(),
+        };
+        let queues = dmwsi_worker::deliver::handle(queues, Deliverer::open(courier)?);
         let pusher = Pusher::open(store.clone(), clock.clone(), config.push.clone(), sealing_for_push, guard).await?;
         Some(dmwsi_worker::push::handle(queues, pusher).start())
     } else {

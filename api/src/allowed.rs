@@ -39,6 +39,8 @@ permissions! {
     EventsRead,
     JobsRead,
     JobsWrite,
+    SubscriptionsRead,
+    SubscriptionsWrite,
 }
 
 /// The application and who calls, reachable only by a caller who holds `S`. It stands first among the arguments, so that who may not

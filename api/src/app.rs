@@ -7,9 +7,11 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::web;
 use dmwsi_domain::Clock;
 use dmwsi_domain::egress::Egress;
+use dmwsi_domain::subscription::Handshake;
 use dmwsi_store::Store;
 use dmwsi_store::ingest::Ingest;
 use tokio::sync::watch;
+use url::Url;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::callers::Clients;
@@ -45,6 +47,8 @@ pub struct Parts {
     pub ingest: Ingest,
     /// Where devices and this server may be sent to.
     pub egress: Egress,
+    /// Which receivers of events are asked first.
+    pub handshake: Handshake,
     /// Becomes true when the server stops, which ends streams.
     pub closing: watch::Receiver<bool>,
     /// The time, and new ids.
@@ -75,6 +79,17 @@ impl App {
             appending: Appending::default(),
             parts,
         }))
+    }
+}
+
+impl App {
+    /// Whether the receiver at that address is asked first whether it wants events.
+    pub(crate) fn asks(&self, sink: &str) -> bool {
+        match self.handshake {
+            Handshake::Off => false,
+            Handshake::Public => !Url::parse(sink).is_ok_and(|url| self.egress.names_host(&url)),
+            Handshake::Required => true,
+        }
     }
 }
 

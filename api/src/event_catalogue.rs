@@ -74,7 +74,8 @@ impl Described {
     pub(crate) fn example(&self) -> Value {
         let (job, device) = ("job_019a8e5d3c7b7f10a1b2c3d4e5f60718", "dev_8f14e45fceea167a5a36dedd4bea2543");
         let mut data = Event::example(self.name).unwrap_or_default();
-        let id = data.get("containerId").and_then(Value::as_str).map(str::to_owned);
+        let named = |field: &str, noun: &str| Some(format!("{noun}/{}", data.get(field)?.as_str()?));
+        let named = named("containerId", "containers").or_else(|| named("subscriptionId", "subscriptions"));
         for (field, value) in [("jobId", job), ("deviceId", device)] {
             if let Some(data) = data.as_object_mut().filter(|_| self.data.properties.contains_key(field)) {
                 data.insert(field.to_owned(), value.into());
@@ -84,7 +85,7 @@ impl Described {
             [_, _] => Some(format!("jobs/{job}/executions/{device}")),
             ["jobId"] => Some(format!("jobs/{job}")),
             ["deviceId"] => Some(format!("devices/{device}")),
-            _ => id.map(|id| format!("containers/{id}")),
+            _ => named,
         };
         let mut example = json!({
             "specversion": "1.0", "id": "evt_019a8e5d3c7b7f10a1b2c3d4e5f60718", "source": "https://dm.example.com/v1", "type": self.name,

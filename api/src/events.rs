@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix_web::body::BoxBody;
 use actix_web::{HttpRequest, HttpResponse, Responder, get};
 use dmwsi_domain::alert_filter::AlertFilter;
+use dmwsi_domain::cloud_event::{CloudEvent, Payload};
 use dmwsi_domain::event::{Event, Recorded};
 use dmwsi_domain::id::{DeviceId, JobId};
 use dmwsi_domain::{Error, Result, Timestamp};
@@ -17,7 +18,6 @@ use crate::allowed::{Allowed, EventsRead};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::cursor::List;
-use crate::event_view::{EventView, Payload};
 use crate::page::PerPage;
 use crate::problem::Problem;
 use crate::query::Query;
@@ -46,7 +46,7 @@ const LONGEST_WAIT: u64 = 30;
 pub struct EventPage {
     /// The events, in the order of their numbers.
     #[schema(max_items = 100)]
-    pub items: Vec<EventView>,
+    pub items: Vec<CloudEvent>,
     /// Give it as `cursor` to go on, now or later: whoever always goes on with the last one misses nothing and gets nothing twice.
     #[schema(max_length = 1024)]
     pub next_cursor: String,
@@ -119,7 +119,7 @@ pub(crate) struct Reader {
 
 /// What was read of the log: the events, how far it was looked at, and whether there is more.
 pub(crate) struct Read {
-    pub(crate) items: Vec<EventView>,
+    pub(crate) items: Vec<CloudEvent>,
     pub(crate) after: u64,
     pub(crate) has_more: bool,
 }
@@ -176,13 +176,19 @@ impl Reader {
     }
 
     fn sees(&self, recorded: &Recorded) -> bool {
-        let is_own = recorded.job.is_none() || recorded.client == Some(self.caller.client);
+        let is_own = !recorded.is_private() || recorded.client == Some(self.caller.client);
         is_own
             && self.caller.scopes.allows(recorded.event.scope())
             && (self.types.is_empty() || self.types.contains(recorded.event.type_name()))
             && self.device.is_none_or(|device| recorded.device == Some(device))
             && self.job.is_none_or(|job| recorded.job == Some(job))
             && self.alerts.as_ref().is_none_or(|alerts| alerts.lets(&recorded.event))
+    }
+
+    fn view(&self, number: u64, recorded: Recorded) -> Result<CloudEvent> {
+        let ids = &self.app.keys.device_ids;
+        let device = recorded.device.map(|device| ids.public(recorded.organisation, device)).transpose()?;
+        CloudEvent::new(self.app.public_url.as_str(), number, recorded, device, self.payload)
     }
 
     /// At most `most` events after that number.
@@ -212,7 +218,7 @@ impl Reader {
                 }
                 read.after = number;
                 if self.sees(&recorded) {
-                    read.items.push(EventView::new(&self.app, organisation, number, recorded, self.payload)?);
+                    read.items.push(self.view(number, recorded)?);
                 }
             }
             if !read.has_more {

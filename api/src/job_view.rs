@@ -1,18 +1,18 @@
 //! A job as its client sees it.
 use actix_web::http::header::HeaderValue;
 use dmwsi_domain::acknowledgement::Acknowledgement;
-use dmwsi_domain::id::JobId;
+use dmwsi_domain::id::{JobId, SubscriptionId};
 use dmwsi_domain::job::{Counts, Job, JobOutcome, JobState};
 use dmwsi_domain::operation::Request;
 use dmwsi_domain::{Error, Result, Timestamp};
 use openssl::sha::sha256;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::etag::etag;
 
 /// A job.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Job, example = json!({
     "jobId": "job_019a8e5d3c7b7f10a1b2c3d4e5f60718",
@@ -56,10 +56,25 @@ pub struct JobView {
     /// That the receiver of its result confirmed it; absent until then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acknowledgement: Option<Acknowledgement>,
+    /// The subscription of its sink; only where the job was just made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<JobSubscriptionView>,
+}
+
+/// The subscription that is bound to a job.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = JobSubscription)]
+pub struct JobSubscriptionView {
+    /// Its id.
+    pub subscription_id: SubscriptionId,
+    /// What deliveries are verified by, `whsec_…`. It is shown here and never again.
+    #[schema(max_length = 128)]
+    pub signing_key: String,
 }
 
 /// Whom a job is for.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = JobTarget)]
 pub struct TargetView {
@@ -88,6 +103,7 @@ impl JobView {
             created_at: job.created_at,
             updated_at: job.updated_at,
             finished_at: job.finished_at,
+            subscription: None,
             acknowledgement: job.acknowledgement,
         }
     }
@@ -95,7 +111,9 @@ impl JobView {
     /// A number that changes with whatever the view shows. The row's revision is not it: folding changes the row but not the view, and a
     /// change of an execution the view but not yet the row.
     pub fn revision(&self) -> Result<i64> {
-        let hash = sha256(&serde_json::to_vec(self).map_err(Error::internal)?);
+        // What is shown only once does not make it another.
+        let bare = Self { subscription: None, ..self.clone() };
+        let hash = sha256(&serde_json::to_vec(&bare).map_err(Error::internal)?);
         let first = hash.first_chunk::<8>().copied().unwrap_or_default();
         Ok(i64::from_be_bytes(first) & i64::MAX)
     }

@@ -23,12 +23,13 @@ use crate::correlator::Correlator;
 use crate::cursor::List;
 use crate::etag::IfNoneMatch;
 use crate::idempotency::{Answer, Idempotency};
-use crate::job_view::JobView;
+use crate::job_view::{JobSubscriptionView, JobView};
 use crate::new_job::{NewJob, refuse_unknown};
 use crate::page::{Page, PerPage};
 use crate::prefer::{PREFERENCE_APPLIED, Prefer};
 use crate::problem::Problem;
 use crate::query::Query;
+use crate::subscriptions::begin;
 
 /// After how many seconds it is worth to look again at a job that runs.
 const LOOK_AGAIN_SECONDS: u64 = 5;
@@ -78,6 +79,7 @@ pub async fn create_job(
     let asked: NewJob = body::parse(&bytes)?;
     let (mut job, devices) = asked.check(&app, &caller, JobId::new(app.clock.new_id()), now)?;
     job.correlator = Some(correlator.as_str().to_owned());
+    let bound = asked.subscription(&app, &caller, job.id, now)?;
     let devices = Arc::new(devices);
 
     let named = Arc::clone(&devices);
@@ -108,6 +110,13 @@ pub async fn create_job(
                 // Somebody with the same correlator was faster, just now.
                 return Err(Error::Stale { what: "job" });
             }
+            let subscription = match &bound {
+                Some((made, key)) => {
+                    begin(tx, made, correlator.as_str(), now, &mut ids)?;
+                    Some(JobSubscriptionView { subscription_id: made.id, signing_key: key.shown()? })
+                }
+                None => None,
+            };
             let mut events =
                 vec![Event::JobAccepted { operation: job.operation.type_name().to_owned(), devices: job.target_count }];
             if device_ids.len() <= EXPANDED_AT_ONCE {
@@ -118,7 +127,7 @@ pub async fn create_job(
             let correlator = job.correlator.clone();
             tx.save_job(&mut job, &events, correlator.as_deref(), now, &mut ids)?;
             let counts = job.counts;
-            answer(&JobView::new(job.clone(), counts))
+            answer(&JobView { subscription, ..JobView::new(job.clone(), counts) })
         })
     });
     let mut answer = written.await.map_err(|error| match error {
@@ -127,8 +136,9 @@ pub async fn create_job(
         error => error.into(),
     })?;
     if let Some(longest) = prefer.wait {
-        let Started { job_id: id } = serde_json::from_slice(&answer.body).map_err(Error::internal)?;
+        let Started { job_id: id, subscription } = serde_json::from_slice(&answer.body).map_err(Error::internal)?;
         let view = wait(&app, caller.client, id, longest, |view| view.state.is_finished()).await?;
+        let view = JobView { subscription, ..view };
         answer = Answer { replayed: answer.replayed, ..self::answer(&view)? };
     }
     if prefer.minimal {
@@ -174,6 +184,7 @@ fn lacking(tx: &mut Tx<'_>, organisation: OrganisationId, id: DeliverableId, now
 #[serde(rename_all = "camelCase")]
 struct Started {
     job_id: JobId,
+    subscription: Option<JobSubscriptionView>,
 }
 
 /// The job that the client calls so already; another request under that name is refused.

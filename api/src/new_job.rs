@@ -2,11 +2,15 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
+use dmwsi_domain::cloud_event::Payload;
 use dmwsi_domain::egress::Forbidden;
-use dmwsi_domain::id::{DeviceId, JobId};
+use dmwsi_domain::id::{DeviceId, JobId, SubscriptionId};
 use dmwsi_domain::job::{Counts, Job, JobState, MAX_DEVICES, Target};
 use dmwsi_domain::operation::Request;
+use dmwsi_domain::scope::Scope;
+use dmwsi_domain::subscription::{Filter, Purpose, Signing, Subscription, SubscriptionStatus};
 use dmwsi_domain::{Error, Result, Timestamp};
+use dmwsi_store::webhook_secrets::WebhookKey;
 use openssl::sha::sha256;
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -14,7 +18,9 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::callers::Caller;
+use crate::new_subscription::{set_end, subscription};
 use crate::problem::{Code, Problem};
+use crate::sink::{NewSinkCredential, Receiver};
 
 /// When a job expires that does not say: after 7 days.
 const LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -50,7 +56,31 @@ pub struct NewJob {
     /// When the job ends if it has not ended by itself: in the future, at most 90 days ahead; 7 days when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+    /// Where the events of this job are delivered to until it has ended, as by a subscription: an `https` address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 2048, format = "uri")]
+    pub sink: Option<String>,
+    /// What is presented there. It is stored sealed and never shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(write_only)]
+    pub sink_credential: Option<NewSinkCredential>,
+    /// Stands in the data of each of these events. It is stored sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 256)]
+    pub callback_data: Option<String>,
 }
+
+/// The types of events that are delivered to the sink of a job.
+const TOLD: [&str; 8] = [
+    "dmwsi.v1.execution-finished",
+    "dmwsi.v1.execution-phase",
+    "dmwsi.v1.execution-started",
+    "dmwsi.v1.job-accepted",
+    "dmwsi.v1.job-cancelling",
+    "dmwsi.v1.job-completed",
+    "dmwsi.v1.job-progress",
+    "dmwsi.v1.job-started",
+];
 
 /// Which devices.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
@@ -113,6 +143,48 @@ impl NewJob {
             revision: 1,
         };
         Ok((job, devices))
+    }
+
+    /// The subscription that the job asks for, bound to it, and the key it is verified by.
+    pub(crate) fn subscription(
+        &self,
+        app: &App,
+        caller: &Caller,
+        job: JobId,
+        now: Timestamp,
+    ) -> Result<Option<(Subscription, WebhookKey)>, Problem> {
+        let Some(sink) = &self.sink else {
+            if self.sink_credential.is_some() || self.callback_data.is_some() {
+                return Err(Problem::invalid("There is no sink that this is for.").at("/sink", "must be given"));
+            }
+            return Ok(None);
+        };
+        // What is delivered is what could be read.
+        caller.needs(Scope::JobsRead)?;
+        let receiver = Receiver {
+            sink,
+            credential: self.sink_credential.as_ref(),
+            callback_data: self.callback_data.as_deref(),
+            signing: Signing::Hmac,
+            callback_pointer: "/callbackData",
+        };
+        let (secrets, token_ends) = receiver.check(app, now)?;
+        let id = SubscriptionId::new(app.clock.new_id());
+        let purpose = Purpose {
+            types: TOLD.iter().map(|kind| (*kind).to_owned()).collect(),
+            filter: Filter { jobs: [job].into(), ..Filter::default() },
+            payload: Payload::Thin,
+            initial: false,
+            rejected: Vec::new(),
+        };
+        let mut made = subscription(caller, id, sink.clone(), purpose, Signing::Hmac, now);
+        made.job = Some(job);
+        if app.asks(sink) {
+            made.status = SubscriptionStatus::ActivationRequested;
+        }
+        made.secrets = app.sealing.seal_webhook(id, &secrets)?;
+        set_end(&mut made, None, token_ends);
+        Ok(Some((made, secrets.current)))
     }
 
     /// A digest of what is asked, however it was written.

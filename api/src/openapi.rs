@@ -160,6 +160,7 @@ fn base() -> OpenApi {
             tag("Jobs", "What is to be done on devices, and what came of it."),
             tag("Containers", "What external systems deliver, and what can be brought onto devices."),
             tag("Events", "What happened, in the order in which it is told: by pages and as a stream."),
+            tag("Subscriptions", "Who is told of what happens, and what became of each delivery."),
             tag("Discovery", "What a stranger reads first."),
         ]))
         .components(Some(components()))

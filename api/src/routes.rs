@@ -4,6 +4,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::acknowledgements::acknowledge_job;
 use crate::containers::{create_container, list_containers, read_container, withdraw_container};
 use crate::deliverables::{list_deliverables, read_deliverable};
+use crate::deliveries::{list_deliveries, redeliver_event};
 use crate::device_search::search_devices;
 use crate::devices::{change_device, create_device, delete_device, list_devices, read_device};
 use crate::discovery::{read_authorization_server, read_catalog, read_jwks, read_problem_type, read_start};
@@ -15,6 +16,10 @@ use crate::imports::import_devices;
 use crate::jobs::{cancel_job, create_job, list_jobs, read_job};
 use crate::offers::{list_firmware_updates, list_software_packages, match_deliverables};
 use crate::results::{list_results, read_results};
+use crate::subscription_acts::{recover_deliveries, rotate_secret, test_subscription};
+use crate::subscriptions::{
+    change_subscription, create_subscription, delete_subscription, list_subscriptions, read_subscription,
+};
 use crate::token_endpoint::create_token;
 use crate::uploads::{append_upload, create_upload, delete_upload, read_upload, read_upload_limits};
 use crate::wakes::{read_wake, wake_device};
@@ -65,6 +70,17 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(list_events)
         .service(stream_events)
         .service(stream_job_events)
+        // Subscriptions
+        .service(create_subscription)
+        .service(list_subscriptions)
+        .service(read_subscription)
+        .service(change_subscription)
+        .service(delete_subscription)
+        .service(rotate_secret)
+        .service(test_subscription)
+        .service(recover_deliveries)
+        .service(list_deliveries)
+        .service(redeliver_event)
         // Discovery
         .service(read_start)
         .service(read_catalog)

@@ -47,6 +47,11 @@ impl Timestamp {
     pub fn parse(text: &str) -> Result<Self, chrono::ParseError> {
         Ok(Self(DateTime::parse_from_rfc3339(text)?.timestamp_micros()))
     }
+
+    /// Reads the time of an HTTP header, such as `Sun, 06 Nov 1994 08:49:37 GMT`.
+    pub fn parse_http_date(text: &str) -> Result<Self, chrono::ParseError> {
+        Ok(Self(DateTime::parse_from_rfc2822(text)?.timestamp_micros()))
+    }
 }
 
 fn micros(duration: Duration) -> i64 {

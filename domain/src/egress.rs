@@ -162,6 +162,28 @@ impl Egress {
         }
     }
 
+    /// Whether events may be delivered to a URL, as far as its text tells: as [`Egress::judge_url`], without a fragment, and by `https` unless its host
+    /// is named in the settings.
+    pub fn judge_sink(&self, url: &Url) -> Result<(), Forbidden> {
+        let fits = url.fragment().is_none() && (url.scheme() == "https" || self.names_host(url));
+        if fits { self.judge_url(url) } else { Err(Forbidden) }
+    }
+
+    /// Whether the settings name the host of a URL.
+    #[must_use]
+    pub fn names_host(&self, url: &Url) -> bool {
+        match url.host() {
+            Some(Host::Ipv4(address)) => self.names(address.into()),
+            Some(Host::Ipv6(address)) => self.names(address.into()),
+            Some(Host::Domain(name)) => self.trusts(name),
+            None => false,
+        }
+    }
+
+    fn names(&self, address: IpAddr) -> bool {
+        self.allow.iter().any(|allowed| matches!(allowed, Allowed::Net(net) if net.contains(&address)))
+    }
+
     /// Whether notifications may go to a push address, as far as its text tells. A phone number is the operator's gateway's to judge.
     pub fn judge_push(&self, address: &PushAddress) -> Result<(), Forbidden> {
         match address {

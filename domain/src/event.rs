@@ -4,11 +4,13 @@ use utoipa::ToSchema;
 
 use crate::Timestamp;
 use crate::container::ItemVerdict;
+use crate::delivery::DeliveryError;
 use crate::execution::ExecutionState;
 use crate::fault::Fault;
-use crate::id::{ClientId, ContainerId, DeviceId, EventId, JobId, OrganisationId};
+use crate::id::{ClientId, ContainerId, DeviceId, EventId, JobId, OrganisationId, SubscriptionId};
 use crate::job::{Counts, JobOutcome, JobState};
 use crate::scope::Scope;
+use crate::subscription::{InitiationReason, StatusReason, TerminationReason, UpdateReason};
 use crate::wake::WakeState;
 
 // The types are taken as `tt`: a `literal` reaches derives within a group, which utoipa does not look into.
@@ -191,6 +193,46 @@ events! {
         /// How many.
         executions: u64,
     }
+    /// Nothing has been delivered to a subscription for a while.
+    SubscriptionDeliveryFailing = "dmwsi.v1.subscription-delivery-failing" {
+        /// Which.
+        subscription_id: SubscriptionId,
+        /// Since when every attempt has failed.
+        failing_since: Timestamp,
+        /// How much of the time is over after which it is switched off, in percent: 50, 90 or 100.
+        percent: u8,
+        /// What was wrong with the last attempt.
+        error: DeliveryError,
+    }
+    /// A subscription ended.
+    SubscriptionEnded = "dmwsi.v1.subscription-ended" {
+        /// Which.
+        subscription_id: SubscriptionId,
+        /// Why.
+        termination_reason: TerminationReason,
+    }
+    /// A subscription began.
+    SubscriptionStarted = "dmwsi.v1.subscription-started" {
+        /// Which.
+        subscription_id: SubscriptionId,
+        /// Why: `SUBSCRIPTION_CREATED`.
+        initiation_reason: InitiationReason,
+    }
+    /// A client asked for an event that means nothing, to try a subscription.
+    SubscriptionTest = "dmwsi.v1.subscription-test" {
+        /// Which.
+        subscription_id: SubscriptionId,
+    }
+    /// A subscription was changed.
+    SubscriptionUpdated = "dmwsi.v1.subscription-updated" {
+        /// Which.
+        subscription_id: SubscriptionId,
+        /// Whether it is active now.
+        update_reason: UpdateReason,
+        /// Why, where the server did it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status_reason: Option<StatusReason>,
+    }
 }
 
 impl Event {
@@ -218,7 +260,58 @@ impl Event {
             | Self::JobCompleted { .. }
             | Self::JobProgress { .. }
             | Self::JobStarted { .. } => Scope::JobsRead,
+            Self::SubscriptionDeliveryFailing { .. }
+            | Self::SubscriptionEnded { .. }
+            | Self::SubscriptionStarted { .. }
+            | Self::SubscriptionTest { .. }
+            | Self::SubscriptionUpdated { .. } => Scope::SubscriptionsRead,
         }
+    }
+
+    /// What somebody must be allowed to read to be told of events of a type; none where there is no such type.
+    #[must_use]
+    pub fn scope_of(name: &str) -> Option<Scope> {
+        let noun = Self::TYPES.iter().find(|known| **known == name)?.strip_prefix("dmwsi.v1.")?.split('-').next()?;
+        match noun {
+            "container" => Some(Scope::ContainersRead),
+            "device" => Some(Scope::DevicesRead),
+            "execution" | "job" => Some(Scope::JobsRead),
+            "subscription" => Some(Scope::SubscriptionsRead),
+            _ => None,
+        }
+    }
+
+    /// The subscription that it is about.
+    #[must_use]
+    pub const fn subscription(&self) -> Option<SubscriptionId> {
+        match self {
+            Self::SubscriptionDeliveryFailing { subscription_id, .. }
+            | Self::SubscriptionEnded { subscription_id, .. }
+            | Self::SubscriptionStarted { subscription_id, .. }
+            | Self::SubscriptionTest { subscription_id }
+            | Self::SubscriptionUpdated { subscription_id, .. } => Some(*subscription_id),
+            _ => None,
+        }
+    }
+
+    /// The container that it is about.
+    #[must_use]
+    pub const fn container(&self) -> Option<ContainerId> {
+        match self {
+            Self::ContainerAvailable { container_id, .. }
+            | Self::ContainerReceived { container_id, .. }
+            | Self::ContainerRejected { container_id, .. }
+            | Self::ContainerWithdrawn { container_id, .. } => Some(*container_id),
+            _ => None,
+        }
+    }
+}
+
+impl Recorded {
+    /// Whether only the client is told whose job or subscription it is about.
+    #[must_use]
+    pub const fn is_private(&self) -> bool {
+        self.job.is_some() || self.event.subscription().is_some()
     }
 }
 
@@ -242,7 +335,7 @@ pub struct Recorded {
     pub id: EventId,
     /// Whose it is.
     pub organisation: OrganisationId,
-    /// The client whose job it is about.
+    /// The client whose job or subscription it is about.
     pub client: Option<ClientId>,
     /// The job it is about.
     pub job: Option<JobId>,
@@ -268,5 +361,7 @@ mod tests {
     fn the_types_are_sorted_and_versioned() {
         assert!(Event::TYPES.is_sorted());
         assert!(Event::TYPES.iter().all(|name| name.starts_with("dmwsi.v1.")));
+        assert!(Event::TYPES.iter().all(|name| Event::scope_of(name).is_some()) && Event::scope_of("dmwsi.v1.job").is_none());
+        assert_eq!(Event::scope_of(Event::JobCancelling {}.type_name()), Some(Event::JobCancelling {}.scope()));
     }
 }

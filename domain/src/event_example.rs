@@ -8,6 +8,7 @@ impl Event {
     #[must_use]
     pub fn example(type_name: &str) -> Option<Value> {
         let container = "con_019a8e5d3c7b7f10a1b2c3d4e5f60718";
+        let subscription = "sub_019a8e5d3c7b7f10a1b2c3d4e5f60718";
         let counts = |queued, succeeded, failed| {
             json!({
                 "queued": queued, "waiting": 0, "running": 0, "succeeded": succeeded, "failed": failed, "declined": 0, "cancelled": 0, "expired": 0,
@@ -50,6 +51,17 @@ impl Event {
             "dmwsi.v1.job-completed" => json!({"state": "COMPLETED", "outcome": "PARTIAL", "counts": counts(0, 998, 2)}),
             "dmwsi.v1.job-progress" => json!({"counts": counts(600, 399, 1)}),
             "dmwsi.v1.job-started" => json!({"executions": 1_000}),
+            "dmwsi.v1.subscription-delivery-failing" => json!({
+                "subscriptionId": subscription, "failingSince": "2026-11-19T10:16:02Z", "percent": 50, "error": "TIMED_OUT"
+            }),
+            "dmwsi.v1.subscription-ended" => json!({"subscriptionId": subscription, "terminationReason": "SUBSCRIPTION_EXPIRED"}),
+            "dmwsi.v1.subscription-started" => {
+                json!({"subscriptionId": subscription, "initiationReason": "SUBSCRIPTION_CREATED"})
+            }
+            "dmwsi.v1.subscription-test" => json!({"subscriptionId": subscription}),
+            "dmwsi.v1.subscription-updated" => {
+                json!({"subscriptionId": subscription, "updateReason": "SUBSCRIPTION_INACTIVE", "statusReason": "GONE"})
+            }
             _ => return None,
         })
     }

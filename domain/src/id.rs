@@ -96,6 +96,8 @@ ids! {
     JobId = "job_";
     /// An organisation, which owns clients and things.
     OrganisationId = "org_";
+    /// A subscription.
+    SubscriptionId = "sub_";
     /// A task of the queue.
     TaskId = "task_";
     /// An upload that can be resumed.

@@ -69,6 +69,10 @@ scopes! {
     JobsRead = "jobs:read";
     /// Create and cancel jobs.
     JobsWrite = "jobs:write";
+    /// Read one's subscriptions and what became of their deliveries.
+    SubscriptionsRead = "subscriptions:read";
+    /// Create, change and delete subscriptions, and have events delivered again.
+    SubscriptionsWrite = "subscriptions:write";
 }
 
 impl fmt::Display for Scope {

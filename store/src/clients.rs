@@ -89,6 +89,7 @@ impl Tx<'_> {
             return Err(Error::Stale { what: "client" });
         }
         client.revision = next;
-        Ok(())
+        // What it may be told of has changed.
+        self.touch_subscriptions(client.organisation, client.id)
     }
 }

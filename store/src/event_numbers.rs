@@ -8,6 +8,7 @@ use dmwsi_domain::id::OrganisationId;
 use dmwsi_domain::{Error, Result};
 
 use crate::column::{text, uuid};
+use crate::distribution::DISTRIBUTE;
 use crate::schema::{events, organisations};
 use crate::tx::Conn;
 use crate::{Tx, failed, on};
@@ -104,6 +105,7 @@ impl Tx<'_> {
         }
         .map_err(failed)?;
         self.announce(organisation.uuid());
+        self.ring(DISTRIBUTE);
         Ok(count)
     }
 

@@ -12,7 +12,7 @@ use crate::{Tx, failed, insert_all, on};
 
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = events)]
-struct Row {
+pub(crate) struct Row {
     id: String,
     organisation_id: String,
     client_id: Option<String>,

@@ -4,7 +4,7 @@ use dmwsi_domain::id::OrganisationId;
 use dmwsi_domain::{Result, Timestamp};
 
 use crate::column::{counted, text, uuid};
-use crate::schema::{events, organisations};
+use crate::schema::{deliveries, events, organisations};
 use crate::{Tx, failed, on};
 
 impl Tx<'_> {
@@ -22,7 +22,8 @@ impl Tx<'_> {
         found.map(|(id, at)| Ok((OrganisationId::new(uuid(&id)?), Timestamp::from_micros(at)))).transpose()
     }
 
-    /// Forgets the first events of an organisation, as long as they are from before that time, at most `most`; how many they were.
+    /// Forgets the first events of an organisation, as long as they are from before that time, at most `most`, and what became of
+    /// their deliveries; how many they were.
     pub fn forget_events(&mut self, organisation: OrganisationId, before: Timestamp, most: i64) -> Result<usize> {
         let id = text(organisation.uuid());
         let of = events::table.filter(events::organisation_id.eq(id.clone())).filter(events::number.is_not_null());
@@ -34,7 +35,10 @@ impl Tx<'_> {
         let first = organisations::first_event.eq(last.saturating_add(1));
         let update = diesel::update(organisations::table.find(id.clone())).set(first);
         on!(self, conn => update.execute(conn)).map_err(failed)?;
-        let old = events::table.filter(events::organisation_id.eq(id)).filter(events::number.le(*last));
+        let old = || events::table.filter(events::organisation_id.eq(id.clone())).filter(events::number.le(*last));
+        let of_old = deliveries::table.filter(deliveries::event_id.eq_any(old().select(events::id)));
+        on!(self, conn => diesel::delete(of_old).execute(conn)).map_err(failed)?;
+        let old = old();
         on!(self, conn => diesel::delete(old).execute(conn)).map_err(failed)
     }
 }

@@ -6,6 +6,8 @@ table! {
         id -> Text,
         name -> Text,
         next_event -> BigInt,
+        distributed -> BigInt,
+        subscriptions_revision -> BigInt,
         created_at -> BigInt,
         revision -> BigInt,
         first_event -> BigInt,
@@ -363,6 +365,55 @@ table! {
     }
 }
 
+table! {
+    subscriptions (id) {
+        id -> Text,
+        organisation_id -> Text,
+        client_id -> Text,
+        job_id -> Nullable<Text>,
+        sink -> Text,
+        status -> Text,
+        status_reason -> Nullable<Text>,
+        purpose -> Text,
+        secrets -> Binary,
+        signing -> Text,
+        max_events -> Nullable<BigInt>,
+        events -> BigInt,
+        rate -> Nullable<BigInt>,
+        expires_at -> Nullable<BigInt>,
+        expires_by -> Text,
+        failures -> BigInt,
+        failing_since -> Nullable<BigInt>,
+        open_until -> Nullable<BigInt>,
+        notice -> BigInt,
+        is_troubled -> Bool,
+        paced_until -> Nullable<BigInt>,
+        recover_after -> Nullable<BigInt>,
+        recover_until -> Nullable<BigInt>,
+        recover_failed_only -> Bool,
+        starts_after -> BigInt,
+        change -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        revision -> BigInt,
+    }
+}
+
+table! {
+    deliveries (subscription_id, number) {
+        subscription_id -> Text,
+        number -> BigInt,
+        event_id -> Text,
+        order_key -> Text,
+        state -> Text,
+        attempt -> BigInt,
+        attempts -> Text,
+        next_at -> Nullable<BigInt>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
 joinable!(deliverables -> containers (container_id));
 joinable!(device_tags -> devices (device_id));
 
@@ -371,6 +422,7 @@ allow_tables_to_appear_in_same_query!(
     container_manifests,
     deliverables,
     deliverable_targets,
+    deliveries,
     downloads,
     contents,
     content_references,
@@ -390,6 +442,7 @@ allow_tables_to_appear_in_same_query!(
     executions,
     execution_results,
     sessions,
+    subscriptions,
     events,
     idempotency_keys,
     wakes

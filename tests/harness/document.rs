@@ -11,6 +11,11 @@ pub(crate) const NO_DELIVERABLE: &str = "dlv_00000000000070008000000000000000";
 /// An upload that nobody began.
 pub(crate) const NO_UPLOAD: &str = "upl_00000000000070008000000000000000";
 
+/// A subscription that nobody made.
+pub(crate) const NO_SUBSCRIPTION: &str = "sub_00000000000070008000000000000000";
+/// An event that never happened.
+pub(crate) const NO_EVENT: &str = "evt_00000000000070008000000000000000";
+
 /// The OpenAPI document.
 pub(crate) struct Document(pub(crate) Value);
 
@@ -197,7 +202,11 @@ impl<'d> Operation<'d> {
     /// Its path with the names in braces filled in: the job and the device of a test.
     pub(crate) fn address(&self, job: &str, device: &str) -> String {
         let path = self.path.replace("{id}", job).replace("{deviceId}", device).replace("{problemType}", "invalid-argument");
-        path.replace("{containerId}", NO_CONTAINER).replace("{deliverableId}", NO_DELIVERABLE).replace("{uploadId}", NO_UPLOAD)
+        path.replace("{containerId}", NO_CONTAINER)
+            .replace("{deliverableId}", NO_DELIVERABLE)
+            .replace("{uploadId}", NO_UPLOAD)
+            .replace("{subscriptionId}", NO_SUBSCRIPTION)
+            .replace("{eventId}", NO_EVENT)
     }
 
     /// The body it takes.

@@ -8,6 +8,7 @@ pub(crate) mod handset;
 pub(crate) mod phone;
 pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod receiver;
 pub(crate) mod server;
 pub(crate) mod stage;
 pub(crate) mod statements;

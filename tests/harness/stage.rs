@@ -4,12 +4,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use dmwsi::keys::Keys;
 use dmwsi_domain::Clock;
 use dmwsi_domain::scope::Scope;
+use dmwsi_domain::subscription::Handshake;
 use reqwest::Method;
 use serde_json::json;
 
 use super::Database;
 use super::archive::{Archive, TAR};
-use super::document::{NO_CONTAINER, NO_DELIVERABLE, NO_UPLOAD, Operation};
+use super::document::{NO_CONTAINER, NO_DELIVERABLE, NO_EVENT, NO_SUBSCRIPTION, NO_UPLOAD, Operation};
 use super::server::{Got, Portal, Server};
 
 /// The device that the examples of the document name.
@@ -28,6 +29,8 @@ pub(crate) struct Stage {
     container: String,
     deliverable: String,
     upload: String,
+    subscription: String,
+    event: String,
     delivered: AtomicU64,
 }
 
@@ -35,6 +38,8 @@ impl Stage {
     pub(crate) async fn on(database: &Database) -> Self {
         let server = Server::with(database, Keys::mint().unwrap(), Clock::System, |config| {
             config.api.max_body_bytes = LIMIT;
+            // The receivers that the examples name do not answer.
+            config.webhooks.handshake = Handshake::Off;
             config.api.max_job_bytes = LIMIT;
             config.api.max_import_bytes = u64::try_from(LIMIT).unwrap();
         });
@@ -58,7 +63,28 @@ impl Stage {
         let (container, deliverable) = (text(&container["containerId"]), text(&container["verdicts"][0]["deliverableId"]));
         let begun = portal.deliver("/v1/uploads", &[TAR, ("upload-complete", "?0")], "").await;
         let upload = begun.header("location").rsplit('/').next().unwrap().to_owned();
-        Self { server, portal, job, ended, device, container, deliverable, upload, delivered: AtomicU64::new(1) }
+        let wanted = json!({"protocol": "HTTP", "sink": "https://receiver.example/", "types": ["dmwsi.v1.device-updated"], "config": {"subscriptionDetail": {}}});
+        let subscription = text(&portal.post("/v1/subscriptions", &wanted).await.of(201)["id"]);
+        // Its beginning is the one event it is told of.
+        let deliveries = format!("/v1/subscriptions/{subscription}/deliveries");
+        super::eventually("the subscription is told that it began", async || {
+            !portal.get(&deliveries).await.of(200)["items"].as_array().unwrap().is_empty()
+        })
+        .await;
+        let event = text(&portal.get(&deliveries).await.of(200)["items"][0]["eventId"]);
+        Self {
+            server,
+            portal,
+            job,
+            ended,
+            device,
+            container,
+            deliverable,
+            upload,
+            subscription,
+            event,
+            delivered: AtomicU64::new(1),
+        }
     }
 
     /// Calls it as it should be called but for `headers`, which go before its own, and the body.
@@ -73,6 +99,7 @@ impl Stage {
         let job = if operation.path.ends_with("/acknowledgement") { &self.ended } else { &self.job };
         let address = operation.address(job, &self.device).replace(NO_CONTAINER, &self.container);
         let address = address.replace(NO_DELIVERABLE, &self.deliverable).replace(NO_UPLOAD, &self.upload);
+        let address = address.replace(NO_SUBSCRIPTION, &self.subscription).replace(NO_EVENT, &self.event);
         self.server.send(operation.method.clone(), &address, &all, body).await
     }
 

@@ -81,6 +81,11 @@ impl Guard {
         self.egress.judge_url(url)
     }
 
+    /// Whether events may be delivered to a URL, as far as its text tells.
+    pub fn judge_sink(&self, url: &Url) -> Result<(), Forbidden> {
+        self.egress.judge_sink(url)
+    }
+
     /// An HTTP client that connects to judged addresses only: it follows no redirects and knows no proxies. It gives an answer up after `timeout`.
     pub fn client(&self, timeout: Duration) -> reqwest::Result<Client> {
         Client::builder()

@@ -1,6 +1,8 @@
 //! South: the device gateway, and everything that happens later.
 //!
-//! [`gateway`] answers devices, [`download`] serves them what they fetch. [`jobs`] holds the tasks, each a file of its own, which [`queue`] runs.
+//! [`distributor`] lays the log out for its subscribers and [`deliver`] brings it to them. [`gateway`] answers devices, [`download`] serves them what they fetch. [`jobs`] holds the tasks, each a file of its own, which [`queue`] runs.
+pub mod deliver;
+pub mod distributor;
 pub mod download;
 pub mod egress;
 pub mod gateway;

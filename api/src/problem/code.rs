@@ -67,6 +67,18 @@ problems! {
     /// The upload has another length than it should
     /// A part ends behind the Upload-Length that was given, another Upload-Length was given before, or the last part ends too early.
     InconsistentUploadLength = BAD_REQUEST, "INCONSISTENT_UPLOAD_LENGTH";
+    /// The protocol is not one that events are delivered by
+    /// Events are delivered by `HTTP`.
+    InvalidProtocol = BAD_REQUEST, "INVALID_PROTOCOL";
+    /// The credential for the receiver cannot be used
+    /// A sinkCredential is an `ACCESSTOKEN`, or `CLIENT_CREDENTIALS` for a token endpoint at a public https address; the errors say what is wrong.
+    InvalidCredential = BAD_REQUEST, "INVALID_CREDENTIAL";
+    /// The token for the receiver cannot be used
+    /// Only bearer tokens are presented, and only until shortly before they are over.
+    InvalidToken = BAD_REQUEST, "INVALID_TOKEN";
+    /// Events are not delivered to that address
+    /// A sink is a public https address without user name and fragment. The operator can allow others (`egress.allow`).
+    InvalidSink = BAD_REQUEST, "INVALID_SINK";
     /// There is no such thing
     /// The address or id names nothing, or nothing that belongs to your organisation.
     NotFound = NOT_FOUND, "NOT_FOUND";

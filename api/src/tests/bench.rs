@@ -120,6 +120,7 @@ impl Bench {
             public_url: PublicUrl::parse(ISSUER).expect("an address"),
             ingest,
             egress: Egress::default(),
+            handshake: dmwsi_domain::subscription::Handshake::Off,
             closing: tokio::sync::watch::Sender::new(false).subscribe(),
             clock: clock.clone(),
         });

@@ -1,12 +1,11 @@
 //! An event as it is told: CloudEvents 1.0 in JSON, structured.
-use dmwsi_domain::event::{Event, Recorded};
-use dmwsi_domain::id::{EventId, OrganisationId};
-use dmwsi_domain::{Error, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::app::App;
+use crate::event::{Event, Recorded};
+use crate::id::EventId;
+use crate::{Error, Result, Timestamp};
 
 /// How much of an event is told.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
@@ -21,7 +20,7 @@ pub enum Payload {
 
 /// Something that happened, as a CloudEvent (CloudEvents 1.0, JSON format).
 #[derive(Clone, Debug, Serialize, ToSchema)]
-#[schema(as = CloudEvent, example = json!({
+#[schema(example = json!({
     "specversion": "1.0", "id": "evt_019a8e5d3c7b7f10a1b2c3d4e5f60718", "source": "https://dm.example.com/v1",
     "type": "dmwsi.v1.execution-finished", "subject": "jobs/job_019a8e5d3c7b7f10a1b2c3d4e5f60718/executions/dev_8f14e45fceea167a5a36dedd4bea2543",
     "time": "2026-11-21T10:16:02Z", "datacontenttype": "application/json", "sequence": "00000000000000001234",
@@ -30,7 +29,7 @@ pub enum Payload {
         "state": "SUCCEEDED", "outcome": "UPDATED"
     }
 }))]
-pub struct EventView {
+pub struct CloudEvent {
     /// `1.0`.
     #[schema(max_length = 8, example = "1.0")]
     pub specversion: &'static str,
@@ -65,27 +64,16 @@ pub struct EventView {
     pub data: Value,
 }
 
-impl EventView {
-    pub(crate) fn new(
-        app: &App,
-        organisation: OrganisationId,
-        number: u64,
-        recorded: Recorded,
-        payload: Payload,
-    ) -> Result<Self> {
-        let device = recorded.device.map(|device| app.keys.device_ids.public(organisation, device)).transpose()?;
-        let subject = match (&recorded.event, recorded.job, &device) {
-            (
-                Event::ContainerAvailable { container_id, .. }
-                | Event::ContainerReceived { container_id, .. }
-                | Event::ContainerRejected { container_id, .. }
-                | Event::ContainerWithdrawn { container_id, .. },
-                ..,
-            ) => Some(format!("containers/{container_id}")),
-            (_, Some(job), Some(device)) => Some(format!("jobs/{job}/executions/{device}")),
-            (_, Some(job), None) => Some(format!("jobs/{job}")),
-            (_, None, Some(device)) => Some(format!("devices/{device}")),
-            (_, None, None) => None,
+impl CloudEvent {
+    /// An event of that number as the server of that address tells it; `device` is how the organisation knows the device it is about.
+    pub fn new(public_url: &str, number: u64, recorded: Recorded, device: Option<String>, payload: Payload) -> Result<Self> {
+        let subject = match (recorded.event.container(), recorded.event.subscription(), recorded.job, &device) {
+            (Some(container), ..) => Some(format!("containers/{container}")),
+            (None, Some(subscription), ..) => Some(format!("subscriptions/{subscription}")),
+            (None, None, Some(job), Some(device)) => Some(format!("jobs/{job}/executions/{device}")),
+            (None, None, Some(job), None) => Some(format!("jobs/{job}")),
+            (None, None, None, Some(device)) => Some(format!("devices/{device}")),
+            (None, None, None, None) => None,
         };
         let mut data = match serde_json::to_value(&recorded.event).map_err(Error::internal)? {
             Value::Object(mut event) => event.remove("data").unwrap_or_else(|| Value::Object(serde_json::Map::new())),
@@ -105,7 +93,7 @@ impl EventView {
         Ok(Self {
             specversion: "1.0",
             id: recorded.id,
-            source: app.public_url.join("/v1"),
+            source: format!("{}/v1", public_url.trim_end_matches('/')),
             kind: recorded.event.type_name(),
             subject,
             time: recorded.at,

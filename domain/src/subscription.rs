@@ -1,0 +1,380 @@
+//! Who is told of what, and where.
+use std::collections::BTreeSet;
+
+use dmwsi_objects::alert::Mark;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::Timestamp;
+use crate::cloud_event::Payload;
+use crate::delivery::Health;
+use crate::event::{Event, Recorded};
+use crate::id::{ClientId, DeviceId, EventId, JobId, OrganisationId, SubscriptionId};
+use crate::{Error, Ids, Result};
+
+/// The most devices, and the most jobs, that a subscription may name.
+pub const MAX_NAMED: usize = 1_000;
+
+/// The most types of alerts, and the most nodes, that a subscription may name.
+pub const MAX_PATTERNS: usize = 100;
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$word_doc:meta])* $word:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize, ToSchema)]
+        #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+        pub enum $name { $($(#[$word_doc])* $word,)* }
+
+        impl $name {
+            /// The word on disk and on the wire.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$word => $text,)* }
+            }
+
+            /// Reads the word.
+            #[must_use]
+            pub fn parse(word: &str) -> Option<Self> {
+                match word { $($text => Some(Self::$word),)* _ => None }
+            }
+        }
+    };
+}
+
+words! {
+    /// Where a subscription stands.
+    SubscriptionStatus {
+        /// The receiver has not said yet that it wants the events.
+        ActivationRequested = "ACTIVATION_REQUESTED",
+        /// Events are delivered.
+        Active = "ACTIVE",
+        /// Nothing is delivered until it is made active again.
+        Inactive = "INACTIVE",
+        /// It is over, by itself.
+        Expired = "EXPIRED",
+        /// It is over, as its client wanted.
+        Deleted = "DELETED",
+    }
+}
+
+impl SubscriptionStatus {
+    /// Whether nothing new will be delivered.
+    #[must_use]
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Expired | Self::Deleted)
+    }
+}
+
+words! {
+    /// Why a subscription stands where it does.
+    StatusReason {
+        /// Its bearer token is about to expire.
+        AccessTokenExpired = "ACCESS_TOKEN_EXPIRED",
+        /// Nothing but failures for days.
+        DeliveryFailing = "DELIVERY_FAILING",
+        /// The receiver says that it is gone (410).
+        Gone = "GONE",
+        /// The receiver did not say that it wants the events.
+        HandshakeFailed = "HANDSHAKE_FAILED",
+        /// As many events as were wanted.
+        MaxEventsReached = "MAX_EVENTS_REACHED",
+        /// Its client switched it off.
+        SwitchedOff = "SWITCHED_OFF",
+        /// Its time, or its job, is over.
+        SubscriptionExpired = "SUBSCRIPTION_EXPIRED",
+    }
+}
+
+words! {
+    /// Why a subscription ended.
+    TerminationReason {
+        /// Its bearer token is about to expire.
+        AccessTokenExpired = "ACCESS_TOKEN_EXPIRED",
+        /// As many events as were wanted.
+        MaxEventsReached = "MAX_EVENTS_REACHED",
+        /// Its client deleted it.
+        SubscriptionDeleted = "SUBSCRIPTION_DELETED",
+        /// Its time, or its job, is over.
+        SubscriptionExpired = "SUBSCRIPTION_EXPIRED",
+    }
+}
+
+words! {
+    /// Why a subscription began.
+    InitiationReason {
+        /// Its client made it.
+        SubscriptionCreated = "SUBSCRIPTION_CREATED",
+    }
+}
+
+words! {
+    /// How a subscription was changed.
+    UpdateReason {
+        /// It is active.
+        SubscriptionActive = "SUBSCRIPTION_ACTIVE",
+        /// It is not.
+        SubscriptionInactive = "SUBSCRIPTION_INACTIVE",
+    }
+}
+
+/// What deliveries are signed with, by Standard Webhooks.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Signing {
+    /// `v1`: HMAC-SHA256 by a shared secret, `whsec_…`.
+    #[default]
+    Hmac,
+    /// `v1a`: Ed25519; the receiver has the public key, `whpk_…`.
+    Ed25519,
+}
+
+/// Which receivers are asked first whether they want the events.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Handshake {
+    /// None.
+    Off,
+    /// All but hosts that the settings name.
+    #[default]
+    Public,
+    /// All.
+    Required,
+}
+
+/// Which events, of those of its types. An empty set does not restrict.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Filter {
+    /// Only of these devices.
+    pub devices: BTreeSet<DeviceId>,
+    /// Only of these jobs.
+    pub jobs: BTreeSet<JobId>,
+    /// Of alerts only those of these types; one that ends with `*` stands for all that begin so.
+    pub alert_types: BTreeSet<String>,
+    /// Of alerts only those that are at least so important.
+    pub mark_at_least: Option<Mark>,
+    /// Of alerts only those that come from these nodes or from below them.
+    pub sources: BTreeSet<String>,
+}
+
+impl Filter {
+    /// Whether an event gets through.
+    #[must_use]
+    pub fn lets(&self, recorded: &Recorded) -> bool {
+        let named = self.devices.is_empty() || recorded.device.is_some_and(|device| self.devices.contains(&device));
+        let asked = self.jobs.is_empty() || recorded.job.is_some_and(|job| self.jobs.contains(&job));
+        named && asked && self.lets_alert(&recorded.event)
+    }
+
+    fn lets_alert(&self, event: &Event) -> bool {
+        let (Event::DeviceAlert { alert_type, mark, source, .. } | Event::DeviceFault { alert_type, mark, source, .. }) = event
+        else {
+            return true;
+        };
+        let typed = self.alert_types.is_empty() || self.alert_types.iter().any(|pattern| fits(pattern, alert_type));
+        let marked = self.mark_at_least.is_none_or(|least| Mark::lenient(mark) >= least);
+        let from = source.as_deref().unwrap_or_default();
+        let sourced = self.sources.is_empty() || self.sources.iter().any(|node| is_at_or_below(from, node));
+        typed && marked && sourced
+    }
+}
+
+fn fits(pattern: &str, alert_type: &str) -> bool {
+    pattern.strip_suffix('*').map_or(pattern == alert_type, |start| alert_type.starts_with(start))
+}
+
+fn is_at_or_below(node: &str, top: &str) -> bool {
+    node.strip_prefix(top.trim_end_matches('/')).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// A part of what was asked for that is not granted.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Rejected {
+    /// Where in the request it stood, as a JSON pointer.
+    #[schema(max_length = 256, example = "/types/1")]
+    pub pointer: String,
+    /// Why: `PERMISSION_DENIED` for a type that the token may not read, `NOT_FOUND` for a device that is not the organisation's.
+    #[schema(max_length = 64, example = "PERMISSION_DENIED")]
+    pub reason: String,
+}
+
+/// What a subscription is for.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Purpose {
+    /// The types of events.
+    pub types: BTreeSet<String>,
+    /// Which of them.
+    pub filter: Filter,
+    /// How much of each is told.
+    pub payload: Payload,
+    /// Whether the last event that fits, of each device or job, comes first.
+    #[serde(default)]
+    pub initial: bool,
+    /// What was asked for beyond that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rejected: Vec<Rejected>,
+}
+
+/// What is to be delivered again: the log after one number, up to another.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Recovery {
+    /// After this number; it grows while the work is done.
+    pub after: u64,
+    /// Up to this number.
+    pub until: u64,
+    /// Only what is dead.
+    pub only_failed: bool,
+}
+
+/// A subscription.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Subscription {
+    /// Its id.
+    pub id: SubscriptionId,
+    /// Whose events.
+    pub organisation: OrganisationId,
+    /// Who is told.
+    pub client: ClientId,
+    /// The job that it is bound to.
+    pub job: Option<JobId>,
+    /// Where events are delivered to.
+    pub sink: String,
+    /// Where it stands.
+    pub status: SubscriptionStatus,
+    /// Why.
+    pub status_reason: Option<StatusReason>,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// Its secrets, sealed.
+    pub secrets: Vec<u8>,
+    /// How deliveries are signed.
+    pub signing: Signing,
+    /// After so many events it is over.
+    pub max_events: Option<u64>,
+    /// How many there have been; counted only where `max_events` is set.
+    pub events: u64,
+    /// How many are delivered a minute at most.
+    pub rate: Option<u32>,
+    /// When it is over.
+    pub expires_at: Option<Timestamp>,
+    /// Why it is over then.
+    pub expires_by: TerminationReason,
+    /// How its receiver has been doing.
+    pub health: Health,
+    /// What is to be delivered again.
+    pub recovery: Option<Recovery>,
+    /// It is for events of higher numbers than this.
+    pub starts_after: u64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// Counts its changes, from 1.
+    pub revision: i64,
+}
+
+impl Subscription {
+    /// Whether it wants an event that its client may be told of.
+    #[must_use]
+    pub fn wants(&self, recorded: &Recorded) -> bool {
+        let is_own = !recorded.is_private() || recorded.client == Some(self.client);
+        let in_time = self.expires_at.is_none_or(|end| recorded.at < end);
+        is_own && in_time && self.purpose.types.contains(recorded.event.type_name()) && self.purpose.filter.lets(recorded)
+    }
+
+    /// The events that it must have one after the other: those of a device, of a job, of a container; all, where it is bound to a job.
+    #[must_use]
+    pub fn order_key(&self, recorded: &Recorded) -> String {
+        match (self.job, recorded.device, recorded.job, recorded.event.container()) {
+            (Some(job), ..) | (None, None, Some(job), _) => job.uuid().simple().to_string(),
+            (None, Some(device), ..) => device.uuid().simple().to_string(),
+            (None, None, None, Some(container)) => container.uuid().simple().to_string(),
+            (None, None, None, None) => String::new(),
+        }
+    }
+
+    /// Switches it on or off, and says what that tells; none when it is so already. What is over stays over.
+    pub fn switch(&mut self, on: bool, reason: Option<StatusReason>, now: Timestamp) -> Result<Option<Event>> {
+        let (status, update_reason) = if on {
+            (SubscriptionStatus::Active, UpdateReason::SubscriptionActive)
+        } else {
+            (SubscriptionStatus::Inactive, UpdateReason::SubscriptionInactive)
+        };
+        if self.status.is_over() || (on && self.status == SubscriptionStatus::ActivationRequested) {
+            return Err(Error::conflict("INCOMPATIBLE_STATE", "the subscription is over, or its receiver has not agreed yet"));
+        }
+        if on && self.status_reason == Some(StatusReason::HandshakeFailed) {
+            // It is asked once more.
+            self.ask(now);
+            return Ok(None);
+        }
+        if self.status == status {
+            return Ok(None);
+        }
+        (self.status, self.status_reason) = (status, reason);
+        if on {
+            self.health = Health { is_troubled: self.health.is_troubled, ..Health::default() };
+        }
+        self.changed(now);
+        Ok(Some(Event::SubscriptionUpdated { subscription_id: self.id, update_reason, status_reason: reason }))
+    }
+
+    /// Has its receiver asked before anything (more) is delivered.
+    pub const fn ask(&mut self, now: Timestamp) {
+        (self.status, self.status_reason) = (SubscriptionStatus::ActivationRequested, None);
+        self.changed(now);
+    }
+
+    /// Ends it, and says what that tells; none when it is over already.
+    pub fn end(&mut self, reason: TerminationReason, now: Timestamp) -> Option<Event> {
+        if self.status.is_over() {
+            return None;
+        }
+        let is_refused =
+            self.status == SubscriptionStatus::ActivationRequested || self.status_reason == Some(StatusReason::HandshakeFailed);
+        self.status = match reason {
+            TerminationReason::SubscriptionDeleted => SubscriptionStatus::Deleted,
+            _ => SubscriptionStatus::Expired,
+        };
+        self.status_reason = match reason {
+            // Its receiver never agreed, and is not told of the end either.
+            _ if is_refused => Some(StatusReason::HandshakeFailed),
+            TerminationReason::AccessTokenExpired => Some(StatusReason::AccessTokenExpired),
+            TerminationReason::MaxEventsReached => Some(StatusReason::MaxEventsReached),
+            TerminationReason::SubscriptionExpired => Some(StatusReason::SubscriptionExpired),
+            TerminationReason::SubscriptionDeleted => None,
+        };
+        self.changed(now);
+        Some(Event::SubscriptionEnded { subscription_id: self.id, termination_reason: reason })
+    }
+
+    /// Deletes one that was over already, of which nobody needs to be told once more.
+    pub const fn forget(&mut self, now: Timestamp) {
+        self.status = SubscriptionStatus::Deleted;
+        self.changed(now);
+    }
+
+    /// Notes that it is another now.
+    pub const fn changed(&mut self, now: Timestamp) {
+        self.updated_at = now;
+        self.revision = self.revision.saturating_add(1);
+    }
+
+    /// What it tells, as a row of the log.
+    pub fn tells(&self, event: Event, now: Timestamp, correlator: Option<String>, ids: &mut Ids) -> Recorded {
+        Recorded {
+            id: EventId::new(ids.new_id()),
+            organisation: self.organisation,
+            client: Some(self.client),
+            job: None,
+            ordinal: None,
+            device: None,
+            revision: u64::try_from(self.revision).unwrap_or_default(),
+            correlator,
+            at: now,
+            event,
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! The log, laid out: a row for each event and each subscription that is to have it.
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, BigInt, Bool, Text};
+use dmwsi_domain::event::{Event, Recorded};
+use dmwsi_domain::id::{EventId, JobId, OrganisationId, SubscriptionId};
+use dmwsi_domain::subscription::{StatusReason, Subscription, SubscriptionStatus, TerminationReason};
+use dmwsi_domain::subscription_index::SubscriptionIndex;
+use dmwsi_domain::{Error, Ids, Result, Timestamp};
+
+use crate::column::{counted, number, text, uuid};
+use crate::schema::{organisations, subscriptions};
+use crate::subscriptions::{DELIVER, DELIVER_TROUBLED, Row};
+use crate::tx::Conn;
+use crate::{Kept, Tx, failed, on};
+
+/// The bell of the distribution: it rings when events were numbered.
+pub const DISTRIBUTE: &str = "log.distribute.v1";
+
+/// How long after its job a subscription ends.
+const AFTER_JOB: Duration = Duration::from_secs(5);
+
+/// The same where its receiver has not said yet whether it wants the events.
+const ASKED_AFTER_JOB: Duration = Duration::from_secs(2 * 3_600);
+
+/// How many events are laid out in a transaction.
+pub const LAID_OUT_AT_ONCE: i64 = 500;
+
+/// The first of an order key in this statement has `next_at` unless an earlier one of that key is still pending; the others wait for it.
+macro_rules! lay {
+    ($from:literal) => {
+        concat!(
+            "INSERT INTO deliveries (subscription_id, number, event_id, order_key, state, attempt, attempts, next_at, created_at, updated_at)
+            SELECT given.subscription_id, given.number, given.event_id, given.order_key, 'PENDING', 0, '[]',
+                CASE WHEN given.is_first AND NOT EXISTS (
+                    SELECT 1 FROM deliveries AS earlier WHERE earlier.subscription_id = given.subscription_id
+                    AND earlier.order_key = given.order_key AND earlier.state = 'PENDING'
+                ) THEN given.at END, given.at, given.at
+            FROM ", $from, " AS given WHERE TRUE
+            ON CONFLICT (subscription_id, number) DO NOTHING RETURNING number"
+        )
+    };
+}
+const LAY_POSTGRES: &str = lay!(
+    "(SELECT subscription_id, number, event_id, order_key, is_first, $6::BIGINT AS at
+    FROM UNNEST($1, $2, $3, $4, $5) AS u (subscription_id, number, event_id, order_key, is_first))"
+);
+const LAY_SQLITE: &str =
+    lay!("(SELECT $1 AS subscription_id, $2 AS number, $3 AS event_id, $4 AS order_key, $5 AS is_first, $6 AS at)");
+
+/// What came of a look at an organisation's log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LaidOut {
+    /// So many events were looked at; 0 when there are no more.
+    Events(u64),
+    /// The subscriptions were changed: the index is to be brought up to date first.
+    Changed,
+}
+
+/// An event that a subscription is to have.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NewDelivery {
+    /// Whom it is for.
+    pub subscription: SubscriptionId,
+    /// The number of the event.
+    pub number: u64,
+    /// Its id.
+    pub event: EventId,
+    /// What it must keep its order with.
+    pub order_key: String,
+}
+
+#[derive(QueryableByName)]
+struct Laid {
+    #[diesel(sql_type = BigInt)]
+    #[diesel(column_name = number)]
+    _number: i64,
+}
+
+/// What may change of a subscription while the log is laid out.
+struct Held {
+    is_troubled: bool,
+    max_events: Option<u64>,
+    events: u64,
+}
+
+impl Tx<'_> {
+    /// An organisation whose log is not laid out to its end, after that one in the order of ids.
+    pub fn undistributed_after(&mut self, organisation: Option<OrganisationId>) -> Result<Option<OrganisationId>> {
+        let after = organisation.map(|organisation| text(organisation.uuid())).unwrap_or_default();
+        let found = organisations::table
+            .filter(organisations::id.gt(after))
+            .filter(organisations::distributed.lt(organisations::next_event - 1))
+            .order(organisations::id)
+            .select(organisations::id);
+        let found: Option<String> = on!(self, conn => found.first(conn)).optional().map_err(failed)?;
+        found.map(|id| Ok(OrganisationId::new(uuid(&id)?))).transpose()
+    }
+
+    /// The subscriptions of an organisation that were changed after that count of changes, and the count they stand for together.
+    pub fn changed_subscriptions(&mut self, organisation: OrganisationId, after: i64) -> Result<(i64, Vec<Subscription>)> {
+        let id = text(organisation.uuid());
+        let revision = organisations::table.find(id.clone()).select(organisations::subscriptions_revision);
+        let revision: i64 = on!(self, conn => revision.first(conn)).map_err(failed)?;
+        let found = subscriptions::table.filter(subscriptions::organisation_id.eq(id)).filter(subscriptions::change.gt(after));
+        let rows = on!(self, conn => found.select(Row::as_select()).load(conn)).map_err(failed)?;
+        Ok((revision, rows.into_iter().map(Subscription::try_from).collect::<Result<_>>()?))
+    }
+
+    /// Lays out the next events of an organisation's log for the subscriptions of the index, which stands for `revision`. The organisation is held
+    /// meanwhile, so that however many do this at once, each event is laid out once.
+    pub fn lay_out(
+        &mut self,
+        organisation: OrganisationId,
+        index: &SubscriptionIndex,
+        revision: i64,
+        now: Timestamp,
+        ids: &mut Ids,
+    ) -> Result<LaidOut> {
+        self.hold_organisation(organisation)?;
+        let row = organisations::table.find(text(organisation.uuid()));
+        let columns = (organisations::next_event, organisations::distributed, organisations::subscriptions_revision);
+        let columns = row.clone().select(columns);
+        let (next, distributed, present): (i64, i64, i64) = on!(self, conn => columns.first(conn)).map_err(failed)?;
+        if present != revision {
+            return Ok(LaidOut::Changed);
+        }
+        let after: u64 = counted(distributed, "number")?;
+        if distributed >= next.saturating_sub(1) {
+            return Ok(LaidOut::Events(0));
+        }
+        let events = self.numbered_events(organisation, after, LAID_OUT_AT_ONCE)?;
+        // What is no longer kept leaves no gap that anybody could wait for.
+        let last = events.last().map_or(next.saturating_sub(1), |(last, _)| number(*last));
+        self.lay_out_events(index, &events, now, ids)?;
+        let advance =
+            diesel::update(row.filter(organisations::distributed.eq(distributed))).set(organisations::distributed.eq(last));
+        if on!(self, conn => advance.execute(conn)).map_err(failed)? != 1 {
+            return Err(Error::Stale { what: "log" });
+        }
+        Ok(LaidOut::Events(counted(last.saturating_sub(distributed), "number")?))
+    }
+
+    fn lay_out_events(
+        &mut self,
+        index: &SubscriptionIndex,
+        events: &[(u64, Recorded)],
+        now: Timestamp,
+        ids: &mut Ids,
+    ) -> Result<()> {
+        let mut wanted: BTreeMap<SubscriptionId, Vec<(u64, EventId, String, bool)>> = BTreeMap::new();
+        for (number, recorded) in events {
+            let mut add = |subscription: &Subscription, counts: bool| {
+                let one = (*number, recorded.id, subscription.order_key(recorded), counts);
+                wanted.entry(subscription.id).or_default().push(one);
+            };
+            let about = recorded.event.subscription();
+            for subscription in index.wanting(recorded) {
+                if Some(subscription.id) != about && *number > subscription.starts_after {
+                    add(subscription, true);
+                }
+            }
+            if let Some(about) = about {
+                let is_end = matches!(recorded.event, Event::SubscriptionEnded { .. });
+                match index.get(about) {
+                    Some(subscription) => add(subscription, false),
+                    // Its own end it is told although it is over.
+                    None if is_end => match self.subscription(about) {
+                        // Whose receiver never agreed is told nothing.
+                        Ok(subscription) if subscription.status_reason != Some(StatusReason::HandshakeFailed) => {
+                            add(&subscription, false);
+                        }
+                        Ok(_) | Err(Error::NotFound { .. }) => {}
+                        Err(error) => return Err(error),
+                    },
+                    None => {}
+                }
+            }
+            if let (Event::JobCompleted { .. }, Some(job)) = (&recorded.event, recorded.job) {
+                self.end_subscriptions_of(job, now, ids)?;
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let held = self.hold_subscriptions(wanted.keys().copied())?;
+        let mut new = Vec::new();
+        for (subscription, rows) in wanted {
+            let Some(held) = held.get(&subscription) else { continue };
+            let mut room = held.max_events.map_or(u64::MAX, |most| most.saturating_sub(held.events));
+            let before = room;
+            for (number, event, order_key, counts) in rows {
+                if counts {
+                    if room == 0 {
+                        continue;
+                    }
+                    room -= 1;
+                }
+                new.push(NewDelivery { subscription, number, event, order_key });
+            }
+            if held.max_events.is_some() && room < before {
+                self.count_events(subscription, before - room, room == 0, now, ids)?;
+            }
+            let queue = if held.is_troubled { DELIVER_TROUBLED } else { DELIVER };
+            self.ring_subscription(queue, subscription, now, now, ids)?;
+        }
+        self.insert_deliveries(&new, now)
+    }
+
+    /// Counts events of a subscription that may have a limited number, and ends it with the last.
+    fn count_events(&mut self, id: SubscriptionId, more: u64, is_last: bool, now: Timestamp, ids: &mut Ids) -> Result<()> {
+        if !is_last {
+            let place = subscriptions::table.find(text(id.uuid()));
+            let update = diesel::update(place).set(subscriptions::events.eq(subscriptions::events + number(more)));
+            return on!(self, conn => update.execute(conn)).map(drop).map_err(failed);
+        }
+        let mut found = self.subscription(id)?;
+        found.events = found.events.saturating_add(more);
+        match found.end(TerminationReason::MaxEventsReached, now) {
+            Some(event) => self.save_subscription(&found, [event], None, now, ids),
+            None => Ok(()),
+        }
+    }
+
+    /// Has the subscriptions that are bound to a job end a little later: clocks differ, and something may still come that happened before.
+    fn end_subscriptions_of(&mut self, job: JobId, now: Timestamp, ids: &mut Ids) -> Result<()> {
+        for found in self.subscriptions_of_job(job)? {
+            self.hold_subscription(found.id)?;
+            let mut found = self.subscription(found.id)?;
+            if !found.status.is_over() {
+                // While its receiver is asked nothing has been delivered yet.
+                let is_asked = found.status == SubscriptionStatus::ActivationRequested;
+                let end = now.plus(if is_asked { ASKED_AFTER_JOB } else { AFTER_JOB });
+                found.expires_at = Some(found.expires_at.map_or(end, |own| own.min(end)));
+                found.changed(now);
+                self.save_subscription(&found, [], None, now, ids)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds subscriptions, so that no delivery of theirs is settled meanwhile, and reads what settling changes.
+    fn hold_subscriptions(&mut self, ids: impl Iterator<Item = SubscriptionId>) -> Result<BTreeMap<SubscriptionId, Held>> {
+        let ids: Vec<_> = ids.map(|id| text(id.uuid())).collect();
+        let columns = (subscriptions::id, subscriptions::is_troubled, subscriptions::max_events, subscriptions::events);
+        let found = subscriptions::table.filter(subscriptions::id.eq_any(ids)).order(subscriptions::id).select(columns);
+        let rows: Vec<(String, bool, Option<i64>, i64)> = match &mut self.conn {
+            Conn::Pg(conn) => found.for_update().load(*conn),
+            Conn::Sqlite(conn) => found.load(*conn),
+        }
+        .map_err(failed)?;
+        let held = |(id, is_troubled, max_events, events): (String, bool, Option<i64>, i64)| {
+            let max_events = max_events.map(|most| counted(most, "number of events")).transpose()?;
+            Ok((SubscriptionId::new(uuid(&id)?), Held { is_troubled, max_events, events: counted(events, "number of events")? }))
+        };
+        rows.into_iter().map(held).collect()
+    }
+
+    /// Holds one subscription; false when it is gone.
+    pub(crate) fn hold_subscription(&mut self, id: SubscriptionId) -> Result<bool> {
+        Ok(!self.hold_subscriptions(std::iter::once(id))?.is_empty())
+    }
+
+    /// Writes deliveries that are to be made, of each subscription in the order of the numbers; the subscriptions are held. What is there already stays
+    /// as it is.
+    pub(crate) fn insert_deliveries(&mut self, new: &[NewDelivery], now: Timestamp) -> Result<()> {
+        let mut seen = HashSet::new();
+        let first: Vec<bool> = new.iter().map(|one| seen.insert((one.subscription, one.order_key.as_str()))).collect();
+        match &mut self.conn {
+            Conn::Pg(conn) => {
+                for (chunk, first) in new.chunks(5_000).zip(first.chunks(5_000)) {
+                    let texts = |pick: fn(&NewDelivery) -> String| chunk.iter().map(pick).collect::<Vec<_>>();
+                    let query = sql_query(LAY_POSTGRES)
+                        .bind::<Array<Text>, _>(texts(|one| text(one.subscription.uuid())))
+                        .bind::<Array<BigInt>, _>(chunk.iter().map(|one| number(one.number)).collect::<Vec<_>>())
+                        .bind::<Array<Text>, _>(texts(|one| text(one.event.uuid())))
+                        .bind::<Array<Text>, _>(texts(|one| one.order_key.clone()))
+                        .bind::<Array<Bool>, _>(first.to_vec())
+                        .bind::<BigInt, _>(now.micros());
+                    Kept(query).load::<Laid>(*conn).map_err(failed)?;
+                }
+            }
+            Conn::Sqlite(conn) => {
+                for (one, first) in new.iter().zip(first) {
+                    let query = sql_query(LAY_SQLITE)
+                        .bind::<Text, _>(text(one.subscription.uuid()))
+                        .bind::<BigInt, _>(number(one.number))
+                        .bind::<Text, _>(text(one.event.uuid()))
+                        .bind::<Text, _>(one.order_key.as_str())
+                        .bind::<Bool, _>(first)
+                        .bind::<BigInt, _>(now.micros());
+                    Kept(query).load::<Laid>(*conn).map_err(failed)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,125 @@
+//! The ends of attempts at deliveries, many in one transaction.
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, BigInt, Nullable, Text};
+use dmwsi_domain::delivery::{Attempt, DeliveryState, Health};
+use dmwsi_domain::id::SubscriptionId;
+use dmwsi_domain::{Result, Timestamp};
+
+use crate::column::{document, micros, number, text};
+use crate::tx::Conn;
+use crate::{Kept, Tx, failed};
+
+/// How many attempts are kept of a delivery, the last ones.
+const KEPT: usize = 24;
+
+const SETTLE_POSTGRES: &str = "
+UPDATE deliveries SET state = settled.state, attempt = settled.attempt + 1, attempts = settled.attempts, next_at = settled.next_at, updated_at = $1
+FROM UNNEST($2, $3, $4, $5, $6) AS settled (number, attempt, state, attempts, next_at)
+WHERE deliveries.subscription_id = $7 AND deliveries.number = settled.number AND deliveries.attempt = settled.attempt
+    AND deliveries.state = 'PENDING' RETURNING deliveries.number";
+
+const SETTLE_SQLITE: &str = "
+UPDATE deliveries SET state = $1, attempt = attempt + 1, attempts = $2, next_at = $3, updated_at = $4
+WHERE subscription_id = $5 AND number = $6 AND attempt = $7 AND state = 'PENDING' RETURNING number";
+
+/// The next of an order key is due as soon as the one before it is done.
+const PROMOTE_POSTGRES: &str = "
+UPDATE deliveries SET next_at = $1
+FROM (SELECT (
+    SELECT number FROM deliveries AS next WHERE next.subscription_id = $2 AND next.order_key = done.order_key AND next.state = 'PENDING'
+    ORDER BY number LIMIT 1) AS number FROM UNNEST($3) AS done (order_key)) AS head
+WHERE deliveries.subscription_id = $2 AND deliveries.number = head.number AND deliveries.next_at IS NULL RETURNING deliveries.number";
+
+const PROMOTE_SQLITE: &str = "
+UPDATE deliveries SET next_at = $1 WHERE subscription_id = $2 AND next_at IS NULL AND number = (
+    SELECT number FROM deliveries WHERE subscription_id = $2 AND order_key = $3 AND state = 'PENDING' ORDER BY number LIMIT 1)
+RETURNING number";
+
+/// How an attempt ended.
+#[derive(Clone, Debug)]
+pub struct SettledDelivery {
+    /// The number of the event.
+    pub number: u64,
+    /// What it keeps its order with.
+    pub order_key: String,
+    /// How many attempts there were before: where there were others meanwhile nothing is written.
+    pub attempt: u32,
+    /// Where it stands now.
+    pub state: DeliveryState,
+    /// All attempts, this one the last.
+    pub attempts: Vec<Attempt>,
+    /// When it is tried again, where it is.
+    pub next_at: Option<Timestamp>,
+}
+
+#[derive(QueryableByName)]
+struct Changed {
+    #[diesel(sql_type = BigInt)]
+    #[diesel(column_name = number)]
+    _number: i64,
+}
+
+impl Tx<'_> {
+    /// Writes how attempts ended, has those that waited for them due, and writes how the receiver has been doing.
+    pub fn settle_deliveries(
+        &mut self,
+        id: SubscriptionId,
+        settled: &[SettledDelivery],
+        health: Option<&Health>,
+        now: Timestamp,
+    ) -> Result<()> {
+        // Whoever lays out the next of an order key must see whether one is pending.
+        self.hold_subscription(id)?;
+        let row = text(id.uuid());
+        let histories = settled
+            .iter()
+            .map(|one| document(one.attempts.get(one.attempts.len().saturating_sub(KEPT)..).unwrap_or_default()))
+            .collect::<Result<Vec<_>>>()?;
+        let mut done: Vec<&str> =
+            settled.iter().filter(|one| one.state != DeliveryState::Pending).map(|one| one.order_key.as_str()).collect();
+        done.sort_unstable();
+        done.dedup();
+        match &mut self.conn {
+            Conn::Pg(conn) => {
+                let settle = sql_query(SETTLE_POSTGRES)
+                    .bind::<BigInt, _>(now.micros())
+                    .bind::<Array<BigInt>, _>(settled.iter().map(|one| number(one.number)).collect::<Vec<_>>())
+                    .bind::<Array<BigInt>, _>(settled.iter().map(|one| i64::from(one.attempt)).collect::<Vec<_>>())
+                    .bind::<Array<Text>, _>(settled.iter().map(|one| one.state.as_str()).collect::<Vec<_>>())
+                    .bind::<Array<Text>, _>(histories)
+                    .bind::<Array<Nullable<BigInt>>, _>(settled.iter().map(|one| micros(one.next_at)).collect::<Vec<_>>())
+                    .bind::<Text, _>(row.as_str());
+                Kept(settle).load::<Changed>(*conn).map_err(failed)?;
+                if !done.is_empty() {
+                    let promote = sql_query(PROMOTE_POSTGRES)
+                        .bind::<BigInt, _>(now.micros())
+                        .bind::<Text, _>(row.as_str())
+                        .bind::<Array<Text>, _>(done);
+                    Kept(promote).load::<Changed>(*conn).map_err(failed)?;
+                }
+            }
+            Conn::Sqlite(conn) => {
+                for (one, history) in settled.iter().zip(histories) {
+                    let settle = sql_query(SETTLE_SQLITE)
+                        .bind::<Text, _>(one.state.as_str())
+                        .bind::<Text, _>(history)
+                        .bind::<Nullable<BigInt>, _>(micros(one.next_at))
+                        .bind::<BigInt, _>(now.micros())
+                        .bind::<Text, _>(row.as_str())
+                        .bind::<BigInt, _>(number(one.number))
+                        .bind::<BigInt, _>(i64::from(one.attempt));
+                    Kept(settle).load::<Changed>(*conn).map_err(failed)?;
+                }
+                for key in done {
+                    let promote = sql_query(PROMOTE_SQLITE)
+                        .bind::<BigInt, _>(now.micros())
+                        .bind::<Text, _>(row.as_str())
+                        .bind::<Text, _>(key);
+                    Kept(promote).load::<Changed>(*conn).map_err(failed)?;
+                }
+            }
+        }
+        health.map_or(Ok(()), |health| self.save_health(id, health))
+    }
+}

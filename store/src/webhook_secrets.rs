@@ -1,0 +1,182 @@
+//! What a subscription keeps secret: the keys its deliveries are signed with (Standard Webhooks 1.0), what is presented to its receiver, and what
+//! its client wants to hear again.
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use dmwsi_domain::id::SubscriptionId;
+use dmwsi_domain::subscription::Signing;
+use dmwsi_domain::{Error, Result, Timestamp};
+use openssl::hash::MessageDigest;
+use openssl::pkey::{Id, PKey};
+use openssl::rand::rand_bytes;
+use openssl::sign::Signer;
+use serde::{Deserialize, Serialize};
+
+use crate::column::text;
+use crate::seal::{Keys, Place, Sealed};
+
+/// A key that signs.
+#[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
+pub struct WebhookKey {
+    signing: Signing,
+    /// The shared secret, or the seed of the private key; in base64.
+    key: String,
+}
+
+/// What is presented to a receiver.
+#[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "type")]
+pub enum SinkCredential {
+    /// A bearer token.
+    AccessToken {
+        /// The token.
+        token: String,
+        /// When it is over.
+        expires_at: Option<Timestamp>,
+    },
+    /// Client credentials, by which a token is had from a token endpoint (RFC 6749, 4.4).
+    ClientCredentials {
+        /// The token endpoint.
+        token_url: String,
+        /// Who asks.
+        client_id: String,
+        /// What proves it.
+        client_secret: String,
+        /// What for.
+        scope: Option<String>,
+    },
+}
+
+/// All secrets of a subscription.
+#[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
+pub struct WebhookSecrets {
+    /// The key that signs.
+    pub current: WebhookKey,
+    /// The one before, and until when it signs, too.
+    pub previous: Option<(WebhookKey, Timestamp)>,
+    /// What is presented to the receiver.
+    pub credential: Option<SinkCredential>,
+    /// What stands in each event.
+    pub callback_data: Option<String>,
+}
+
+impl fmt::Debug for WebhookSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WebhookSecrets(…)")
+    }
+}
+
+impl fmt::Debug for SinkCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SinkCredential(…)")
+    }
+}
+
+impl WebhookKey {
+    /// A new key.
+    pub fn mint(signing: Signing) -> Result<Self> {
+        let mut key = [0; 32];
+        rand_bytes(&mut key).map_err(Error::internal)?;
+        Ok(Self { signing, key: STANDARD.encode(key) })
+    }
+
+    /// What the receiver verifies by: the shared secret `whsec_…`, or the public key `whpk_…`.
+    pub fn shown(&self) -> Result<String> {
+        match self.signing {
+            Signing::Hmac => Ok(format!("whsec_{}", self.key)),
+            Signing::Ed25519 => {
+                let key = PKey::private_key_from_raw_bytes(&self.bytes()?, Id::ED25519).map_err(Error::internal)?;
+                Ok(format!("whpk_{}", STANDARD.encode(key.raw_public_key().map_err(Error::internal)?)))
+            }
+        }
+    }
+
+    /// The signature of an attempt at `seconds` since 1970: `v1,…` or `v1a,…`.
+    pub fn sign(&self, id: &str, seconds: i64, body: &[u8]) -> Result<String> {
+        let signed = [format!("{id}.{seconds}.").as_bytes(), body].concat();
+        let signature = match self.signing {
+            Signing::Hmac => PKey::hmac(&self.bytes()?)
+                .and_then(|key| Signer::new(MessageDigest::sha256(), &key)?.sign_oneshot_to_vec(&signed)),
+            Signing::Ed25519 => PKey::private_key_from_raw_bytes(&self.bytes()?, Id::ED25519)
+                .and_then(|key| Signer::new_without_digest(&key)?.sign_oneshot_to_vec(&signed)),
+        };
+        let version = if self.signing == Signing::Hmac { "v1" } else { "v1a" };
+        Ok(format!("{version},{}", STANDARD.encode(signature.map_err(Error::internal)?)))
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>> {
+        STANDARD.decode(&self.key).map_err(Error::internal)
+    }
+}
+
+impl WebhookSecrets {
+    /// The value of `webhook-signature`: by the present key and, until its end, by the one before.
+    pub fn signatures(&self, id: &str, at: Timestamp, body: &[u8]) -> Result<String> {
+        let seconds = seconds(at);
+        let mut all = self.current.sign(id, seconds, body)?;
+        if let Some((key, _)) = self.previous.as_ref().filter(|(_, until)| at < *until) {
+            all.push(' ');
+            all.push_str(&key.sign(id, seconds, body)?);
+        }
+        Ok(all)
+    }
+}
+
+/// The value of `webhook-timestamp`.
+#[must_use]
+pub const fn seconds(at: Timestamp) -> i64 {
+    at.micros().div_euclid(1_000_000)
+}
+
+impl Keys {
+    /// Seals the secrets of a subscription.
+    pub fn seal_webhook(&self, subscription: SubscriptionId, secrets: &WebhookSecrets) -> Result<Sealed> {
+        self.seal(place(&text(subscription.uuid())), &serde_json::to_vec(secrets).map_err(Error::internal)?)
+    }
+
+    /// Opens the secrets of a subscription.
+    pub fn open_webhook(&self, subscription: SubscriptionId, sealed: &[u8]) -> Result<WebhookSecrets> {
+        let opened = self.open(place(&text(subscription.uuid())), sealed)?;
+        // The cause would quote what it stumbled over.
+        serde_json::from_slice(opened.expose()).map_err(|_secret| Error::internal("the secrets of a subscription cannot be read"))
+    }
+}
+
+const fn place(row: &str) -> Place<'_> {
+    Place { table: "subscriptions", column: "secrets", row }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    use super::*;
+
+    const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
+    const BODY: &[u8] = br#"{"test": 2432232314}"#;
+
+    /// The vectors of Standard Webhooks 1.0, OES2
+    #[test]
+    fn signatures_are_those_of_the_standard() {
+        let shared = WebhookKey { signing: Signing::Hmac, key: "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned() };
+        assert_eq!(shared.shown().unwrap(), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+        assert_eq!(shared.sign(ID, 1_614_265_330, BODY).unwrap(), "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+        let seed = URL_SAFE_NO_PAD.decode("n4Ni-HpISpVObnQMW0wOhCKROaIKqKtW_2ZYb2p9KcU").unwrap();
+        let own = WebhookKey { signing: Signing::Ed25519, key: STANDARD.encode(seed) };
+        assert_eq!(own.shown().unwrap(), "whpk_JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=");
+        let signature = "v1a,DUtvzXtl5qIXze3JPo6rALmXavfKANTNhBE5t63gLd1HoLKp8vFSx57KKvKnGVHRv1wu4zZRKjF8iB6z6ginAw==";
+        assert_eq!(own.sign(ID, 1_614_265_330, BODY).unwrap(), signature);
+    }
+
+    #[test]
+    fn the_key_before_signs_until_its_end() {
+        let [current, before] = [Signing::Hmac, Signing::Ed25519].map(|signing| WebhookKey::mint(signing).unwrap());
+        let until = Timestamp::from_micros(10_000_000);
+        let secrets = WebhookSecrets { current, previous: Some((before, until)), credential: None, callback_data: None };
+        let both = secrets.signatures(ID, Timestamp::from_micros(9_999_999), BODY).unwrap();
+        assert!(both.starts_with("v1,") && both.contains(" v1a,"), "{both}");
+        assert!(!secrets.signatures(ID, until, BODY).unwrap().contains(' '));
+        assert!(!format!("{secrets:?}").contains("v1"));
+    }
+}

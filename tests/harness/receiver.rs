@@ -1,0 +1,186 @@
+//! A receiver of events that answers as a test wants it to.
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use openssl::hash::MessageDigest;
+use openssl::pkey::{Id, PKey};
+use openssl::sign::{Signer, Verifier};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::eventually;
+
+/// A request that came in.
+#[derive(Clone, Debug)]
+pub(crate) struct Came {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
+}
+
+/// What it answers.
+#[derive(Clone, Debug)]
+pub(crate) enum Reply {
+    /// By these lines: the status, then headers.
+    Says(String),
+    /// By 204 after a while.
+    Slowly(Duration),
+    /// Not at all: the connection stays open.
+    Never,
+    /// By 200 and more bytes than anybody wants.
+    Floods,
+}
+
+/// Decides by a request and how many came before it.
+type Decide = Arc<dyn Fn(&Came, usize) -> Reply + Send + Sync>;
+
+/// A receiver on this machine.
+pub(crate) struct Receiver {
+    pub(crate) url: String,
+    came: Arc<Mutex<Vec<Came>>>,
+    decide: Arc<Mutex<Decide>>,
+}
+
+/// 204.
+pub(crate) fn taken() -> Reply {
+    says("204 No Content")
+}
+
+/// Such a status line.
+pub(crate) fn says(lines: &str) -> Reply {
+    Reply::Says(lines.to_owned())
+}
+
+impl Came {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+
+    /// The CloudEvent.
+    pub(crate) fn event(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    /// The type of the event, without what all begin with.
+    pub(crate) fn kind(&self) -> String {
+        self.event()["type"].as_str().unwrap().strip_prefix("dmwsi.v1.").unwrap().to_owned()
+    }
+
+    /// Whether one of its signatures is by that key.
+    pub(crate) fn is_signed_by(&self, key: &str) -> bool {
+        let signed = format!("{}.{}.{}", self.header("webhook-id"), self.header("webhook-timestamp"), self.body);
+        self.header("webhook-signature").split(' ').any(|signature| match (signature.split_once(','), key.split_once('_')) {
+            (Some(("v1", mac)), Some(("whsec", secret))) => {
+                let secret = PKey::hmac(&STANDARD.decode(secret).unwrap()).unwrap();
+                let mut signer = Signer::new(MessageDigest::sha256(), &secret).unwrap();
+                STANDARD.encode(signer.sign_oneshot_to_vec(signed.as_bytes()).unwrap()) == mac
+            }
+            (Some(("v1a", signature)), Some(("whpk", public))) => {
+                let public = PKey::public_key_from_raw_bytes(&STANDARD.decode(public).unwrap(), Id::ED25519).unwrap();
+                let mut verifier = Verifier::new_without_digest(&public).unwrap();
+                verifier.verify_oneshot(&STANDARD.decode(signature).unwrap(), signed.as_bytes()).unwrap()
+            }
+            _ => false,
+        })
+    }
+}
+
+impl Receiver {
+    /// One that answers so.
+    pub(crate) async fn open(decide: impl Fn(&Came, usize) -> Reply + Send + Sync + 'static) -> Self {
+        Self::at("127.0.0.1:0", decide).await
+    }
+
+    /// One that takes everything.
+    pub(crate) async fn taking() -> Self {
+        Self::open(|_, _| taken()).await
+    }
+
+    async fn at(address: &str, decide: impl Fn(&Came, usize) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let url = format!("http://{}/events", listener.local_addr().unwrap());
+        let decide: Arc<Mutex<Decide>> = Arc::new(Mutex::new(Arc::new(decide)));
+        let receiver = Self { url, came: Arc::default(), decide };
+        let (came, decide) = (Arc::clone(&receiver.came), Arc::clone(&receiver.decide));
+        tokio::spawn(async move {
+            while let Ok((stream, _peer)) = listener.accept().await {
+                let (came, decide) = (Arc::clone(&came), Arc::clone(&decide));
+                tokio::spawn(async move { drop(serve(stream, came, decide).await) });
+            }
+        });
+        receiver
+    }
+
+    /// From now on it answers so.
+    pub(crate) fn answer(&self, decide: impl Fn(&Came, usize) -> Reply + Send + Sync + 'static) {
+        *self.decide.lock().unwrap() = Arc::new(decide);
+    }
+
+    /// What came so far.
+    pub(crate) fn all(&self) -> Vec<Came> {
+        self.came.lock().unwrap().clone()
+    }
+
+    /// What came of these types.
+    pub(crate) fn of(&self, kind: &str) -> Vec<Came> {
+        self.all().into_iter().filter(|came| came.method == "POST" && came.kind() == kind).collect()
+    }
+
+    /// Waits until so many of that type have come.
+    pub(crate) async fn heard(&self, kind: &str, count: usize) -> Vec<Came> {
+        eventually(&format!("{count} {kind}"), async || self.of(kind).len() >= count).await;
+        self.of(kind)
+    }
+}
+
+async fn serve(stream: TcpStream, all: Arc<Mutex<Vec<Came>>>, decide: Arc<Mutex<Decide>>) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line).await? == 0 {
+            return Ok(());
+        }
+        let mut words = line.split(' ').map(str::to_owned);
+        let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let mut headers = BTreeMap::new();
+        loop {
+            let mut line = String::new();
+            stream.read_line(&mut line).await?;
+            let Some((name, value)) = line.trim_end().split_once(':') else { break };
+            headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+        }
+        let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).await?;
+        let came = Came { method, path, headers, body: String::from_utf8(body).unwrap() };
+        let reply = {
+            let mut all = all.lock().unwrap();
+            let reply = (decide.lock().unwrap())(&came, all.len());
+            all.push(came);
+            reply
+        };
+        match reply {
+            Reply::Says(lines) => {
+                // A body of its own follows an empty line.
+                let text = if lines.contains("\r\n\r\n") { lines } else { format!("{lines}\r\ncontent-length: 0\r\n\r\n") };
+                stream.write_all(format!("HTTP/1.1 {text}").as_bytes()).await?;
+            }
+            Reply::Slowly(wait) => {
+                tokio::time::sleep(wait).await;
+                stream.write_all(b"HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n").await?;
+            }
+            Reply::Never => std::future::pending::<()>().await,
+            Reply::Floods => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n").await?;
+                loop {
+                    stream.write_all(&[b'x'; 65_536]).await?;
+                }
+            }
+        }
+    }
+}

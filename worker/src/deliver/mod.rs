@@ -1,0 +1,112 @@
+//! Deliveries to subscribers: signed CloudEvents, tried again for days, in order, and without anybody held up by who does not answer.
+//!
+//! One task for each subscription that has something to deliver, in one of two queues: receivers that give trouble have places of their own. What is
+//! due stands in rows; an attempt that was made and not written is made again.
+mod attempt;
+mod credential;
+mod handshake;
+mod message;
+mod run;
+mod settings;
+mod target;
+
+pub use settings::Settings;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dmwsi_domain::id::SubscriptionId;
+use dmwsi_domain::{Clock, Error, Result};
+use dmwsi_store::device_id::DeviceIds;
+use dmwsi_store::subscriptions::{DELIVER, DELIVER_TROUBLED, HANDSHAKE, RECOVER};
+use dmwsi_store::{Keys, Store};
+
+use self::credential::Tokens;
+use crate::egress::Guard;
+use crate::queue::{Context, Lane, Outcome, Queues};
+
+/// What deliveries are made with.
+pub struct Means {
+    /// Where they stand.
+    pub store: Store,
+    /// The time, and new ids.
+    pub clock: Clock,
+    /// What the operator set.
+    pub settings: Settings,
+    /// Opens the secrets of subscriptions.
+    pub sealing: Keys,
+    /// Decides where is connected to.
+    pub guard: Guard,
+    /// How organisations know their devices.
+    pub device_ids: DeviceIds,
+    /// Where the world reaches this server.
+    pub public_url: String,
+}
+
+/// Delivers. One for each process.
+pub struct Deliverer {
+    means: Means,
+    http: reqwest::Client,
+    tokens: Tokens,
+}
+
+/// There is nothing to deliver with.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no HTTP client for receivers of events")]
+pub struct DelivererError(#[from] reqwest::Error);
+
+impl Deliverer {
+    /// One with connections of its own.
+    pub fn open(means: Means) -> Result<Self, DelivererError> {
+        let http = means.guard.client(Duration::from_millis(means.settings.timeout_ms.max(1)))?;
+        Ok(Self { means, http, tokens: Tokens::default() })
+    }
+
+    /// Has delivered again what a client asked for, a part at a time.
+    async fn recover(&self, id: SubscriptionId, context: Context) -> Result<Outcome> {
+        let Means { store, clock, .. } = &self.means;
+        loop {
+            if context.is_stopping() {
+                return Ok(Outcome::Progress(clock.now()));
+            }
+            let (now, ids) = (clock.now(), clock.new_ids());
+            let recovered = store.write(move |tx| {
+                let client = tx.subscription(id)?.client;
+                let client = tx.client(client)?;
+                if client.is_active() { tx.recover_some(id, &client.scopes, now, &mut ids.clone()) } else { Ok(false) }
+            });
+            match recovered.await {
+                Ok(true) => {}
+                Ok(false) | Err(Error::NotFound { .. }) => return Ok(Outcome::Done),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Has the queues of subscriptions run: `deliver.v1`, `deliver.troubled.v1`, `subscription.handshake.v1` and `subscription.recover.v1`.
+#[must_use]
+pub fn handle(queues: Queues, deliverer: Deliverer) -> Queues {
+    let deliverer = Arc::new(deliverer);
+    let lane = |room: u32| Lane { room: room.max(1), batch: room.clamp(1, 16), standing: true };
+    let (doing_well, troubled) = (lane(deliverer.means.settings.receivers), lane(deliverer.means.settings.troubled_receivers));
+    let (first, second) = (Arc::clone(&deliverer), Arc::clone(&deliverer));
+    let (third, fourth) = (Arc::clone(&deliverer), deliverer);
+    queues
+        .handle(DELIVER, doing_well, move |id: SubscriptionId, context| {
+            let deliverer = Arc::clone(&first);
+            async move { run::deliver(deliverer, id, &context, false).await }
+        })
+        .handle(DELIVER_TROUBLED, troubled, move |id: SubscriptionId, context| {
+            let deliverer = Arc::clone(&second);
+            async move { run::deliver(deliverer, id, &context, true).await }
+        })
+        .handle(HANDSHAKE, lane(16), move |id: SubscriptionId, context| {
+            let deliverer = Arc::clone(&fourth);
+            async move { handshake::shake_hands(deliverer, id, &context).await }
+        })
+        .handle(RECOVER, Lane { room: 4, batch: 2, standing: true }, move |id: SubscriptionId, context| {
+            let deliverer = Arc::clone(&third);
+            async move { deliverer.recover(id, context).await }
+        })
+}

@@ -1,0 +1,48 @@
+//! Whom a run of deliveries is for, as it stands at that time.
+use dmwsi_domain::event::Recorded;
+use dmwsi_domain::id::SubscriptionId;
+use dmwsi_domain::scope::Grants;
+use dmwsi_domain::subscription::{Subscription, SubscriptionStatus};
+use dmwsi_domain::{Error, Result};
+use dmwsi_store::webhook_secrets::WebhookSecrets;
+use url::Url;
+
+use super::Deliverer;
+
+/// A subscription with all that a delivery needs.
+pub(super) struct Target {
+    pub(super) subscription: Subscription,
+    pub(super) secrets: WebhookSecrets,
+    pub(super) sink: Option<Url>,
+    /// What its client may read; none when the client is revoked.
+    grants: Option<Grants>,
+}
+
+impl Target {
+    /// Whether its client may (still) be told of an event.
+    pub(super) fn may_have(&self, recorded: &Recorded) -> bool {
+        self.grants.as_ref().is_some_and(|grants| grants.allows(recorded.event.scope()))
+    }
+}
+
+impl Deliverer {
+    /// The target of that id; none when nothing is to be delivered to it. What is over still gets what happened before.
+    pub(super) async fn target(&self, id: SubscriptionId) -> Result<Option<Target>> {
+        let found = self.means.store.glance(move |tx| {
+            let subscription = tx.subscription(id)?;
+            let client = tx.client(subscription.client)?;
+            Ok((subscription, client.is_active().then_some(client.scopes)))
+        });
+        let (subscription, grants) = match found.await {
+            Ok(found) => found,
+            Err(Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if matches!(subscription.status, SubscriptionStatus::Inactive | SubscriptionStatus::ActivationRequested) {
+            return Ok(None);
+        }
+        let secrets = self.means.sealing.open_webhook(id, &subscription.secrets)?;
+        let sink = Url::parse(&subscription.sink).ok();
+        Ok(Some(Target { subscription, secrets, sink, grants }))
+    }
+}

@@ -1,0 +1,119 @@
+//! Lays the log out: for each event a row for each subscriber that is to have it. It runs beside the sequencer, which rings when events got their numbers.
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dmwsi_domain::id::{ClientId, OrganisationId};
+use dmwsi_domain::scope::Grants;
+use dmwsi_domain::subscription::{Subscription, SubscriptionStatus};
+use dmwsi_domain::subscription_index::SubscriptionIndex;
+use dmwsi_domain::{Clock, Error, Result, Timestamp};
+use dmwsi_store::distribution::{DISTRIBUTE, LaidOut};
+use dmwsi_store::{Notice, Store, Tx};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+/// How long it waits after the database failed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The most subscriptions ended in one go.
+const ENDED_AT_ONCE: i64 = 500;
+
+/// The subscriptions of each organisation as this process knows them, and the count of changes they stand for.
+type Indexes = HashMap<OrganisationId, (i64, Arc<SubscriptionIndex>)>;
+
+/// Distributes until `stopped`. However many processes do, each event is laid out once. It looks by itself every `poll`, should a bell have been lost,
+/// and when the time of a subscription is over, which it ends.
+pub async fn distribute(store: Store, clock: Clock, poll: Duration, stopped: impl Future<Output = ()>) {
+    let mut bell = store.notices();
+    let mut stopped = std::pin::pin!(stopped);
+    let mut indexes = Indexes::new();
+    loop {
+        let pause = match distribute_all(&store, &clock, &mut indexes).await {
+            Ok(next) => next.map_or(poll, |next| next.since(clock.now()).min(poll)),
+            Err(error) => {
+                tracing::warn!(cause = ?error, "events could not be distributed; it is tried again: {error}");
+                PAUSE
+            }
+        };
+        tokio::select! {
+            () = &mut stopped => return,
+            () = tokio::time::sleep(pause) => {}
+            heard = heard(&mut bell) => if !heard { return },
+        }
+    }
+}
+
+/// Waits for the bell; false when the store is closed.
+async fn heard(bell: &mut Receiver<Notice>) -> bool {
+    loop {
+        match bell.recv().await {
+            Ok(Notice::Ring(name)) if name == DISTRIBUTE => return true,
+            Ok(Notice::Lost) | Err(RecvError::Lagged(_)) => return true,
+            Ok(Notice::Ring(_) | Notice::Announce(_)) => {}
+            Err(RecvError::Closed) => return false,
+        }
+    }
+}
+
+/// One organisation after the other, until all are laid out; then the subscriptions whose time is over. When the next one's is.
+async fn distribute_all(store: &Store, clock: &Clock, indexes: &mut Indexes) -> Result<Option<Timestamp>> {
+    loop {
+        let (mut last, mut found) = (None, false);
+        while let Some(organisation) = store.glance(move |tx| tx.undistributed_after(last)).await? {
+            (last, found) = (Some(organisation), true);
+            lay_out(store, clock, indexes, organisation).await?;
+        }
+        if !found {
+            break;
+        }
+    }
+    let now = clock.now();
+    for (organisation, id) in store.read(move |tx| tx.due_subscriptions(now, ENDED_AT_ONCE)).await? {
+        let ids = clock.new_ids();
+        match store.write(move |tx| tx.expire_subscription(organisation, id, now, &mut ids.clone())).await {
+            Ok(()) | Err(Error::Stale { .. } | Error::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    store.glance(|tx| tx.next_subscription_end()).await
+}
+
+/// The next events of an organisation.
+async fn lay_out(store: &Store, clock: &Clock, indexes: &mut Indexes, organisation: OrganisationId) -> Result<()> {
+    let (revision, index) = indexes.entry(organisation).or_insert_with(|| (-1, Arc::default()));
+    loop {
+        let (known, shared, now, ids) = (*revision, Arc::clone(index), clock.now(), clock.new_ids());
+        match store.write(move |tx| tx.lay_out(organisation, &shared, known, now, &mut ids.clone())).await {
+            Ok(LaidOut::Events(count)) => {
+                metrics::counter!("dmwsi_events_distributed_total").increment(count);
+                return Ok(());
+            }
+            Ok(LaidOut::Changed) => {
+                let (present, changed) = store.read(move |tx| changes(tx, organisation, known)).await?;
+                let own = Arc::make_mut(index);
+                changed.into_iter().for_each(|subscription| own.put(subscription));
+                *revision = present;
+            }
+            // Another process was faster.
+            Err(Error::Stale { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The subscriptions that were changed, each as far as its client may be told anything.
+fn changes(tx: &mut Tx<'_>, organisation: OrganisationId, after: i64) -> Result<(i64, Vec<Subscription>)> {
+    let (revision, mut changed) = tx.changed_subscriptions(organisation, after)?;
+    let mut clients: HashMap<ClientId, Option<Grants>> = HashMap::new();
+    for subscription in &mut changed {
+        if !clients.contains_key(&subscription.client) {
+            let client = tx.client(subscription.client)?;
+            clients.insert(client.id, client.is_active().then_some(client.scopes));
+        }
+        if !clients.get(&subscription.client).is_some_and(Option::is_some) {
+            subscription.status = SubscriptionStatus::Inactive;
+        }
+    }
+    Ok((revision, changed))
+}
