@@ -72,3 +72,4 @@ mod wake_forms;
 mod wake_gateways;
 mod wake_processes;
 mod waking;
+mod webhook_libraries;
