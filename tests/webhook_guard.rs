@@ -107,7 +107,9 @@ async fn trouble(portal: &Portal, subscription: &Value) -> Value {
 }
 
 /// A guard that looks names up so: by how often it was asked before.
-fn looking_up(names: impl Fn(usize) -> Vec<&'static str> + Send + Sync + 'static) -> (impl FnOnce(Egress) -> Guard, Arc<AtomicUsize>) {
+fn looking_up(
+    names: impl Fn(usize) -> Vec<&'static str> + Send + Sync + 'static,
+) -> (impl FnOnce(Egress) -> Guard, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
     let guard = move |egress| {

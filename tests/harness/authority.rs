@@ -46,7 +46,11 @@ impl Authority {
         let mut made = begun(&named(names[0]), self.certificate.subject_name(), &key);
         let mut alternatives = SubjectAlternativeName::new();
         for name in names {
-            if name.parse::<std::net::IpAddr>().is_ok() { alternatives.ip(name) } else { alternatives.dns(name) };
+            if name.parse::<std::net::IpAddr>().is_ok() {
+                alternatives.ip(name)
+            } else {
+                alternatives.dns(name)
+            };
         }
         let alternatives = alternatives.build(&made.x509v3_context(Some(&self.certificate), None)).unwrap();
         made.append_extension(alternatives).unwrap();
