@@ -73,7 +73,7 @@ pub(super) async fn deliver(
     };
     let began = Instant::now();
     loop {
-        if context.is_stopping() || began.elapsed() > SLICE || (run.health.failures > 0) != is_troubled {
+        if context.is_stopping() || !context.is_held() || began.elapsed() > SLICE || (run.health.failures > 0) != is_troubled {
             run.is_over = true;
         }
         run.begin().await?;
