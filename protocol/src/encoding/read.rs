@@ -245,6 +245,7 @@ impl<P: Pull> Reading<P> {
                 Tag::MsgRef => results.message = self.number()?.map_or(1, saturated),
                 Tag::CmdRef => command = Some(self.text()?),
                 Tag::TargetRef => results.target = Some(self.text()?),
+                Tag::SourceRef => results.source = Some(self.text()?),
                 Tag::Item => results.items.push(self.item(&meta.meta)?),
                 Tag::Meta => self.meta(&mut meta)?,
                 _ => self.pull.skip()?,

@@ -177,6 +177,7 @@ fn results(push: &mut impl Push, results: &Results) {
     push.text(Tag::CmdRef, &results.command);
     meta(push, &results.meta, results.meta.format.as_deref());
     push.option(Tag::TargetRef, results.target.as_deref());
+    push.option(Tag::SourceRef, results.source.as_deref());
     items(push, &results.items, &results.meta);
     push.close(Tag::Results);
 }
