@@ -9,8 +9,7 @@ pub const MAX_ELEMENTS: usize = 10_000;
 /// The most text in one message, in bytes. It matters in WBXML, where three bytes can name a long text of the string table again and again.
 pub const MAX_TEXT: usize = 8 * 1024 * 1024;
 
-/// Why a body is no message; `at` is the offset in bytes where that was seen (in XML after control characters were removed and
-/// octets that are no UTF-8 replaced).
+/// Why a body is no message; `at` is the offset in bytes where that was seen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum DecodeError {
     /// It nests deeper than [`MAX_DEPTH`].
@@ -51,6 +50,34 @@ pub enum DecodeError {
         /// Where.
         at: usize,
     },
+}
+
+impl DecodeError {
+    /// The offset in bytes where that was seen.
+    #[must_use]
+    pub const fn at(self) -> usize {
+        match self {
+            Self::Deep { at }
+            | Self::Long { at }
+            | Self::Malformed { at }
+            | Self::Many { at }
+            | Self::Missing { at, .. }
+            | Self::Truncated { at } => at,
+        }
+    }
+
+    /// The same, seen at another offset.
+    pub(crate) fn moved(mut self, place: impl FnOnce(usize) -> usize) -> Self {
+        match &mut self {
+            Self::Deep { at }
+            | Self::Long { at }
+            | Self::Malformed { at }
+            | Self::Many { at }
+            | Self::Missing { at, .. }
+            | Self::Truncated { at } => *at = place(*at),
+        }
+        self
+    }
 }
 
 /// What a message has used of its limits so far.

@@ -1,4 +1,7 @@
 //! Reads a message out of elements, as tolerant as real clients need it.
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
 use dmwsi_objects::StatusCode;
 
 use super::error::DecodeError;
@@ -7,25 +10,73 @@ use crate::message::{
     Alert, Challenge, Credentials, Data, Element, Group, Header, Item, Message, Meta, NodeCommand, Party, Results, Status, Verb,
 };
 
-/// What an element's text was.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Nature {
+/// What an element holds that has no children.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Content<'a> {
     /// Octets whose meaning the format tells (WBXML `OPAQUE`).
-    Opaque,
+    Opaque(Cow<'a, [u8]>),
     /// Characters in UTF-8, or what a client took for it.
-    Text,
+    Text(Cow<'a, [u8]>),
+}
+
+impl<'a> Content<'a> {
+    /// The bytes of either.
+    pub(crate) fn bytes(self) -> Cow<'a, [u8]> {
+        match self {
+            Self::Opaque(bytes) | Self::Text(bytes) => bytes,
+        }
+    }
+
+    /// This, and `next` after it. Octets make all of it octets.
+    pub(crate) fn and(self, next: Self) -> Self {
+        let is_opaque = matches!(self, Self::Opaque(_)) || matches!(next, Self::Opaque(_));
+        let mut bytes = self.bytes();
+        if bytes.is_empty() {
+            bytes = next.bytes();
+        } else {
+            bytes.to_mut().extend_from_slice(&next.bytes());
+        }
+        if is_opaque { Self::Opaque(bytes) } else { Self::Text(bytes) }
+    }
+
+    /// The text without blanks around it.
+    pub(crate) fn trimmed(self) -> String {
+        into_text(Cow::Borrowed(self.bytes().trim_ascii()))
+    }
+}
+
+/// What comes next in a document.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Piece<'a> {
+    /// The element that is open ends.
+    Close,
+    /// An element begins.
+    Open(Tag),
+    /// A part of the content of the element that is open.
+    Part(Content<'a>),
 }
 
 /// Where the elements come from. Whoever is given a tag takes the element to its end by one of the methods.
-pub(crate) trait Pull {
-    /// The next child of the element that is open, or none at its end. Text between children is passed over.
-    fn child(&mut self) -> Result<Option<Tag>, DecodeError>;
-    /// Appends the text of the element that is open, and closes it.
-    fn content(&mut self, into: &mut Vec<u8>) -> Result<Nature, DecodeError>;
+pub(crate) trait Pull<'a> {
+    /// The next piece.
+    fn piece(&mut self) -> Result<Piece<'a>, DecodeError>;
+    /// The content of the element that is open, and closes it. Elements in it become the text that they are in XML.
+    fn content(&mut self) -> Result<Content<'a>, DecodeError>;
     /// The name of the last [`Tag::Other`].
     fn other(&self) -> &str;
     /// How far it has read, in bytes.
     fn at(&self) -> usize;
+
+    /// The next child of the element that is open, or none at its end. Text between children is passed over.
+    fn child(&mut self) -> Result<Option<Tag>, DecodeError> {
+        loop {
+            match self.piece()? {
+                Piece::Close => return Ok(None),
+                Piece::Open(tag) => return Ok(Some(tag)),
+                Piece::Part(_) => {}
+            }
+        }
+    }
 
     /// Closes the element that is open, whatever is in it.
     fn skip(&mut self) -> Result<(), DecodeError> {
@@ -42,15 +93,26 @@ pub(crate) const fn is_dropped(byte: u8) -> bool {
     byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r')
 }
 
-/// Reads a whole message.
-pub(crate) fn message(pull: impl Pull) -> Result<Message, DecodeError> {
-    Reading { pull, scratch: Vec::new() }.message()
+/// Whether one of the bytes [`is_dropped`]; long ones by pieces without a branch for each byte.
+pub(crate) fn has_dropped(bytes: &[u8]) -> bool {
+    let (pieces, rest) = bytes.as_chunks::<64>();
+    pieces.iter().any(|piece| piece.iter().fold(false, |found, byte| found | is_dropped(*byte)))
+        || rest.iter().any(|byte| is_dropped(*byte))
 }
 
-struct Reading<P> {
+/// The bytes but those that [`is_dropped`].
+pub(crate) fn without_controls(bytes: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    if has_dropped(&bytes) { bytes.iter().copied().filter(|byte| !is_dropped(*byte)).collect() } else { bytes }
+}
+
+/// Reads a whole message.
+pub(crate) fn message<'a>(pull: impl Pull<'a>) -> Result<Message, DecodeError> {
+    Reading { pull, bytes: PhantomData }.message()
+}
+
+struct Reading<'a, P> {
     pull: P,
-    /// For texts that become numbers.
-    scratch: Vec<u8>,
+    bytes: PhantomData<&'a [u8]>,
 }
 
 /// All that a Meta can say, wherever it stands.
@@ -62,7 +124,7 @@ struct MetInf {
     max_object: Option<u32>,
 }
 
-impl<P: Pull> Reading<P> {
+impl<'a, P: Pull<'a>> Reading<'a, P> {
     fn message(mut self) -> Result<Message, DecodeError> {
         if self.pull.child()? != Some(Tag::SyncMl) {
             return Err(DecodeError::Malformed { at: self.pull.at() });
@@ -192,7 +254,8 @@ impl<P: Pull> Reading<P> {
         while let Some(tag) = self.pull.child()? {
             match tag {
                 Tag::CmdId => group.id = self.text()?,
-                Tag::Meta | Tag::NoResp | Tag::Cred | Tag::Other => self.pull.skip()?,
+                Tag::Meta | Tag::NoResp | Tag::Cred => self.pull.skip()?,
+                _ if !tag.is_syncml() => self.pull.skip()?,
                 _ => {
                     let member = self.element(tag)?;
                     group.members.push(member);
@@ -257,8 +320,7 @@ impl<P: Pull> Reading<P> {
     }
 
     fn unknown(&mut self, tag: Tag) -> Result<Element, DecodeError> {
-        let name =
-            if tag == Tag::Other { self.pull.other().to_owned() } else { String::from_utf8_lossy(tag.name()).into_owned() };
+        let name = if tag == Tag::Other { self.pull.other() } else { tag.name() }.to_owned();
         let mut id = String::new();
         while let Some(tag) = self.pull.child()? {
             if tag == Tag::CmdId { id = self.text()? } else { self.pull.skip()? }
@@ -275,11 +337,7 @@ impl<P: Pull> Reading<P> {
             match tag {
                 Tag::Target => item.target = self.location()?,
                 Tag::Source => item.source = self.location()?,
-                Tag::Data => {
-                    let mut bytes = Vec::new();
-                    let nature = self.pull.content(&mut bytes)?;
-                    data = Some((nature, bytes));
-                }
+                Tag::Data => data = Some(self.pull.content()?),
                 Tag::MoreData => {
                     item.more = true;
                     self.pull.skip()?;
@@ -289,12 +347,11 @@ impl<P: Pull> Reading<P> {
             }
         }
         item.meta = meta.meta;
-        item.data = data.map(|(nature, bytes)| {
+        item.data = data.map(|content| {
             let format = item.meta.format.as_deref().or(outer.format.as_deref());
-            if nature == Nature::Opaque && (format == Some("bin") || !is_text(&bytes)) {
-                Data::Octets(bytes)
-            } else {
-                Data::Text(into_text(bytes))
+            match content {
+                Content::Opaque(octets) if format == Some("bin") || !is_text(&octets) => Data::Octets(octets.into_owned()),
+                Content::Opaque(bytes) | Content::Text(bytes) => Data::Text(into_text(bytes)),
             }
         });
         Ok(item)
@@ -333,21 +390,13 @@ impl<P: Pull> Reading<P> {
 
     /// The text of an element, without blanks around it.
     fn text(&mut self) -> Result<String, DecodeError> {
-        let mut bytes = Vec::new();
-        self.pull.content(&mut bytes)?;
-        let length = bytes.trim_ascii_end().len();
-        bytes.truncate(length);
-        let blanks = length.saturating_sub(bytes.trim_ascii_start().len());
-        bytes.drain(..blanks);
-        Ok(into_text(bytes))
+        Ok(self.pull.content()?.trimmed())
     }
 
     /// The text of an element as a number, if it is one.
     fn number(&mut self) -> Result<Option<u64>, DecodeError> {
-        self.scratch.clear();
-        self.pull.content(&mut self.scratch)?;
-        self.scratch.retain(|byte| !is_dropped(*byte));
-        Ok(std::str::from_utf8(self.scratch.trim_ascii()).ok().and_then(|digits| digits.parse().ok()))
+        let digits = without_controls(self.pull.content()?.bytes());
+        Ok(std::str::from_utf8(digits.trim_ascii()).ok().and_then(|digits| digits.parse().ok()))
     }
 
     /// The number of an alert or a status; 0 if there is none.
@@ -365,9 +414,14 @@ fn is_text(bytes: &[u8]) -> bool {
     !bytes.iter().any(|byte| is_dropped(*byte) && *byte != 0) && std::str::from_utf8(bytes).is_ok()
 }
 
-fn into_text(mut bytes: Vec<u8>) -> String {
-    if bytes.iter().any(|byte| is_dropped(*byte)) {
-        bytes.retain(|byte| !is_dropped(*byte));
+fn into_text(bytes: Cow<'_, [u8]>) -> String {
+    match without_controls(bytes) {
+        Cow::Borrowed(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => text.to_owned(),
+            Err(_) => String::from_utf8_lossy(bytes).into_owned(),
+        },
+        Cow::Owned(bytes) => {
+            String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+        }
     }
-    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }

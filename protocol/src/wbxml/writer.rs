@@ -1,10 +1,13 @@
 //! Pushes elements into WBXML.
 use super::token;
-use crate::encoding::{Push, Tag, is_dropped};
+use crate::encoding::{PublicId, Push, SYNCML, Tag, is_dropped};
 use crate::message::Data;
 
-/// WBXML 1.2, SyncML 1.2 (0x1201), UTF-8, no string table.
-const HEAD: [u8; 5] = [0x02, 0xA4, 0x01, 0x6A, 0x00];
+/// The version that is written; every client reads it.
+const WBXML_1_2: u8 = 2;
+
+/// The number of the charset UTF-8 (IANA MIBenum).
+const UTF_8: usize = 106;
 
 /// The bytes of a switch of the code page.
 pub(crate) const SWITCH: usize = 2;
@@ -13,18 +16,34 @@ pub(crate) const SWITCH: usize = 2;
 pub(crate) struct Writer {
     out: Vec<u8>,
     page: u8,
+    /// Inside a tree, whose page has elements under names of other pages.
+    in_tree: bool,
 }
 
 impl Writer {
-    /// Writes a whole document after what is in `out`.
-    pub(crate) fn document(mut out: Vec<u8>) -> Self {
-        out.extend_from_slice(&HEAD);
-        Self { out, page: 0 }
+    /// Writes a whole document in UTF-8 after what is in `out`.
+    pub(crate) fn document(mut out: Vec<u8>, public_id: PublicId) -> Self {
+        out.push(WBXML_1_2);
+        let table = match public_id {
+            PublicId::Number(number) => {
+                push_number(&mut out, usize::try_from(number).unwrap_or_default());
+                String::new()
+            }
+            PublicId::Text { name, ends } => {
+                // A text of the string table, which is the first one there.
+                out.extend_from_slice(&[0, 0]);
+                format!("{}{}", name.as_str(), if ends { "\0" } else { "" })
+            }
+        };
+        push_number(&mut out, UTF_8);
+        push_number(&mut out, table.len());
+        out.extend_from_slice(table.as_bytes());
+        Self::fragment(out)
     }
 
     /// Writes a part of a document, beginning on the page of SyncML.
     pub(crate) const fn fragment(out: Vec<u8>) -> Self {
-        Self { out, page: 0 }
+        Self { out, page: SYNCML, in_tree: false }
     }
 
     /// What was written.
@@ -33,7 +52,8 @@ impl Writer {
     }
 
     fn tag(&mut self, tag: Tag, content: u8) {
-        if let Some((page, number)) = tag.token() {
+        let place = if self.in_tree { tag.token_in_tree() } else { tag.token() };
+        if let Some((page, number)) = place {
             if page != self.page {
                 self.out.extend_from_slice(&[token::SWITCH_PAGE, page]);
                 self.page = page;
@@ -49,17 +69,13 @@ impl Writer {
         }
     }
 
-    fn opaque(&mut self, write: impl FnOnce(&mut Self), length: usize) {
-        self.tag(Tag::Data, token::CONTENT);
+    /// An element that holds octets.
+    pub(crate) fn opaque(&mut self, tag: Tag, octets: &[u8]) {
+        self.open(tag);
         self.out.push(token::OPAQUE);
-        for shift in [28, 21, 14, 7] {
-            if length >> shift != 0 {
-                self.out.push(septet(length >> shift) | 0x80);
-            }
-        }
-        self.out.push(septet(length));
-        write(self);
-        self.out.push(token::END);
+        push_number(&mut self.out, octets.len());
+        self.out.extend_from_slice(octets);
+        self.close(tag);
     }
 }
 
@@ -71,10 +87,12 @@ impl Push for Writer {
     }
 
     fn open(&mut self, tag: Tag) {
+        self.in_tree |= tag == Tag::MgmtTree;
         self.tag(tag, token::CONTENT);
     }
 
-    fn close(&mut self, _tag: Tag) {
+    fn close(&mut self, tag: Tag) {
+        self.in_tree &= tag != Tag::MgmtTree;
         self.out.push(token::END);
     }
 
@@ -90,17 +108,22 @@ impl Push for Writer {
         self.close(tag);
     }
 
-    fn data(&mut self, data: &Data, bin: bool) {
+    fn data(&mut self, data: &Data) {
         match data {
-            Data::Octets(octets) => self.opaque(|writer| writer.out.extend_from_slice(octets), octets.len()),
-            // With the format `bin`, OPAQUE would say that these characters are the octets.
-            Data::Text(text) if bin || text.is_empty() => self.text(Tag::Data, text),
-            Data::Text(text) => {
-                let length = text.bytes().filter(|byte| !is_dropped(*byte)).count();
-                self.opaque(|writer| writer.characters(text), length);
-            }
+            Data::Octets(octets) => self.opaque(Tag::Data, octets),
+            Data::Text(text) => self.text(Tag::Data, text),
         }
     }
+}
+
+/// Appends a `mb_u_int32`: seven bits a byte, the highest first.
+fn push_number(out: &mut Vec<u8>, number: usize) {
+    for shift in [28, 21, 14, 7] {
+        if number >> shift != 0 {
+            out.push(septet(number >> shift) | 0x80);
+        }
+    }
+    out.push(septet(number));
 }
 
 fn septet(number: usize) -> u8 {
