@@ -69,7 +69,10 @@ pub(crate) trait Pull<'a> {
 
     /// The text of the element that is open, without blanks around it, and closes it.
     fn text(&mut self) -> Result<String, DecodeError> {
-        Ok(into_text(Cow::Borrowed(self.content()?.bytes().trim_ascii())))
+        let text = into_text(Cow::Borrowed(self.content()?.bytes().trim_ascii()));
+        // Blanks may have stood behind a control character.
+        let trimmed = text.trim_matches(|one: char| one.is_ascii_whitespace());
+        Ok(if trimmed.len() < text.len() { trimmed.to_owned() } else { text })
     }
 
     /// Closes the element that is open, whatever is in it.
@@ -94,19 +97,20 @@ pub(crate) fn has_dropped(bytes: &[u8]) -> bool {
         || rest.iter().any(|byte| is_dropped(*byte))
 }
 
-/// The bytes but those that [`is_dropped`].
-pub(crate) fn without_controls(bytes: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
-    if has_dropped(&bytes) { bytes.iter().copied().filter(|byte| !is_dropped(*byte)).collect() } else { bytes }
+/// Whether U+FFFE or U+FFFF is in it, which are no characters of XML either.
+fn has_no_character(bytes: &[u8]) -> bool {
+    memchr::memchr_iter(0xEF, bytes).any(|at| matches!(bytes.get(at..), Some([0xEF, 0xBF, 0xBE | 0xBF, ..])))
 }
 
 /// Whether octets are a text: UTF-8 without control characters, apart from the NULs that clients leave at the end of names.
 pub(crate) fn is_text(bytes: &[u8]) -> bool {
-    !bytes.iter().any(|byte| is_dropped(*byte) && *byte != 0) && std::str::from_utf8(bytes).is_ok()
+    let has_controls = bytes.iter().any(|byte| is_dropped(*byte) && *byte != 0);
+    !has_controls && !has_no_character(bytes) && std::str::from_utf8(bytes).is_ok()
 }
 
-/// Octets as text: without control characters, and what is no UTF-8 replaced.
+/// Octets as text: what is no UTF-8 replaced, and without the characters that XML cannot carry.
 pub(crate) fn into_text(bytes: Cow<'_, [u8]>) -> String {
-    match without_controls(bytes) {
+    let text = match bytes {
         Cow::Borrowed(bytes) => match std::str::from_utf8(bytes) {
             Ok(text) => text.to_owned(),
             Err(_) => String::from_utf8_lossy(bytes).into_owned(),
@@ -114,5 +118,10 @@ pub(crate) fn into_text(bytes: Cow<'_, [u8]>) -> String {
         Cow::Owned(bytes) => {
             String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
         }
+    };
+    if !has_dropped(text.as_bytes()) && !has_no_character(text.as_bytes()) {
+        return text;
     }
+    let is_kept = |one: &char| !matches!(one, '\u{FFFE}' | '\u{FFFF}') && !u8::try_from(*one).is_ok_and(is_dropped);
+    text.chars().filter(is_kept).collect()
 }

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use dmwsi_objects::StatusCode;
 
 use super::error::DecodeError;
-use super::pull::{Content, Pull, into_text, is_text, without_controls};
+use super::pull::{Content, Pull, into_text, is_text};
 use super::tag::Tag;
 use crate::message::{
     Alert, Challenge, Credentials, Data, Element, Group, Header, Item, Message, Meta, NodeCommand, Party, Results, Status, Verb,
@@ -295,8 +295,7 @@ impl<'a, P: Pull<'a>> Reading<'a, P> {
 
     /// The text of an element as a number, if it is one.
     fn number(&mut self) -> Result<Option<u64>, DecodeError> {
-        let digits = without_controls(self.pull.content()?.bytes());
-        Ok(std::str::from_utf8(digits.trim_ascii()).ok().and_then(|digits| digits.parse().ok()))
+        Ok(self.pull.text()?.parse().ok())
     }
 
     /// The number of an alert or a status; 0 if there is none.
