@@ -63,6 +63,7 @@ mod selfcare;
 mod store;
 mod subscriptions;
 mod survival;
+mod syncml;
 mod tls;
 mod tokens;
 mod upload_parts;
