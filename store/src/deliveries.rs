@@ -291,7 +291,7 @@ impl Tx<'_> {
     }
 
     /// Of each of these order keys the first that is pending is due, and no other.
-    fn put_in_order(&mut self, id: SubscriptionId, keys: &BTreeSet<String>, now: Timestamp) -> Result<()> {
+    pub(crate) fn put_in_order(&mut self, id: SubscriptionId, keys: &BTreeSet<String>, now: Timestamp) -> Result<()> {
         let id = text(id.uuid());
         for key in keys {
             let demote = sql_query(DEMOTE).bind::<Text, _>(id.clone()).bind::<Text, _>(key.as_str());

@@ -81,7 +81,7 @@ struct Laid {
 }
 
 /// What may change of a subscription while the log is laid out.
-struct Held {
+pub(crate) struct Held {
     is_troubled: bool,
     max_events: Option<u64>,
     events: u64,
@@ -243,7 +243,10 @@ impl Tx<'_> {
     }
 
     /// Holds subscriptions, so that no delivery of theirs is settled meanwhile, and reads what settling changes.
-    fn hold_subscriptions(&mut self, ids: impl Iterator<Item = SubscriptionId>) -> Result<BTreeMap<SubscriptionId, Held>> {
+    pub(crate) fn hold_subscriptions(
+        &mut self,
+        ids: impl Iterator<Item = SubscriptionId>,
+    ) -> Result<BTreeMap<SubscriptionId, Held>> {
         let ids: Vec<_> = ids.map(|id| text(id.uuid())).collect();
         let columns = (subscriptions::id, subscriptions::is_troubled, subscriptions::max_events, subscriptions::events);
         let found = subscriptions::table.filter(subscriptions::id.eq_any(ids)).order(subscriptions::id).select(columns);

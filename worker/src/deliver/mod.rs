@@ -4,8 +4,10 @@
 //! due stands in rows; an attempt that was made and not written is made again.
 mod attempt;
 mod credential;
+mod ends;
 mod handshake;
 mod message;
+mod places;
 mod run;
 mod settings;
 mod target;
@@ -22,6 +24,7 @@ use dmwsi_store::subscriptions::{DELIVER, DELIVER_TROUBLED, HANDSHAKE, RECOVER};
 use dmwsi_store::{Keys, Store};
 
 use self::credential::Tokens;
+use self::places::Places;
 use crate::egress::Guard;
 use crate::queue::{Context, Lane, Outcome, Queues};
 
@@ -48,6 +51,8 @@ pub struct Deliverer {
     means: Means,
     http: reqwest::Client,
     tokens: Tokens,
+    doing_well: Arc<Places>,
+    troubled: Arc<Places>,
 }
 
 /// There is nothing to deliver with.
@@ -59,7 +64,9 @@ impl Deliverer {
     /// One with connections of its own.
     pub fn open(means: Means) -> Result<Self, DelivererError> {
         let http = means.guard.client(Duration::from_millis(means.settings.timeout_ms.max(1)))?;
-        Ok(Self { means, http, tokens: Tokens::default() })
+        let places = |room: u32| Arc::new(Places::new(usize::try_from(room.max(1)).unwrap_or(usize::MAX)));
+        let (doing_well, troubled) = (places(means.settings.receivers), places(means.settings.troubled_receivers));
+        Ok(Self { means, http, tokens: Tokens::default(), doing_well, troubled })
     }
 
     /// Has delivered again what a client asked for, a part at a time.
