@@ -20,7 +20,7 @@ use crate::retention::sweep;
 use crate::subscriptions::{SCOPES, alert, deliveries, path, subscribe, tell, wanted};
 
 /// A server that does not wait long, changed further, and a client of it.
-async fn quick(database: &Database, change: impl FnOnce(&mut Config)) -> (Server, Portal) {
+pub(crate) async fn quick(database: &Database, change: impl FnOnce(&mut Config)) -> (Server, Portal) {
     let server = Server::with(database, Keys::mint().unwrap(), Clock::System, |config| {
         config.webhooks.retry_ms = vec![200, 200, 200, 200];
         config.webhooks.timeout_ms = 1_000;

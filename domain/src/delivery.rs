@@ -76,6 +76,8 @@ pub enum DeliveryError {
     Throttled,
     /// The receiver did not answer in time.
     TimedOut,
+    /// The event cannot be read, or not be made ready. It is not tried again by itself.
+    Unreadable,
 }
 
 /// One attempt at a delivery.

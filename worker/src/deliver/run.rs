@@ -188,7 +188,7 @@ impl Run {
             }
             let Some(due) = self.waiting.pop_front() else { return Ok(()) };
             self.numbers.insert(due.number);
-            if self.target.may_have(&due.recorded) {
+            if due.event.told().is_none_or(|recorded| self.target.may_have(recorded)) {
                 self.under_way.spawn(attempt(Arc::clone(&self.deliverer), Arc::clone(&self.target), due));
             } else {
                 let error = Some(DeliveryError::NotPermitted);
@@ -235,7 +235,7 @@ impl Run {
 
     /// Takes one from the rate; true when it is used up.
     fn is_paced(&mut self, now: Timestamp) -> bool {
-        let Some(rate) = self.target.subscription.rate else { return false };
+        let Some(rate) = self.target.subscription.pace() else { return false };
         let every = Duration::from_secs(60) / rate.max(1);
         // Up to a second's worth may come at once.
         let slack = Duration::from_secs(1).saturating_sub(every);
@@ -303,7 +303,7 @@ impl Run {
                 self.health.succeeded();
                 (DeliveryState::Delivered, None)
             }
-            Some(DeliveryError::NotPermitted) => (DeliveryState::Dead, None),
+            Some(DeliveryError::NotPermitted | DeliveryError::Unreadable) => (DeliveryState::Dead, None),
             Some(error) => {
                 if let Some(percent) = self.health.failed(&self.patience, asked, now, chance) {
                     self.notice = Some((percent, error));
@@ -330,7 +330,7 @@ impl Run {
             // It became due just now, or its event is being forgotten.
             next = now.plus(PAUSE);
         }
-        let paced = self.health.paced_until.filter(|_| self.target.subscription.rate.is_some());
+        let paced = self.health.paced_until.filter(|_| self.target.subscription.pace().is_some());
         Ok(Outcome::Progress([Some(next), self.health.open_until, paced].into_iter().flatten().max().unwrap_or(now).max(now)))
     }
 }
