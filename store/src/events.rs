@@ -158,13 +158,14 @@ impl Tx<'_> {
     pub(crate) fn last_events(
         &mut self,
         organisation: OrganisationId,
-        after: u64,
+        (after, until): (u64, u64),
         types: &[&str],
         limit: i64,
     ) -> Result<Vec<(u64, Logged)>> {
         let found = events::table
             .filter(events::organisation_id.eq(text(organisation.uuid())))
             .filter(events::number.gt(number(after)))
+            .filter(events::number.le(number(until)))
             .filter(events::type_.eq_any(types))
             .order(events::number.desc())
             .limit(limit);
