@@ -317,7 +317,7 @@ both! {
         assert_eq!(came[0].header("webhook-request-origin"), "127.0.0.1");
         assert_eq!(agrees.all()[0].method, "OPTIONS");
         let shown = portal.get(&path(&made)).await.of(200);
-        assert_eq!((&shown["status"], &shown["config"]["deliveriesPerMinute"]), (&json!("ACTIVE"), &json!(6000)));
+        assert_eq!((&shown["status"], &shown["agreement"]["deliveriesPerMinute"]), (&json!("ACTIVE"), &json!(6000)));
         assert_eq!(silent.all().iter().map(|came| came.method.as_str()).collect::<Vec<_>>(), ["OPTIONS"; 3], "three requests and no more");
         server.stop().await;
     }
