@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::column::{counted, document, number, parsed, text, uuid};
 use crate::event_numbers::LOG;
-use crate::schema::events;
+use crate::schema::{devices, events};
 use crate::{Tx, failed, insert_all, on};
 
 #[derive(Queryable, Selectable, Insertable)]
@@ -85,6 +85,32 @@ impl Tx<'_> {
             self.ring(LOG);
         }
         insert_all!(self, events::table, rows.as_slice())
+    }
+
+    /// Writes what is told of a device without changing it, as of the revision that it has. `Stale` when it was deleted meanwhile.
+    pub fn tell_of_device(
+        &mut self,
+        device: DeviceId,
+        told: impl IntoIterator<Item = (EventId, Event)>,
+        now: Timestamp,
+    ) -> Result<()> {
+        let found = devices::table.find(text(device.uuid())).select((devices::organisation_id, devices::revision));
+        let found: Option<(String, i64)> = on!(self, conn => found.first(conn)).optional().map_err(failed)?;
+        let (organisation, revision) = found.ok_or(Error::Stale { what: "device" })?;
+        let (organisation, revision) = (OrganisationId::new(uuid(&organisation)?), counted(revision, "revision")?);
+        let recorded = |(id, event)| Recorded {
+            id,
+            organisation,
+            client: None,
+            job: None,
+            ordinal: None,
+            device: Some(device),
+            revision,
+            correlator: None,
+            at: now,
+            event,
+        };
+        self.record_all(&told.into_iter().map(recorded).collect::<Vec<_>>())
     }
 
     /// The log of an organisation after that number, in the order of the numbers; at most `limit`.
