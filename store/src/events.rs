@@ -125,31 +125,6 @@ impl Tx<'_> {
         rows.into_iter().map(|(number, row)| Ok((counted(number, "number")?, Recorded::try_from(row)?))).collect()
     }
 
-    /// The alerts and faults of an organisation's devices, or of one of them, after that number, in the order of the numbers; at most `limit`.
-    pub fn numbered_alerts(
-        &mut self,
-        organisation: OrganisationId,
-        device: Option<DeviceId>,
-        after: u64,
-        limit: i64,
-    ) -> Result<Vec<(u64, Recorded)>> {
-        let number_of = events::number.assume_not_null();
-        let found = events::table.filter(events::alert_type.is_not_null()).filter(events::number.gt(number(after)));
-        let found = found.order(events::number).limit(limit);
-        let rows: Vec<(i64, Row)> = match device {
-            Some(device) => {
-                let found = found.filter(events::device_id.eq(text(device.uuid())));
-                on!(self, conn => found.select((number_of, Row::as_select())).load(conn))
-            }
-            None => {
-                let found = found.filter(events::organisation_id.eq(text(organisation.uuid())));
-                on!(self, conn => found.select((number_of, Row::as_select())).load(conn))
-            }
-        }
-        .map_err(failed)?;
-        rows.into_iter().map(|(number, row)| Ok((counted(number, "number")?, Recorded::try_from(row)?))).collect()
-    }
-
     /// The number before the first event of an organisation that was numbered at `since` or later: where a replay from that time begins. Times do not
     /// follow the numbers to the microsecond, so one that stands beside that moment may come too much or, within the clocks' differences, too little.
     pub fn number_before(&mut self, organisation: OrganisationId, since: Timestamp) -> Result<u64> {
