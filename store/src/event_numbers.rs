@@ -1,6 +1,7 @@
 //! The sequencer's side of the log: events get their numbers after they were committed, one after the other in each organisation, without a gap.
 use std::collections::{BTreeMap, BTreeSet};
 
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text};
@@ -17,11 +18,22 @@ use crate::{Kept, Tx, failed, on};
 /// The bell of the sequencer: it rings when events without a number were committed.
 pub const LOG: &str = "log.number.v1";
 
+/// It stands in the statements themselves: PostgreSQL plans for a tenth of the log where a limit is a parameter.
+macro_rules! at_once {
+    () => {
+        500
+    };
+}
+
 /// How many events get their numbers in a transaction; at most twice as many where some of them are the later half of an older story.
-pub const NUMBERED_AT_ONCE: i64 = 500;
+pub const NUMBERED_AT_ONCE: i64 = at_once!();
 
 const NUMBER: &str =
     "UPDATE events SET number = given.number FROM UNNEST($1, $2) AS given (id, number) WHERE events.id = given.id";
+
+/// PostgreSQL plans [`UNNUMBERED`] by how long the log is, not by how little of it is asked for: left alone it reads all of a backlog, for each part of it.
+const BY_INDEX: &str = "SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
+    SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL jit = off";
 
 /// What is told of a device without changing it comes behind the change that made its revision.
 macro_rules! rank {
@@ -31,42 +43,45 @@ macro_rules! rank {
     };
 }
 
-/// The later half of the stories whose later part is among the oldest. That they have no number is said so that no index of such events is of use: in a
-/// backlog it holds everything, and those of a story are few.
+/// The rest of the stories of which a later part is among the oldest. That it has no number, and no job, is said so that no index of such events is of use:
+/// in a backlog that holds everything, and the rest of a story is short.
 macro_rules! later {
     ($of:literal) => {
         concat!(
             "SELECT events.id, events.job_id, events.ordinal, events.device_id, NULL AS data, ",
             rank!(),
             " AS rank, TRUE AS is_later
-            FROM last CROSS JOIN highest CROSS JOIN events WHERE ",
+            FROM highest CROSS JOIN events WHERE ",
             $of,
-            " AND events.id > last.id AND COALESCE(events.number, 0) = 0 AND ",
+            " AND events.id > highest.newest AND COALESCE(events.number, 0) = 0 AND ",
             rank!(),
             " < highest.rank"
         )
     };
 }
 
-/// The oldest events without a number, $2 of them at most, and as many of those that are to be told before one of them, the first ones.
+/// The organisation is a range of one, so that only the index of events without a number has this order: PostgreSQL would take the primary key for the
+/// order of ids, and read through all that have one.
+///
+/// The oldest events without a number, [`NUMBERED_AT_ONCE`] at most, and as many of those that are to be told before one of them, the first ones.
 const UNNUMBERED: &str = concat!(
     "WITH oldest AS MATERIALIZED (
         SELECT id, job_id, ordinal, device_id, CASE WHEN job_id IS NULL AND device_id IS NULL THEN data END AS data, ",
     rank!(),
     " AS rank
-        FROM events WHERE organisation_id = $1 AND number IS NULL ORDER BY id LIMIT $2
-    ), last AS MATERIALIZED (
-        SELECT MAX(id) AS id FROM oldest HAVING COUNT(*) >= $2
+        FROM events WHERE organisation_id BETWEEN $1 AND $1 AND number IS NULL
+        ORDER BY organisation_id, id LIMIT ", at_once!(), "
     ), highest AS MATERIALIZED (
-        SELECT job_id, ordinal, CASE WHEN job_id IS NULL THEN device_id END AS device_id, MAX(rank) AS rank
-        FROM oldest GROUP BY job_id, ordinal, CASE WHEN job_id IS NULL THEN device_id END
+        SELECT job_id, ordinal, CASE WHEN job_id IS NULL THEN device_id END AS device_id, MAX(rank) AS rank, (SELECT MAX(id) FROM oldest) AS newest
+        FROM oldest WHERE (SELECT COUNT(*) FROM oldest) >= ", at_once!(), "
+        GROUP BY job_id, ordinal, CASE WHEN job_id IS NULL THEN device_id END
     ), later AS (",
     later!("events.job_id = highest.job_id AND events.ordinal = highest.ordinal"),
     " UNION ALL ",
     later!("events.job_id = highest.job_id AND events.ordinal IS NULL AND highest.ordinal IS NULL"),
     " UNION ALL ",
-    later!("events.device_id = highest.device_id AND events.job_id IS NULL"),
-    " ORDER BY rank, id LIMIT $2)
+    later!("events.device_id = highest.device_id AND COALESCE(events.job_id, '') = ''"),
+    " ORDER BY rank, id LIMIT ", at_once!(), ")
     SELECT id, job_id, ordinal, device_id, data, rank, FALSE AS is_later FROM oldest UNION ALL SELECT * FROM later"
 );
 
@@ -145,7 +160,10 @@ impl Tx<'_> {
     pub fn number_events(&mut self, organisation: OrganisationId) -> Result<usize> {
         self.hold_organisation(organisation)?;
         let id = text(organisation.uuid());
-        let found = Kept(sql_query(UNNUMBERED).bind::<Text, _>(id.clone()).bind::<BigInt, _>(NUMBERED_AT_ONCE));
+        if let Conn::Pg(conn) = &mut self.conn {
+            conn.batch_execute(BY_INDEX).map_err(failed)?;
+        }
+        let found = Kept(sql_query(UNNUMBERED).bind::<Text, _>(id.clone()));
         let rows: Vec<Unnumbered> = on!(self, conn => found.load(conn)).map_err(failed)?;
         if rows.is_empty() {
             return Ok(0);
