@@ -257,7 +257,7 @@ both! {
         server.stop().await;
         let (store, organisation, clock) = (database.store().await, portal.organisation, Clock::System);
         let (device, other, now) = (DeviceId::new(clock.new_id()), DeviceId::new(clock.new_id()), clock.now());
-        let mut make = |device, revision| foreign(organisation, device, revision, EventId::new(clock.new_id()), now);
+        let make = |device, revision| foreign(organisation, device, revision, EventId::new(clock.new_id()), now);
         let most = usize::try_from(NUMBERED_AT_ONCE).unwrap();
         let mut rows = vec![make(device, 9), make(other, 1)];
         rows.extend((0..4 * most).map(|_| make(device, 8)));

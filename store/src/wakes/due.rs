@@ -90,8 +90,6 @@ pub struct Turnout {
 pub struct Trouble {
     /// The device.
     pub device: DeviceId,
-    /// Whose it is.
-    pub organisation: OrganisationId,
     /// The attempt.
     pub attempt: u32,
     /// The stable code of what was wrong.
