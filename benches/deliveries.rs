@@ -1,6 +1,6 @@
 //! Events on their way from the commit to a receiver: how many a second, how soon, and what others cost them; against a bare loop of posts.
 //!
-//! `cargo bench --bench deliveries`
+//! `cargo bench --bench deliveries`, or `… -- postgres` for that alone.
 #![expect(
     clippy::as_conversions,
     clippy::expect_used,
@@ -53,7 +53,10 @@ struct Bench {
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
-    measure("SQLite, FULL", &Database::sqlite()).await;
+    let only_postgres = std::env::args().any(|argument| argument == "postgres");
+    if !only_postgres {
+        measure("SQLite, FULL", &Database::sqlite()).await;
+    }
     match Database::postgres() {
         Some(database) => measure("PostgreSQL", &database).await,
         None => println!("PostgreSQL is not installed: not measured"),

@@ -73,3 +73,5 @@ mod wake_forms;
 mod wake_gateways;
 mod wake_processes;
 mod waking;
+mod webhook_guard;
+mod webhook_libraries;

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use actix_web::body::BoxBody;
 use actix_web::{HttpRequest, HttpResponse, Responder, get};
-use dmwsi_domain::alert_filter::AlertFilter;
 use dmwsi_domain::cloud_event::{CloudEvent, Payload};
 use dmwsi_domain::event::Event;
 use dmwsi_domain::id::JobId;
 use dmwsi_domain::log_entry::{LogEntry, Told};
 use dmwsi_domain::scope::Scope;
+use dmwsi_domain::subscription_filter::Filter;
 use dmwsi_domain::{Error, Result, Timestamp};
 use dmwsi_objects::alert::Mark;
 use dmwsi_store::log::Wanted;
@@ -117,7 +117,7 @@ pub(crate) struct Reader {
     app: App,
     caller: Caller,
     wanted: Wanted,
-    alerts: Option<AlertFilter>,
+    alerts: Option<Filter>,
     payload: Payload,
 }
 
@@ -136,7 +136,9 @@ impl EventsQuery {
             types.insert(known.0);
         }
         let device = self.device_id.as_deref().map(|device| allowed.device(device)).transpose()?;
-        let alerts = AlertFilter::new(self.alert_type.as_deref(), self.mark);
+        let alert_types = self.alert_type.iter().map(|one| one.to_ascii_lowercase()).collect();
+        let alerts = Filter { alert_types, mark_at_least: self.mark, ..Filter::default() };
+        let alerts = (self.alert_type.is_some() || self.mark.is_some()).then_some(alerts);
         let types = (!types.is_empty()).then_some(types);
         let wanted = Wanted { types, job: self.job_id, device, alerts: alerts.is_some() };
         Ok(Reader { app: allowed.app.clone(), caller: allowed.caller.clone(), wanted, alerts, payload: self.payload })
@@ -181,7 +183,10 @@ impl Reader {
     }
 
     fn sees(&self, entry: &LogEntry) -> bool {
-        let lets = |alerts: &AlertFilter| entry.alert().is_some_and(|alert| alerts.lets(&alert.alert_type, &alert.mark));
+        let lets = |alerts: &Filter| {
+            let told = entry.alert();
+            told.is_some_and(|alert| alerts.lets_alert(&alert.alert_type, &alert.mark, alert.source.as_deref()))
+        };
         entry.is_for(self.caller.client) && self.caller.scopes.allows(entry.scope) && self.alerts.as_ref().is_none_or(lets)
     }
 

@@ -214,6 +214,8 @@ pub async fn change_subscription(
         }
         let mut next = changed.clone();
         (next.health, next.recovery, next.events) = (held.health, held.recovery, held.events);
+        // Who is somewhere else has agreed to nothing.
+        next.agreement = held.agreement.filter(|_| next.sink == held.sink);
         if let Some(detail) = patch.config.as_ref().and_then(|config| config.subscription_detail.as_ref()) {
             detail.confirm(tx, &own.keys.device_ids, &caller, &mut next.purpose)?;
         }
@@ -238,7 +240,7 @@ pub async fn change_subscription(
         } else if next.revision == held.revision {
             next.changed(now);
         }
-        if next.status == SubscriptionStatus::ActivationRequested {
+        if next.status == SubscriptionStatus::ActivationRequested || next.agreement.is_some() {
             tx.ring_subscription(HANDSHAKE, id, now, now, &mut ids)?;
         }
         tx.save_subscription(&next, switched, Some(correlator.as_str()), now, &mut ids)?;

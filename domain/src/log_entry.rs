@@ -41,6 +41,8 @@ pub struct ToldAlert {
     pub alert_type: String,
     /// How important the device thinks it is.
     pub mark: String,
+    /// The node it came from.
+    pub source: Option<String>,
 }
 
 /// What an event about a container or a subscription names.

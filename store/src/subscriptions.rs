@@ -5,7 +5,9 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use dmwsi_domain::delivery::Health;
 use dmwsi_domain::event::Event;
 use dmwsi_domain::id::{ClientId, JobId, OrganisationId, SubscriptionId, TaskId};
-use dmwsi_domain::subscription::{Recovery, Signing, StatusReason, Subscription, SubscriptionStatus, TerminationReason};
+use dmwsi_domain::subscription::{
+    Agreement, Recovery, Signing, StatusReason, Subscription, SubscriptionStatus, TerminationReason,
+};
 use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
 use crate::column::{counted, damaged, document, micros, moment, number, parsed, text, uuid};
@@ -63,6 +65,8 @@ pub(crate) struct Row {
     expires_by: String,
     #[diesel(embed)]
     health: HealthRow,
+    agreed_at: Option<i64>,
+    allowed_rate: Option<i64>,
     recover_after: Option<i64>,
     recover_until: Option<i64>,
     recover_failed_only: bool,
@@ -70,6 +74,13 @@ pub(crate) struct Row {
     created_at: i64,
     updated_at: i64,
     revision: i64,
+}
+
+impl Row {
+    /// The id as text.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
 }
 
 /// How a receiver has been doing, written with the ends of deliveries.
@@ -125,6 +136,8 @@ impl TryFrom<&Subscription> for Row {
             expires_at: micros(one.expires_at),
             expires_by: one.expires_by.as_str().to_owned(),
             health: HealthRow::from(&one.health),
+            agreed_at: micros(one.agreement.map(|agreement| agreement.at)),
+            allowed_rate: one.agreement.and_then(|agreement| agreement.rate).map(i64::from),
             recover_after: one.recovery.map(|recovery| number(recovery.after)),
             recover_until: one.recovery.map(|recovery| number(recovery.until)),
             recover_failed_only: one.recovery.is_some_and(|recovery| recovery.only_failed),
@@ -164,6 +177,10 @@ impl TryFrom<Row> for Subscription {
             max_events: row.max_events.map(|most| counted(most, "number of events")).transpose()?,
             events: counted(row.events, "number of events")?,
             rate: row.rate.map(|rate| counted(rate, "rate")).transpose()?,
+            agreement: match moment(row.agreed_at) {
+                Some(at) => Some(Agreement { at, rate: row.allowed_rate.map(|rate| counted(rate, "rate")).transpose()? }),
+                None => None,
+            },
             expires_at: moment(row.expires_at),
             expires_by: TerminationReason::parse(&row.expires_by).ok_or_else(|| damaged("reason of a subscription"))?,
             health: Health {
