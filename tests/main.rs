@@ -37,6 +37,7 @@ mod download_withdrawn;
 mod downloads;
 mod egress;
 mod event_catalogue;
+mod event_pages;
 mod events;
 mod executions;
 mod firmware_by_hand;
