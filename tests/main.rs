@@ -38,6 +38,7 @@ mod egress;
 mod event_catalogue;
 mod events;
 mod executions;
+mod faults;
 mod firmware_by_hand;
 mod firmware_contents;
 mod firmware_deliverable;

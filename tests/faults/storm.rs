@@ -1,0 +1,193 @@
+//! A storm: load, faults at random moments, and after each of them a round of proof.
+use std::env;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
+
+use super::caller::Caller;
+use super::checker::{Checker, Fault};
+use super::cluster::Cluster;
+use super::dice::Dice;
+use super::journal::{Journal, What};
+use super::load::Load;
+use super::observers::{Receivers, follow, reread};
+
+/// How many lines of the journal are printed of a fault.
+const PRINTED: usize = 300;
+
+/// What may happen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Blow {
+    /// Every process of the server is killed.
+    All,
+    /// The database is.
+    Database,
+    /// The process of one seat is.
+    One(usize),
+    /// Nothing is heard of a receiver for a while.
+    Receiver(usize),
+    /// The process of one seat is killed, and again as soon as it serves.
+    Twice(usize),
+    /// The processes of two seats are killed.
+    Two(usize, usize),
+}
+
+/// What makes it.
+pub(crate) struct Storm {
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) dice: Dice,
+    seed: u64,
+    journal: Arc<Journal>,
+    caller: Arc<Caller>,
+    receivers: Receivers,
+    load: Load,
+    checker: Checker,
+    follower: JoinHandle<()>,
+    /// How long what is owed may take to come.
+    pub(crate) patience: Duration,
+}
+
+/// The seed that the environment names, or any.
+pub(crate) fn seed() -> u64 {
+    let named = env::var("DMWSI_FAULT_SEED").ok().map(|seed| seed.parse().expect("DMWSI_FAULT_SEED is a number"));
+    named.unwrap_or_else(|| RandomState::new().hash_one("seed") % 1_000_000)
+}
+
+impl Storm {
+    /// Everybody is at work.
+    pub(crate) async fn begin(cluster: Arc<Cluster>, seed: u64, devices: u32) -> Self {
+        let journal = Arc::new(Journal::open());
+        let caller = Arc::new(Caller::of(&cluster));
+        let receivers = Receivers::open(&journal, seed).await;
+        receivers.subscribe(&caller, &journal).await;
+        let follower = tokio::spawn(follow(Arc::clone(&caller), Arc::clone(&journal)));
+        let sink = receivers.url(receivers.count() - 1);
+        let load = Load::start((&caller, &journal), &cluster.gateways.url(), &sink, seed, devices).await;
+        let dice = Dice::of(seed, "blows");
+        let patience = Duration::from_secs(25);
+        Self { cluster, dice, seed, journal, caller, receivers, load, checker: Checker::default(), follower, patience }
+    }
+
+    /// Every blow there is, in any order.
+    pub(crate) fn blows(&mut self) -> Vec<Blow> {
+        let seats = self.cluster.seats();
+        let mut blows: Vec<_> = (0..seats).map(Blow::One).collect();
+        blows.push(Blow::Receiver(usize::try_from(self.dice.below(2)).unwrap()));
+        blows.push(Blow::Twice(self.any_seat()));
+        if seats > 1 {
+            let first = self.any_seat();
+            blows.extend([Blow::All, Blow::Two(first, (first + 1) % seats)]);
+        }
+        if self.cluster.has_server() {
+            blows.extend([Blow::Database, Blow::Database]);
+        }
+        self.dice.shuffle(&mut blows);
+        blows
+    }
+
+    fn any_seat(&mut self) -> usize {
+        usize::try_from(self.dice.below(u64::try_from(self.cluster.seats()).unwrap())).unwrap()
+    }
+
+    fn done(&self, what: impl Into<String>) {
+        self.journal.write(What::Done(what.into()));
+    }
+
+    /// Lets everybody work, strikes in the middle of it, lets them finish, and says what is wrong then.
+    pub(crate) async fn round(&mut self, blow: Blow) -> Vec<Fault> {
+        self.load.go_on().await;
+        tokio::time::sleep(self.dice.millis(100, 900)).await;
+        self.done(format!("{blow:?}"));
+        self.strike(blow).await;
+        tokio::time::sleep(self.dice.millis(50, 500)).await;
+        self.load.rest().await;
+        self.done("everybody rests");
+        self.prove().await
+    }
+
+    async fn strike(&mut self, blow: Blow) {
+        let seats: Vec<_> = match blow {
+            Blow::All => (0..self.cluster.seats()).collect(),
+            Blow::Database => return self.cluster.kill_database().await,
+            Blow::One(seat) | Blow::Twice(seat) => vec![seat],
+            Blow::Receiver(number) => {
+                self.receivers.shut(number, true);
+                tokio::time::sleep(self.dice.millis(300, 1_500)).await;
+                return self.receivers.shut(number, false);
+            }
+            Blow::Two(first, second) => vec![first, second],
+        };
+        for times in 0..if matches!(blow, Blow::Twice(_)) { 2 } else { 1 } {
+            if times > 0 {
+                tokio::time::sleep(self.dice.millis(0, 300)).await;
+            }
+            for seat in &seats {
+                self.cluster.kill(*seat);
+                self.done(format!("killed {} in {seat}", self.cluster.role(*seat)));
+            }
+            tokio::time::sleep(self.dice.millis(0, 600)).await;
+            for seat in &seats {
+                self.cluster.begin(*seat).await;
+                self.done(format!("{} is back in {seat}", self.cluster.role(*seat)));
+            }
+        }
+    }
+
+    /// Waits until everything has come that is owed, and says what is wrong.
+    async fn prove(&mut self) -> Vec<Fault> {
+        let (began, first) = (Instant::now(), self.checker.last());
+        let mut owed = loop {
+            self.checker.read(&self.journal);
+            let mut owed = self.checker.owed();
+            owed.extend(self.checker.wrong());
+            if owed.is_empty() || began.elapsed() > self.patience {
+                break owed;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        reread(&self.caller, &self.journal, first).await;
+        self.checker.read(&self.journal);
+        owed.extend(self.checker.wrong());
+        if owed.is_empty() {
+            self.checker.close();
+            self.receivers.forget();
+        }
+        owed
+    }
+
+    /// The tasks that have not been run although their time has come, or that were given up, as the database knows them.
+    pub(crate) fn stuck_tasks(&self) -> Vec<String> {
+        let late = dmwsi_domain::Clock::System.now().minus(Duration::from_secs(5)).micros();
+        self.cluster.database.lines(&format!(
+            "SELECT queue || ' ' || state || ' ' || COALESCE(key, '') || ' ' || COALESCE(error, '') AS line FROM tasks
+            WHERE state = 'DEAD' OR (state = 'READY' AND run_at < {late}) OR (state = 'CLAIMED' AND lease_until < {late})"
+        ))
+    }
+
+    /// What was proved.
+    pub(crate) fn summary(&self) -> String {
+        format!("seed {}: {}", self.seed, self.checker.summary())
+    }
+
+    /// Fails with what the journal knows of these faults.
+    pub(crate) fn fail(&self, faults: &[Fault]) -> ! {
+        println!("DMWSI_FAULT_SEED={} {}", self.seed, self.summary());
+        let mut names = Vec::new();
+        for fault in faults.iter().take(20) {
+            println!("{:?}: {}", fault.kind, fault.text);
+            names.extend(fault.about.iter().cloned());
+        }
+        names.truncate(8);
+        let lines = self.journal.about(&names);
+        lines.iter().skip(lines.len().saturating_sub(PRINTED)).for_each(|line| println!("{line}"));
+        panic!("{} faults with the seed {}, the first {:?}", faults.len(), self.seed, faults.first());
+    }
+}
+
+impl Drop for Storm {
+    fn drop(&mut self) {
+        self.follower.abort();
+    }
+}
