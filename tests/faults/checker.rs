@@ -9,14 +9,14 @@ use super::lanes::Lanes;
 pub(crate) enum Kind {
     /// The numbers are not one after the other, or do not stand for one event each.
     Gap,
-    /// Something that was acknowledged was not told, or not to everybody.
-    Loss,
     /// Something was told before what came before it.
     Order,
     /// Something was told that is not so.
     Phantom,
     /// Something does not come to its end.
     Stuck,
+    /// Something that was acknowledged was not told, or not to everybody.
+    Loss,
 }
 
 /// Something that is wrong.
@@ -175,9 +175,10 @@ impl Checker {
             ("job-completed", None) => job.told_completed = Some(told.word.clone()),
             _ => {}
         }
-        if is_late || is_early || is_again {
-            let when = if is_early { "before it was accepted" } else { "after its end, or twice" };
-            self.fault(Kind::Order, format!("the job is told of {when}: {told}"), [id.to_owned()]);
+        for (so, when) in [(is_late, "after its end"), (is_early, "before it was accepted"), (is_again, "once more")] {
+            if so {
+                self.fault(Kind::Order, format!("the job is told of {when}: {told}"), [id.to_owned()]);
+            }
         }
     }
 
@@ -245,7 +246,10 @@ impl Checker {
             }
         }
         for (id, job) in &self.jobs {
-            let missing: Vec<_> = job.devices.iter().filter(|device| !job.told_finished.contains_key(*device)).collect();
+            // What is cancelled or expires before its executions are made has none.
+            let is_completed = job.shown.as_ref().is_some_and(|(state, _)| state == "COMPLETED");
+            let due = job.devices.iter().filter(|device| is_completed || job.executed.contains_key(*device));
+            let missing: Vec<_> = due.filter(|device| !job.told_finished.contains_key(*device)).collect();
             if !job.shown.as_ref().is_some_and(|(_, is_over)| *is_over) {
                 say(Kind::Stuck, format!("{id} does not end: {:?}", job.shown), id);
             } else if !job.told_accepted || job.told_completed.is_none() {
@@ -277,6 +281,11 @@ impl Checker {
     /// The number up to which the log is known.
     pub(crate) const fn last(&self) -> u64 {
         self.last
+    }
+
+    /// Changes whenever something comes that is owed.
+    pub(crate) const fn progress(&self) -> (u64, u64) {
+        (self.last, self.lanes.taken)
     }
 
     /// What was proved, in a line.

@@ -180,7 +180,7 @@ impl Actor {
                     break;
                 }
             }
-            tokio::time::sleep(self.dice.millis(1, 60)).await;
+            tokio::time::sleep(self.dice.millis(20, 300)).await;
         }
     }
 

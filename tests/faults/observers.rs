@@ -14,7 +14,7 @@ use crate::harness::eventually;
 use crate::harness::receiver::{Came, Receiver, Reply, says, taken};
 
 /// How badly the receivers answer, in failures of a hundred; the last one takes everything.
-const FAILURES: [u64; 3] = [30, 12, 0];
+const FAILURES: [u64; 3] = [10, 3, 0];
 
 /// Receivers, each behind a front that can be shut.
 pub(crate) struct Receivers {

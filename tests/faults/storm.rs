@@ -15,7 +15,7 @@ use super::load::Load;
 use super::observers::{Receivers, follow, reread};
 
 /// How many lines of the journal are printed of a fault.
-const PRINTED: usize = 300;
+const PRINTED: usize = 100;
 
 /// What may happen.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,7 @@ pub(crate) struct Storm {
     load: Load,
     checker: Checker,
     follower: JoinHandle<()>,
-    /// How long what is owed may take to come.
+    /// How long nothing may come while something is owed.
     pub(crate) patience: Duration,
 }
 
@@ -137,19 +137,26 @@ impl Storm {
 
     /// Waits until everything has come that is owed, and says what is wrong.
     async fn prove(&mut self) -> Vec<Fault> {
-        let (began, first) = (Instant::now(), self.checker.last());
+        let first = self.checker.last();
+        let (mut progress, mut since) = (self.checker.progress(), Instant::now());
         let mut owed = loop {
             self.checker.read(&self.journal);
-            let mut owed = self.checker.owed();
-            owed.extend(self.checker.wrong());
-            if owed.is_empty() || began.elapsed() > self.patience {
+            let mut owed = self.checker.wrong();
+            owed.extend(self.checker.owed());
+            if owed.is_empty() || since.elapsed() > self.patience {
                 break owed;
+            }
+            if self.checker.progress() != progress {
+                (progress, since) = (self.checker.progress(), Instant::now());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         };
         reread(&self.caller, &self.journal, first).await;
         self.checker.read(&self.journal);
-        owed.extend(self.checker.wrong());
+        if owed.is_empty() {
+            owed = self.checker.wrong();
+        }
+        owed.sort_by_key(|fault| fault.kind);
         if owed.is_empty() {
             self.checker.close();
             self.receivers.forget();
@@ -171,15 +178,29 @@ impl Storm {
         format!("seed {}: {}", self.seed, self.checker.summary())
     }
 
-    /// Fails with what the journal knows of these faults.
+    /// What the database holds that is on its way.
+    fn state(&self) -> Vec<String> {
+        self.cluster.database.lines(
+            "SELECT 'task ' || queue || ' ' || state || ' ' || COUNT(*) || ' ' || COALESCE(MAX(error), '') AS line FROM tasks GROUP BY queue, state
+            UNION ALL SELECT 'deliveries ' || subscription_id || ' ' || state || ' ' || COUNT(*) || ', due ' || COUNT(next_at) FROM deliveries
+            GROUP BY subscription_id, state
+            UNION ALL SELECT 'without a number ' || COUNT(*) FROM events WHERE number IS NULL
+            UNION ALL SELECT 'numbered below ' || next_event || ', laid out to ' || distributed FROM organisations",
+        )
+    }
+
+    /// Fails with what the journal knows of these faults; all of it goes into a file.
     pub(crate) fn fail(&self, faults: &[Fault]) -> ! {
-        println!("DMWSI_FAULT_SEED={} {}", self.seed, self.summary());
+        let file = env::temp_dir().join(format!("dmwsi-faults-{}.txt", self.seed));
+        std::fs::write(&file, self.journal.about(&[String::new()]).join("\n")).unwrap();
+        println!("DMWSI_FAULT_SEED={}; {}; the journal is in {}", self.seed, self.summary(), file.display());
+        self.state().iter().for_each(|line| println!("{line}"));
         let mut names = Vec::new();
         for fault in faults.iter().take(20) {
             println!("{:?}: {}", fault.kind, fault.text);
             names.extend(fault.about.iter().cloned());
         }
-        names.truncate(8);
+        names.truncate(2);
         let lines = self.journal.about(&names);
         lines.iter().skip(lines.len().saturating_sub(PRINTED)).for_each(|line| println!("{line}"));
         panic!("{} faults with the seed {}, the first {:?}", faults.len(), self.seed, faults.first());
