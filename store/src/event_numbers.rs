@@ -41,7 +41,11 @@ enum Subject {
 }
 
 impl Unnumbered {
+    /// None where it tells of no change of it, as an alert does: that keeps the place that its id gives it.
     fn subject(&self) -> Option<Subject> {
+        if self.revision == 0 {
+            return None;
+        }
         match (&self.job_id, self.ordinal, &self.device_id) {
             (Some(job), Some(ordinal), _) => Some(Subject::Execution(job.clone(), ordinal)),
             (Some(job), None, _) => Some(Subject::Job(job.clone())),
@@ -123,6 +127,7 @@ impl Tx<'_> {
             let later = events::table
                 .filter(events::number.is_null())
                 .filter(events::id.gt(last.clone()))
+                .filter(events::revision.gt(0))
                 .filter(events::revision.lt(revision));
             let found: Vec<Unnumbered> = match subject {
                 Subject::Execution(job, ordinal) => {
@@ -181,5 +186,16 @@ mod tests {
             row("7", Some("j"), Some("d"), 4),
         ];
         assert_eq!(in_order(rows), ["4", "7", "3", "1", "2", "6", "5"]);
+    }
+
+    #[test]
+    fn what_changes_nothing_keeps_its_place() {
+        let revisions = [1, 0, 3, 2, 0];
+        let rows = ["1", "2", "3", "4", "5"].into_iter().zip(revisions).map(|(id, revision)| row(id, None, Some("d"), revision));
+        assert_eq!(
+            in_order(rows.collect()),
+            ["1", "2", "4", "3", "5"],
+            "an alert does not go before the registration of its device"
+        );
     }
 }

@@ -10,6 +10,7 @@ use dmwsi_domain::client::Client;
 
 use super::dice::Dice;
 use super::front::Front;
+use super::planted::Planted;
 use crate::harness::Database;
 use crate::harness::postgres::Server;
 use crate::harness::process::Process;
@@ -23,7 +24,7 @@ const STARTED_WITHIN: Duration = Duration::from_secs(60);
 
 /// What is quick here so that a round is short: leases, retries, patience with receivers. All else is as it is delivered.
 const SETTINGS: [(&str, &str); 11] = [
-    ("DMWSI__TASKS__LEASE_MS", "1000"),
+    ("DMWSI__TASKS__LEASE_MS", "1500"),
     ("DMWSI__TASKS__RETRY_FIRST_MS", "100"),
     ("DMWSI__TASKS__RETRY_LONGEST_MS", "500"),
     ("DMWSI__PUSH__RETRY_FIRST_MS", "200"),
@@ -59,27 +60,30 @@ pub(crate) struct Cluster {
     pub(crate) gateways: Front,
     pub(crate) client: Client,
     pub(crate) secret: ClientSecret,
-    more: Vec<(&'static str, &'static str)>,
+    pub(crate) planted: Option<Planted>,
 }
 
 impl Cluster {
-    /// A process for each of these roles, with more settings.
+    /// A process for each of these roles, with a fault or without.
     pub(crate) async fn start(
         database: Database,
         server: Option<Server>,
         roles: &[&'static str],
-        more: &[(&'static str, &'static str)],
+        planted: Option<Planted>,
         dice: &Dice,
     ) -> Arc<Self> {
         let store = database.store().await;
         let new = NewClient { organisation: "acme".into(), name: "portal".into(), scopes: SCOPES.parse().unwrap() };
         let (client, secret) = add(&store, &Clock::System, new).await.unwrap();
         drop(store);
+        if let Some(planted) = planted {
+            planted.plant(&database);
+        }
         let seats = roles.iter().map(|role| Seat { role, process: Mutex::default() }).collect();
         let (api, gateways) = (Front::open(dice.clone(), true).await, Front::open(dice.clone(), true).await);
         let keys = toml::to_string(&Keys::mint().unwrap()).unwrap();
         let database = Arc::new(database);
-        let cluster = Arc::new(Self { database, server, keys, seats, api, gateways, client, secret, more: more.to_vec() });
+        let cluster = Arc::new(Self { database, server, keys, seats, api, gateways, client, secret, planted });
         for seat in 0..roles.len() {
             cluster.begin(seat).await;
         }
@@ -124,8 +128,10 @@ impl Cluster {
     fn try_begin(&self, seat: usize) -> Result<Process, String> {
         let role = self.role(seat);
         let front = if role == "gateway" { self.gateways.url() } else { self.api.url() };
-        let own = [("DMWSI__PUBLIC_URL", front.as_str())];
-        let environment: Vec<_> = SETTINGS.into_iter().chain(self.more.iter().copied()).chain(own).collect();
+        // Who acts on the database behind the server's back rings no bell.
+        let poll = if self.planted.is_some() { "50" } else { "30000" };
+        let own = [("DMWSI__PUBLIC_URL", front.as_str()), ("DMWSI__TASKS__SAFETY_POLL_MS", poll)];
+        let environment: Vec<_> = SETTINGS.into_iter().chain(own).collect();
         Process::try_serve_as(&self.database, &self.keys, role, &environment)
     }
 
@@ -136,6 +142,9 @@ impl Cluster {
         let process = self.seats[seat].process.lock().unwrap().take();
         if let Some(process) = process {
             process.kill();
+        }
+        if let Some(planted) = self.planted {
+            planted.forget(&self.database);
         }
     }
 

@@ -15,9 +15,6 @@ use super::caller::Caller;
 use super::dice::Dice;
 use super::journal::{Journal, What};
 
-/// How many devices never call: more than the executions of a job that are made together with it.
-const SLEEPERS: u32 = 104;
-
 /// The node that jobs write.
 const NODE: &str = "./Vendor/Test/Fault";
 
@@ -65,13 +62,13 @@ struct Actor {
 }
 
 impl Load {
-    /// So many devices that call there, some that do not, and somebody who registers further ones.
+    /// So many devices that call there, so many that do not, and somebody who registers further ones.
     pub(crate) async fn start(
         (caller, journal): (&Arc<Caller>, &Arc<Journal>),
         gateway: &str,
         sink: &str,
         seed: u64,
-        devices: u32,
+        (devices, sleepers): (u32, u32),
     ) -> Self {
         let rest = Rest { wanted: watch::Sender::new(false), resting: watch::Sender::new(0) };
         let actor = |name: &str| Actor {
@@ -82,22 +79,21 @@ impl Load {
             sink: sink.to_owned(),
         };
         let mut tasks = JoinSet::new();
-        let mut sleepers = Vec::new();
         let registrar = actor("registrar");
-        for number in 0..SLEEPERS {
-            sleepers.push(registrar.register(&DeviceProfile::nth(seed, number)).await);
+        if sleepers > 0 {
+            let sleepers = (0..sleepers).map(|number| DeviceProfile::nth(seed, devices + number)).collect();
+            tasks.spawn(actor("crowd").lead_crowds(sleepers));
         }
-        tasks.spawn(actor("crowd").lead_crowds(sleepers));
         for number in 0..devices {
             // Each on connections of its own, so that messages reach every gateway.
             let wire = Wire::new(None).unwrap();
-            let profile = DeviceProfile::nth(seed, SLEEPERS + number);
+            let profile = DeviceProfile::nth(seed, number);
             let id = registrar.register(&profile).await;
             let behaviour = Behaviour { retries: 4, retry_ms: 60, ..Behaviour::default() };
             let device = Device::new(profile, behaviour, format!("{gateway}/dm"), &wire);
             tasks.spawn(actor(&format!("device {number}")).live(device, id));
         }
-        tasks.spawn(registrar.keep_registering(seed, SLEEPERS + devices));
+        tasks.spawn(registrar.keep_registering(seed, devices + sleepers));
         let count = tasks.len();
         Self { tasks, count, rest }
     }
@@ -262,7 +258,11 @@ impl Actor {
     }
 
     /// Starts jobs on devices that never call, which end by their time or by being cancelled.
-    async fn lead_crowds(mut self, sleepers: Vec<String>) {
+    async fn lead_crowds(mut self, profiles: Vec<DeviceProfile>) {
+        let mut sleepers = Vec::new();
+        for profile in profiles {
+            sleepers.push(self.register(&profile).await);
+        }
         for number in 0_u64.. {
             self.rest.turn().await;
             let is_cancelled = self.dice.percent(60);
@@ -290,7 +290,7 @@ impl Actor {
                 let Some(next) = page["nextCursor"].as_str() else { break };
                 cursor = format!("&cursor={next}");
             }
-            tokio::time::sleep(self.dice.millis(200, 1_500)).await;
+            tokio::time::sleep(self.dice.millis(500, 4_000)).await;
         }
     }
 }

@@ -97,11 +97,13 @@ fn hear(came: &Came, journal: &Journal, failures: u64, dice: &mut Dice) -> Reply
     reply
 }
 
-/// Reads the log for ever, each page from where the one before ended.
-pub(crate) async fn follow(caller: Arc<Caller>, journal: Arc<Journal>) {
+/// Reads the log for ever, each page from where the one before ended; the answers wait for events, or the reader `is_hasty`.
+pub(crate) async fn follow(caller: Arc<Caller>, journal: Arc<Journal>, is_hasty: bool) {
+    let (wait, pause) = if is_hasty { (0, Duration::from_millis(20)) } else { (1, Duration::ZERO) };
     let mut cursor = String::new();
     loop {
-        let (status, page) = caller.get(&format!("/v1/events?perPage=100&wait=1{cursor}")).await;
+        tokio::time::sleep(pause).await;
+        let (status, page) = caller.get(&format!("/v1/events?perPage=100&wait={wait}{cursor}")).await;
         assert_eq!(status, 200, "{page}");
         items(&page).iter().for_each(|event| journal.write(What::Read(Told::of(event))));
         cursor = format!("&cursor={}", page["nextCursor"].as_str().unwrap());
