@@ -14,7 +14,7 @@ use crate::harness::eventually;
 use crate::harness::receiver::{Came, Receiver, Reply, says, taken};
 
 /// How badly the receivers answer, in failures of a hundred; the last one takes everything.
-const FAILURES: [u64; 3] = [10, 3, 0];
+pub(crate) const FAILURES: [u64; 3] = [10, 3, 0];
 
 /// Receivers, each behind a front that can be shut.
 pub(crate) struct Receivers {
@@ -22,9 +22,9 @@ pub(crate) struct Receivers {
 }
 
 impl Receivers {
-    pub(crate) async fn open(journal: &Arc<Journal>, seed: u64) -> Self {
+    pub(crate) async fn open(journal: &Arc<Journal>, seed: u64, failures: [u64; 3]) -> Self {
         let mut all = Vec::new();
-        for (number, failures) in FAILURES.into_iter().enumerate() {
+        for (number, failures) in failures.into_iter().enumerate() {
             let dice = Dice::of(seed, &format!("receiver {number}"));
             let (journal, chance) = (Arc::clone(journal), Mutex::new(dice.clone()));
             let receiver = Receiver::open(move |came, _count| hear(came, &journal, failures, &mut chance.lock().unwrap())).await;

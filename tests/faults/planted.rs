@@ -72,6 +72,11 @@ impl Planted {
         matches!(self, Self::EventAfterCommit | Self::RetriesInMemory)
     }
 
+    /// How badly receivers must answer for it to show, in failures of a hundred.
+    pub(crate) const fn failures(self) -> [u64; 3] {
+        if matches!(self, Self::RetriesInMemory) { [40, 20, 0] } else { [0; 3] }
+    }
+
     /// Puts it into a database that has its schema.
     pub(crate) fn plant(self, database: &Database) {
         match self {

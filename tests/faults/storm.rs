@@ -12,7 +12,8 @@ use super::cluster::Cluster;
 use super::dice::Dice;
 use super::journal::{Journal, What};
 use super::load::Load;
-use super::observers::{Receivers, follow, reread};
+use super::observers::{FAILURES, Receivers, follow, reread};
+use super::planted::Planted;
 
 /// How many lines of the journal are printed of a fault.
 const PRINTED: usize = 100;
@@ -62,7 +63,7 @@ impl Storm {
     pub(crate) async fn begin(cluster: Arc<Cluster>, seed: u64, (devices, sleepers): (u32, u32)) -> Self {
         let journal = Arc::new(Journal::open());
         let caller = Arc::new(Caller::of(&cluster));
-        let receivers = Receivers::open(&journal, seed).await;
+        let receivers = Receivers::open(&journal, seed, cluster.planted.map_or(FAILURES, Planted::failures)).await;
         receivers.subscribe(&caller, &journal).await;
         let follower = tokio::spawn(follow(Arc::clone(&caller), Arc::clone(&journal), cluster.planted.is_some()));
         let sink = receivers.url(receivers.count() - 1);
