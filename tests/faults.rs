@@ -1,6 +1,7 @@
 //! Whatever is killed, and whenever: nothing that was acknowledged is lost, nothing is told that is not so, and everything in order.
 mod caller;
 mod checker;
+mod checker_test;
 mod cluster;
 mod dice;
 mod front;
@@ -94,25 +95,25 @@ async fn goes_red(database: Database, planted: Planted) {
 }
 
 both! {
-    /// OES4: what comes after the commit is lost with the process, and the checker sees it.
+    /// What comes after the commit is lost with the process, and the checker sees it.
     async fn an_event_that_is_written_after_the_commit_is_found_out(database: Database) {
         goes_red(database, Planted::EventAfterCommit).await;
     }
 
-    /// OES4: what only a process remembers is lost with it, and the checker sees it.
+    /// What only a process remembers is lost with it, and the checker sees it.
     async fn retries_that_are_kept_in_memory_are_found_out(database: Database) {
         goes_red(database, Planted::RetriesInMemory).await;
     }
 }
 
-/// OES4: a reader goes past what is committed late, and the checker sees it. SQLite has one writer, so that numbers and commits never differ.
+/// A reader goes past what is committed late, and the checker sees it. SQLite has one writer, so that numbers and commits never differ.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn numbers_that_are_given_before_the_commit_are_found_out() {
     let Some(database) = Database::postgres() else { return };
     goes_red(database, Planted::NumberBeforeCommit).await;
 }
 
-/// OES4: two sequencers give a number twice or an event two of them, and the checker sees it.
+/// Two sequencers give a number twice or an event two of them, and the checker sees it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_sequencers_at_once_are_found_out() {
     let Some(database) = Database::postgres() else { return };
