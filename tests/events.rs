@@ -354,4 +354,32 @@ both! {
         assert!(began.elapsed() < Duration::from_secs(8), "streams do not keep the server from stopping");
         drop((held, pieces));
     }
+
+    /// OES10: whoever reads a job until its end has all of it, also where the clock of the process that ends it went behind the others'.
+    async fn the_end_of_a_job_is_told_after_all_of_its_executions(database: Database) {
+        let server = Server::on(&database).await;
+        let portal = server.portal("acme", SCOPES).await;
+        let handset = Handset::register(&portal, server.url(), Behaviour::default()).await;
+        let read = job(&portal, &handset.id, &json!({"type": "NODES_GET", "nodes": ["./DevInfo/Man"]})).await;
+        let job_id = read.rsplit('/').next().unwrap().to_owned();
+        let (id, behind) = (job_id.parse().unwrap(), Clock::System.new_ids());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let (ids, now) = (Clock::System.new_ids(), Clock::System.now());
+        let ended = server.store().write(move |tx| {
+            let (mut execution, mut ids, mut behind) = (tx.execution(id, 0)?, ids, behind);
+            let was = execution.state;
+            let moved = execution.cancel(now);
+            tx.save_execution(was, &execution, &moved, None, now, &mut ids)?;
+            let mut job = tx.job(id)?;
+            tx.fold_deltas(&mut job, &mut behind)?;
+            let told = job.settle(now);
+            tx.save_job(&mut job, told.as_slice(), None, now, &mut behind)
+        });
+        ended.await.unwrap();
+        crate::harness::handset::ended(&portal, &read).await;
+        numbered(&server).await;
+        let events = all(&portal, &format!("&jobId={job_id}")).await;
+        assert_eq!(kinds(&events)[2..], ["execution-finished", "job-completed"], "{events:?}");
+        server.stop().await;
+    }
 }

@@ -40,6 +40,7 @@ mod event_catalogue;
 mod event_pages;
 mod events;
 mod executions;
+mod faults;
 mod firmware_by_hand;
 mod firmware_contents;
 mod firmware_deliverable;

@@ -325,7 +325,7 @@ pub struct Recorded {
     pub ordinal: Option<u32>,
     /// The device it is about.
     pub device: Option<DeviceId>,
-    /// The revision of what it is about, after the change.
+    /// The revision of what it is about, after the change; 0 where nothing of that changed.
     pub revision: u64,
     /// The correlator of the call that led to it.
     pub correlator: Option<String>,
