@@ -49,6 +49,7 @@ mod idle;
 mod imports;
 mod jobs;
 mod lists;
+mod node_commands;
 mod nodes;
 mod progress;
 mod push_gateways;

@@ -7,7 +7,13 @@ type Length = u32;
 
 #[link(name = "wbxml2")]
 unsafe extern "C" {
-    fn wbxml_tree_from_wbxml(bytes: *mut c_uchar, length: Length, language: c_int, charset: c_int, tree: *mut *mut c_void) -> c_int;
+    fn wbxml_tree_from_wbxml(
+        bytes: *mut c_uchar,
+        length: Length,
+        language: c_int,
+        charset: c_int,
+        tree: *mut *mut c_void,
+    ) -> c_int;
     fn wbxml_tree_destroy(tree: *mut c_void);
 }
 

@@ -27,10 +27,9 @@ fn main() {
     #[cfg(libwbxml)]
     {
         assert!(libwbxml::read(&wbxml), "libwbxml reads it too");
-        let [ours, theirs] = in_turn([
-            &mut || drop(black_box(Encoding::Wbxml.decode(black_box(&wbxml)))),
-            &mut || assert!(libwbxml::read(black_box(&wbxml))),
-        ]);
+        let [ours, theirs] = in_turn([&mut || drop(black_box(Encoding::Wbxml.decode(black_box(&wbxml)))), &mut || {
+            assert!(libwbxml::read(black_box(&wbxml)))
+        }]);
         report("WBXML to message", ours, "libwbxml, to its tree", theirs, 5.0);
     }
     #[cfg(not(libwbxml))]
@@ -95,7 +94,9 @@ fn message() -> Message {
     let leaf = |n: usize| Item {
         source: Some(format!("./DevDetail/Ext/Diagnostics/Radio/Cell{n}/Quality/Reported")),
         meta: Meta { format: Some("chr".to_owned()), media_type: Some("text/plain".to_owned()), ..Meta::default() },
-        data: Some(Data::Text(format!("{n}: the value of a node that was read & \"kept\", with some words more than a number ").repeat(1))),
+        data: Some(Data::Text(
+            format!("{n}: the value of a node that was read & \"kept\", with some words more than a number ").repeat(1),
+        )),
         ..Item::default()
     };
     let status = |id: &str, command: &str, name: &str| Status {

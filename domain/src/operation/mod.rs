@@ -1,6 +1,7 @@
 //! What is done on a device: values that, given the last answers, offer commands or are done.
 //!
 //! A kind is one file here and one line in the list below. It may span sessions and survives being stored between any two steps.
+mod command_list;
 mod firmware_answer;
 mod firmware_command;
 mod firmware_package;
@@ -9,12 +10,20 @@ mod firmware_request;
 mod firmware_retry;
 mod firmware_supply;
 mod firmware_update;
+mod node_outcome;
+mod node_result;
+mod node_value;
+mod nodes_add;
+mod nodes_copy;
+mod nodes_delete;
+mod nodes_exec;
 mod nodes_get;
 mod nodes_set;
+mod tally;
 
 use std::time::Duration;
 
-use dmwsi_objects::{Answer, Command, GenericAlert, StatusCode, Value};
+use dmwsi_objects::{Answer, Command, GenericAlert};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -29,6 +38,12 @@ use crate::{Error, Result};
 pub use firmware_package::Supply;
 pub use firmware_request::{Delivery, FirmwareUpdateRequest};
 pub use firmware_update::FirmwareUpdate;
+pub use node_outcome::NodeOutcome;
+pub use node_result::{NodeResult, StatusNumber};
+pub use nodes_add::{NewNode, NodesAdd, NodesAddRequest};
+pub use nodes_copy::{NodeCopy, NodesCopy, NodesCopyRequest};
+pub use nodes_delete::{NodesDelete, NodesDeleteRequest};
+pub use nodes_exec::{NodeExec, NodesExec, NodesExecRequest};
 pub use nodes_get::{NodesGet, NodesGetRequest};
 pub use nodes_set::{Change, ChangeCommand, NodesSet, NodesSetRequest};
 
@@ -91,6 +106,14 @@ macro_rules! operations {
 operations! {
     /// Bring a firmware onto the device (OMA FUMO 1.0).
     FirmwareUpdate(FirmwareUpdateRequest) = "FIRMWARE_UPDATE";
+    /// Create nodes.
+    NodesAdd(NodesAddRequest) = "NODES_ADD";
+    /// Copy leaves.
+    NodesCopy(NodesCopyRequest) = "NODES_COPY";
+    /// Remove nodes.
+    NodesDelete(NodesDeleteRequest) = "NODES_DELETE";
+    /// Start what nodes stand for.
+    NodesExec(NodesExecRequest) = "NODES_EXEC";
     /// Read nodes.
     NodesGet(NodesGetRequest) = "NODES_GET";
     /// Change nodes.
@@ -103,7 +126,7 @@ impl Request {
     pub const fn deliverable(&self) -> Option<DeliverableId> {
         match self {
             Self::FirmwareUpdate(request) => request.deliverable_id,
-            Self::NodesGet(_) | Self::NodesSet(_) => None,
+            _ => None,
         }
     }
 
@@ -112,7 +135,7 @@ impl Request {
     pub fn targets(&self) -> &[Target] {
         match self {
             Self::FirmwareUpdate(request) => &request.targets,
-            Self::NodesGet(_) | Self::NodesSet(_) => &[],
+            _ => &[],
         }
     }
 }
@@ -123,7 +146,7 @@ impl Operation {
     pub fn wanted(&self) -> Option<DeliverableId> {
         match self {
             Self::FirmwareUpdate(update) => update.wanted(),
-            Self::NodesGet(_) | Self::NodesSet(_) => None,
+            _ => None,
         }
     }
 
@@ -132,7 +155,7 @@ impl Operation {
     pub fn wants_content(&self, now: Timestamp) -> bool {
         match self {
             Self::FirmwareUpdate(update) => update.wants_content(now),
-            Self::NodesGet(_) | Self::NodesSet(_) => false,
+            _ => false,
         }
     }
 
@@ -141,15 +164,15 @@ impl Operation {
     pub fn rests_until(&self, said: Timestamp) -> Option<Timestamp> {
         match self {
             Self::FirmwareUpdate(update) => update.rests_until(said),
-            Self::NodesGet(_) | Self::NodesSet(_) => None,
+            Self::NodesExec(exec) => exec.rests_until(said),
+            _ => None,
         }
     }
 
     /// Hands in the deliverable that it wants.
     pub fn supply(&mut self, supply: Supply) {
-        match self {
-            Self::FirmwareUpdate(update) => update.supply(supply),
-            Self::NodesGet(_) | Self::NodesSet(_) => {}
+        if let Self::FirmwareUpdate(update) = self {
+            update.supply(supply);
         }
     }
 
@@ -158,7 +181,7 @@ impl Operation {
     pub fn time_to_fetch(&self) -> Duration {
         match self {
             Self::FirmwareUpdate(update) => update.time_to_fetch(),
-            Self::NodesGet(_) | Self::NodesSet(_) => Duration::ZERO,
+            _ => Duration::ZERO,
         }
     }
 
@@ -274,40 +297,6 @@ impl Step {
         facts.append(&mut self.facts);
         self.facts = facts;
         self
-    }
-}
-
-/// What became of one node.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct NodeResult {
-    /// The node.
-    #[schema(max_length = 1024, example = "./DevInfo/Man")]
-    pub node: String,
-    /// What was done: `GET`, `REPLACE`, `ADD`, `DELETE` or `EXEC`.
-    #[schema(max_length = 16, example = "GET")]
-    pub command: String,
-    /// The device's status; absent when its answer was lost.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = 200)]
-    pub status: Option<StatusNumber>,
-    /// What a Get brought.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object, example = json!({"format": "chr", "data": "Acme"}))]
-    pub value: Option<Value>,
-}
-
-/// A status code of OMA DM as a number.
-pub type StatusNumber = u16;
-
-impl NodeResult {
-    fn of(answer: &Answer) -> Self {
-        Self {
-            node: answer.command.target().to_string(),
-            command: answer.command.name().to_uppercase(),
-            status: answer.status.map(|StatusCode(number)| number),
-            value: answer.value().cloned(),
-        }
     }
 }
 

@@ -71,7 +71,7 @@ impl NodesGet {
                 step.facts.push(Fact::answer(answer));
                 continue;
             }
-            self.waiting.retain(|node| node != answer.command.target());
+            self.waiting.retain(|node| Some(node) != answer.command.target());
             if answer.succeeded() {
                 self.read = self.read.saturating_add(1)
             } else {

@@ -7,4 +7,5 @@ mod firmware_reports;
 mod firmware_supply;
 mod firmware_update;
 mod job;
+mod node_commands;
 mod nodes;

@@ -5,7 +5,7 @@ use dmwsi_objects::{GenericAlert, StatusCode};
 use super::alert::{generic_alert, plain_alert};
 use super::execution::{Execution, Object, shown};
 use super::outbox::Outbox;
-use super::{Account, Nodes};
+use super::{Account, Nodes, Quirks};
 use crate::credentials::decode_nonce;
 use crate::encoding::Encoding;
 use crate::message::{Element, Header, Message, Meta, NodeCommand, Party, Status, Verb, alert};
@@ -45,6 +45,8 @@ pub struct Opening {
     pub max_message: u32,
     /// The largest value it takes in pieces, in bytes as sent, where it says so (`MaxObjSize`).
     pub max_object: Option<u32>,
+    /// What it does otherwise than the standard says.
+    pub quirks: Quirks,
 }
 
 /// A session, stepped by [`Session::receive`].
@@ -310,9 +312,11 @@ impl Session {
             max_object: self.opening.max_object.map_or(MAX_OBJECT, u64::from),
             message: message.header.message,
             refusal,
+            quirks: self.opening.quirks,
             fits: &|results| encoding.size_of(results) <= room,
         };
-        for answer in message.body.iter().flat_map(|element| execution.run(element)) {
+        let answers: Vec<_> = message.body.iter().flat_map(|element| execution.run(element)).collect();
+        for answer in self.opening.quirks.told(answers, message.header.message) {
             self.outbox.push(answer);
         }
     }

@@ -127,6 +127,20 @@ impl Tree {
         Ok(Reading { node: target.clone(), value })
     }
 
+    /// The node and all below it that this server may read, with what leaves hold where that is wanted (OMA DM TND 1.2, 8.3).
+    fn list(&self, target: &NodeUri, server: &str, with_data: bool) -> Result<Vec<Reading>, StatusCode> {
+        self.allowed(target, server, Access::GET)?;
+        let keys = std::iter::once(target.path()).chain(self.below(target.path()).map(|(key, _node)| key));
+        let nodes = keys.filter_map(|key| NodeUri::parse(key).ok());
+        let readings = nodes.filter_map(|node| {
+            let found = self.allowed(&node, server, Access::GET).ok()?;
+            let is_leaf = found.value.format != Format::Node;
+            let data = if is_leaf && with_data { found.value.data.clone() } else { String::new() };
+            Some(Reading { node, value: Value { data, ..found.value.clone() } })
+        });
+        Ok(readings.collect())
+    }
+
     fn add(&mut self, target: &NodeUri, value: &Value, server: &str) -> Result<(), StatusCode> {
         if target.question().is_some() {
             return Err(StatusCode::NOT_ALLOWED);
@@ -220,6 +234,21 @@ impl Tree {
         Ok(())
     }
 
+    /// Leaves only; the target is made where it is not there.
+    fn copy(&mut self, source: &NodeUri, target: &NodeUri, server: &str) -> Result<(), StatusCode> {
+        if source.question().is_some() || target.question().is_some() {
+            return Err(StatusCode::NOT_ALLOWED);
+        }
+        let value = self.allowed(source, server, Access::GET)?.value.clone();
+        if value.format == Format::Node {
+            return Err(StatusCode::FORBIDDEN);
+        }
+        match self.add(target, &value, server) {
+            Err(StatusCode::ALREADY_EXISTS) => self.replace(target, &value, server),
+            done => done,
+        }
+    }
+
     fn delete(&mut self, target: &NodeUri, server: &str) -> Result<(), StatusCode> {
         if target.question().is_some() || self.allowed(target, server, Access::DELETE)?.permanent {
             return Err(StatusCode::NOT_ALLOWED);
@@ -245,9 +274,19 @@ impl Nodes for Tree {
     /// An Exec is only judged: a tree by itself has nothing to start, so one that is allowed gets 406.
     fn execute(&mut self, command: &Command, server: &str) -> Outcome {
         let done = match command {
-            Command::Get { target } => return self.get(target, server).map_or_else(Outcome::from, Outcome::read),
+            Command::Get { target } => {
+                let found = match target.question() {
+                    Some("list=Struct") => self.list(target, server, false),
+                    Some("list=StructData") => self.list(target, server, true),
+                    _ => self.get(target, server).map(|reading| vec![reading]),
+                };
+                return found.map_or_else(Outcome::from, Outcome::read);
+            }
             Command::Add { target, value } => self.add(target, value, server),
+            Command::Copy { source, target } => self.copy(source, target, server),
             Command::Delete { target } => self.delete(target, server),
+            // A session takes these apart itself.
+            Command::Alert(_) | Command::Atomic { .. } => Err(StatusCode::NOT_SUPPORTED),
             Command::Exec { target, .. } => self.allowed(target, server, Access::EXEC).and(Err(StatusCode::NOT_SUPPORTED)),
             Command::Replace { target, value } => self.replace(target, value, server),
         };

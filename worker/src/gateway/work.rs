@@ -59,8 +59,7 @@ impl Work {
     /// said, and heard.
     pub(super) fn cut_unheard(&mut self, key: ExecutionKey, facts: &Facts) {
         let said = self.executions.iter().find(|one| key_of(one) == key).map(|one| one.clone().turn(facts, self.now).commands);
-        let unheard = |command| Answer { command, status: None, readings: Vec::new() };
-        let answers: Vec<_> = said.unwrap_or_default().into_iter().map(unheard).collect();
+        let answers: Vec<_> = said.unwrap_or_default().into_iter().map(Answer::unheard).collect();
         self.cut(key, &answers, facts);
     }
 

@@ -5,7 +5,7 @@ use dmwsi_objects::dmacc::AuthType;
 use dmwsi_objects::{AlertType, Answer, Command, Format, GenericAlert, Mark, StatusCode, Value};
 
 use super::{account, tree, uri};
-use crate::device::{End, Ending, Initiator, Opening, Session, Tree, Turn};
+use crate::device::{End, Ending, Initiator, Opening, Quirks, Session, Tree, Turn};
 use crate::encoding::Encoding;
 use crate::message::Element;
 use crate::server;
@@ -72,8 +72,15 @@ fn hold(setting: Setting, batches: Vec<Vec<Command>>) -> Outcome {
     let limits = server::Limits { max_message, ..LIMITS };
     let (mut device_account, mut tree) = (account(server_auth), tree());
     device_account.client_auth = auth;
-    let opening =
-        Opening { session: "7".to_owned(), initiator: Initiator::Client, alerts, encoding, max_message, max_object: None };
+    let opening = Opening {
+        session: "7".to_owned(),
+        initiator: Initiator::Client,
+        alerts,
+        encoding,
+        max_message,
+        max_object: None,
+        quirks: Quirks::default(),
+    };
     let (mut device, mut message) = Session::begin(opening, &device_account, &tree);
     let server_account = server::Account {
         server_id: "srv",
