@@ -30,6 +30,7 @@ pub mod id;
 pub mod identity;
 pub mod import;
 pub mod job;
+pub mod known_tree;
 pub mod manifest;
 pub mod operation;
 pub mod organisation;

@@ -14,12 +14,15 @@ mod node_outcome;
 mod node_result;
 mod node_value;
 mod nodes_add;
+mod nodes_atomic;
 mod nodes_copy;
 mod nodes_delete;
 mod nodes_exec;
 mod nodes_get;
 mod nodes_set;
 mod tally;
+mod tree_read;
+mod user_prompt;
 
 use std::time::Duration;
 
@@ -41,11 +44,14 @@ pub use firmware_update::FirmwareUpdate;
 pub use node_outcome::NodeOutcome;
 pub use node_result::{NodeResult, StatusNumber};
 pub use nodes_add::{NewNode, NodesAdd, NodesAddRequest};
+pub use nodes_atomic::{AtomicCommand, AtomicVerb, NodesAtomic, NodesAtomicRequest};
 pub use nodes_copy::{NodeCopy, NodesCopy, NodesCopyRequest};
 pub use nodes_delete::{NodesDelete, NodesDeleteRequest};
 pub use nodes_exec::{NodeExec, NodesExec, NodesExecRequest};
 pub use nodes_get::{NodesGet, NodesGetRequest};
 pub use nodes_set::{Change, ChangeCommand, NodesSet, NodesSetRequest};
+pub use tree_read::{NodeProperty, TreeMethod, TreeRead, TreeReadRequest};
+pub use user_prompt::{InputType, UserPrompt, UserPromptKind, UserPromptRequest};
 
 // The names are taken as `tt`: a `literal` reaches derives within a group, which utoipa does not look into.
 macro_rules! operations {
@@ -108,6 +114,8 @@ operations! {
     FirmwareUpdate(FirmwareUpdateRequest) = "FIRMWARE_UPDATE";
     /// Create nodes.
     NodesAdd(NodesAddRequest) = "NODES_ADD";
+    /// Change several nodes together, all or none.
+    NodesAtomic(NodesAtomicRequest) = "NODES_ATOMIC";
     /// Copy leaves.
     NodesCopy(NodesCopyRequest) = "NODES_COPY";
     /// Remove nodes.
@@ -118,6 +126,10 @@ operations! {
     NodesGet(NodesGetRequest) = "NODES_GET";
     /// Change nodes.
     NodesSet(NodesSetRequest) = "NODES_SET";
+    /// Read a part of the tree, whatever is in it.
+    TreeRead(TreeReadRequest) = "TREE_READ";
+    /// Tell or ask the user of the device something.
+    UserPrompt(UserPromptRequest) = "USER_PROMPT";
 }
 
 impl Request {

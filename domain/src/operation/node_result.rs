@@ -1,5 +1,5 @@
 //! What became of one command.
-use dmwsi_objects::{Answer, Command, StatusCode, Value};
+use dmwsi_objects::{Answer, Command, Reading, StatusCode, Value};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -30,6 +30,10 @@ pub struct NodeResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object, example = json!({"format": "chr", "data": "Acme"}))]
     pub value: Option<Value>,
+    /// What the user answered an ALERT: a text, or the numbers of choices, from 1.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 32, max_length = 1024)]
+    pub answers: Vec<String>,
 }
 
 /// A status code of OMA DM as a number.
@@ -50,13 +54,15 @@ struct Stored {
     status: Option<StatusNumber>,
     #[serde(default)]
     value: Option<Value>,
+    #[serde(default)]
+    answers: Vec<String>,
 }
 
 impl From<Stored> for NodeResult {
     fn from(stored: Stored) -> Self {
-        let Stored { node, source, command, outcome, status, value } = stored;
+        let Stored { node, source, command, outcome, status, value, answers } = stored;
         let outcome = outcome.unwrap_or_else(|| NodeOutcome::of(status.map(StatusCode)));
-        Self { node, source, command, outcome, status, value }
+        Self { node, source, command, outcome, status, value, answers }
     }
 }
 
@@ -75,7 +81,24 @@ impl NodeResult {
             outcome: NodeOutcome::of(answer.status),
             status: answer.status.map(|StatusCode(number)| number),
             value: answer.value().cloned(),
+            answers: Vec::new(),
         }
+    }
+
+    /// What an answer tells of each node, where a Get brought several.
+    #[must_use]
+    pub fn each_of(answer: &Answer) -> Vec<Self> {
+        match answer.readings.as_slice() {
+            [] | [_] => vec![Self::of(answer)],
+            readings => readings.iter().map(Self::of_reading).collect(),
+        }
+    }
+
+    /// What a Get brought of one node.
+    #[must_use]
+    pub fn of_reading(reading: &Reading) -> Self {
+        let answer = Answer::with(Command::Get { target: reading.node.clone() }, StatusCode::OK);
+        Self { value: Some(reading.value.clone()), ..Self::of(&answer) }
     }
 }
 

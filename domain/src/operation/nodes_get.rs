@@ -77,7 +77,7 @@ impl NodesGet {
             } else {
                 self.refused = self.refused.saturating_add(1)
             }
-            step.results.push(NodeResult::of(answer));
+            step.results.extend(NodeResult::each_of(answer));
         }
         step.next = match (self.waiting.is_empty(), self.read, self.refused) {
             (false, ..) => Next::Rest(READING, None),

@@ -8,4 +8,5 @@ mod firmware_supply;
 mod firmware_update;
 mod job;
 mod node_commands;
+mod node_groups;
 mod nodes;

@@ -91,6 +91,7 @@ fn a_result_names_node_command_and_status() {
         outcome: NodeOutcome::PermissionDenied,
         status: Some(425),
         value: None,
+        answers: Vec::new(),
     };
     assert_eq!(moved.results, [expected]);
     assert_eq!(script.end(), ("FAILED", "CHANGES_REFUSED"));

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use dmwsi_domain::contact::{Contact, StrangerReason};
 use dmwsi_domain::deliverable::Deliverable;
 use dmwsi_domain::execution::Execution;
+use dmwsi_domain::known_tree::lessons;
 use dmwsi_domain::{Error, Result, Timestamp};
 use dmwsi_objects::dmacc::AuthType;
 use dmwsi_objects::{Command, NodeUri, Reading, devdetail};
@@ -316,6 +317,7 @@ impl Gateway {
         }
         let readings: Vec<Reading> = received.answers.iter().flat_map(|answer| answer.readings.clone()).collect();
         facts.learn(&readings);
+        effects.lessons = lessons(&received.answers, now);
         match received.turn {
             Turn::Offer => {}
             Turn::Aborted | Turn::Closed => {
