@@ -3,6 +3,7 @@
 //! Nothing here knows how a message looks on the wire or what a job is.
 pub mod alert;
 pub mod command;
+pub mod ddf;
 pub mod devdetail;
 pub mod devinfo;
 pub mod dmacc;

@@ -69,7 +69,7 @@ impl Descriptor {
         }
         while let Some(tag) = reader.child()? {
             let name = if tag == Tag::Other { reader.other().to_owned() } else { String::new() };
-            let value = reader.content()?.trimmed();
+            let value = reader.text()?;
             match name.as_str() {
                 "DDVersion" => read.version = value,
                 "name" => read.name = value,

@@ -127,7 +127,7 @@ impl Family {
 }
 
 impl PublicId {
-    /// That of a client, unless it is none of SyncML: those that clients got wrong are not worth repeating.
+    /// That of a client, unless it is none that is known: those that clients got wrong are not worth repeating.
     fn of(identifier: Identifier<'_>) -> Option<Self> {
         match identifier {
             Identifier::Number(number @ (UNKNOWN | SYNCML_1_0 | SYNCML_1_1 | SYNCML_1_2)) => Some(Self::Number(number)),
@@ -177,7 +177,8 @@ impl Version {
         }
     }
 
-    const fn public_id(self) -> PublicId {
+    /// The public identifier that a message of it usually has.
+    pub(crate) const fn public_id(self) -> PublicId {
         match self {
             Self::V1_1 => PublicId::Number(SYNCML_1_1),
             Self::V1_2 => PublicId::Number(SYNCML_1_2),

@@ -11,13 +11,13 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use error::{DecodeError, MAX_DEPTH, MAX_ELEMENTS, MAX_TEXT};
+pub use error::{DecodeError, MAX_DEPTH, MAX_ELEMENTS, MAX_TEXT, MAX_TREE_ELEMENTS};
 pub use form::{Family, Form, Name, PublicId};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use error::Budget;
 pub(crate) use form::Version;
-pub(crate) use read::{Content, Piece, Pull, has_dropped, is_dropped};
+pub(crate) use read::{Content, Piece, Pull, has_dropped, into_text, is_dropped, is_text};
 pub(crate) use tag::{METINF, SYNCML, TREE, Tag};
 pub(crate) use write::Push;
 

@@ -38,11 +38,6 @@ impl<'a> Content<'a> {
         }
         if is_opaque { Self::Opaque(bytes) } else { Self::Text(bytes) }
     }
-
-    /// The text without blanks around it.
-    pub(crate) fn trimmed(self) -> String {
-        into_text(Cow::Borrowed(self.bytes().trim_ascii()))
-    }
 }
 
 /// What comes next in a document.
@@ -76,6 +71,11 @@ pub(crate) trait Pull<'a> {
                 Piece::Part(_) => {}
             }
         }
+    }
+
+    /// The text of the element that is open, without blanks around it, and closes it.
+    fn text(&mut self) -> Result<String, DecodeError> {
+        Ok(into_text(Cow::Borrowed(self.content()?.bytes().trim_ascii())))
     }
 
     /// Closes the element that is open, whatever is in it.
@@ -148,13 +148,13 @@ impl<'a, P: Pull<'a>> Reading<'a, P> {
         let mut meta = MetInf::default();
         while let Some(tag) = self.pull.child()? {
             match tag {
-                Tag::VerDtd => header.dtd = self.text()?,
-                Tag::VerProto => header.protocol = self.text()?,
-                Tag::SessionId => header.session = self.text()?,
+                Tag::VerDtd => header.dtd = self.pull.text()?,
+                Tag::VerProto => header.protocol = self.pull.text()?,
+                Tag::SessionId => header.session = self.pull.text()?,
                 Tag::MsgId => number = self.number()?,
                 Tag::Target => header.target = self.party()?,
                 Tag::Source => header.source = self.party()?,
-                Tag::RespUri => header.respond_to = Some(self.text()?),
+                Tag::RespUri => header.respond_to = Some(self.pull.text()?),
                 Tag::Cred => header.credentials = Some(self.credentials()?),
                 Tag::Meta => self.meta(&mut meta)?,
                 _ => self.pull.skip()?,
@@ -177,8 +177,8 @@ impl<'a, P: Pull<'a>> Reading<'a, P> {
         let mut party = Party::default();
         while let Some(tag) = self.pull.child()? {
             match tag {
-                Tag::LocUri => party.uri = self.text()?,
-                Tag::LocName => party.name = Some(self.text()?),
+                Tag::LocUri => party.uri = self.pull.text()?,
+                Tag::LocName => party.name = Some(self.pull.text()?),
                 _ => self.pull.skip()?,
             }
         }
@@ -190,7 +190,7 @@ impl<'a, P: Pull<'a>> Reading<'a, P> {
         let mut data = String::new();
         while let Some(tag) = self.pull.child()? {
             match tag {
-                Tag::Data => data = self.text()?,
+                Tag::Data => data = self.pull.text()?,
                 _ => self.meta_part(tag, &mut meta)?,
             }
         }
@@ -238,8 +238,8 @@ impl<'a, P: Pull<'a>> Reading<'a, P> {
         let mut meta = MetInf::default();
         while let Some(tag) = self.pull.child()? {
             match tag {
-                Tag::CmdId => command.id = self.text()?,
-                Tag::Correlator => command.correlator = Some(self.text()?),
+                Tag::CmdId => command.id = self.pull.text()?,
+                Tag::Correlator => command.correlator = Some(self.pull.text()?),
                 Tag::Item => command.items.push(self.item(&meta.meta)?),
                 Tag::Meta => self.meta(&mut meta)?,
                 _ => self.pull.skip()?,
@@ -253,7 +253,7 @@ impl<'a, P: Pull<'a>> Reading<'a, P> {
         let mut group = Group { id: String::new(), members: Vec::new() };
         while let Some(tag) = self.pull.child()? {
             match tag {
-                Tag::CmdId => group.id = self.text()?,
+                Tag::CmdId => group.id = self.pull.text()?,
                 Tag::Meta | Tag::NoResp | Tag::Cred => self.pull.skip()?,
                 _ if !tag.is_syncml() => self.pull.skip()?,
                 _ => {
@@ -269,8 +269,8 @@ impl<'a, P: Pull<'a>> Reading<'a, P> {
         let mut alert = Alert::default();
         while let Some(tag) = self.pull.child()? {
             match tag {
-                Tag::CmdId => alert.id = self.text()?,
-                Tag::Correlator => alert.correlator = Some(self.text()?),
+                Tag::CmdId => alert.id = self.pull.text()?,
+                Tag::Correlator => alert.correlator = Some(self.pull.text()?),
                 Tag::Data => alert.code = self.code()?,
                 Tag::Item => alert.items.push(self.item(&Meta::default())?),
                 _ => self.pull.skip()?,
@@ -283,12 +283,12 @@ impl<'a, P: Pull<'a>> Reading<'a, P> {
         let mut status = Status::default();
         while let Some(tag) = self.pull.child()? {
             match tag {
-                Tag::CmdId => status.id = self.text()?,
+                Tag::CmdId => status.id = self.pull.text()?,
                 Tag::MsgRef => status.message = self.number()?.map_or(0, saturated),
-                Tag::CmdRef => status.command = self.text()?,
-                Tag::Cmd => status.name = self.text()?,
-                Tag::TargetRef => status.targets.push(self.text()?),
-                Tag::SourceRef => status.sources.push(self.text()?),
+                Tag::CmdRef => status.command = self.pull.text()?,
+                Tag::Cmd => status.name = self.pull.text()?,
+                Tag::TargetRef => status.targets.push(self.pull.text()?),
+                Tag::SourceRef => status.sources.push(self.pull.text()?),
                 Tag::Chal => status.challenge = Some(self.challenge()?),
                 Tag::Data => status.code = StatusCode(self.code()?),
                 Tag::Item => status.items.push(self.item(&Meta::default())?),
@@ -304,11 +304,11 @@ impl<'a, P: Pull<'a>> Reading<'a, P> {
         let mut meta = MetInf::default();
         while let Some(tag) = self.pull.child()? {
             match tag {
-                Tag::CmdId => results.id = self.text()?,
+                Tag::CmdId => results.id = self.pull.text()?,
                 Tag::MsgRef => results.message = self.number()?.map_or(1, saturated),
-                Tag::CmdRef => command = Some(self.text()?),
-                Tag::TargetRef => results.target = Some(self.text()?),
-                Tag::SourceRef => results.source = Some(self.text()?),
+                Tag::CmdRef => command = Some(self.pull.text()?),
+                Tag::TargetRef => results.target = Some(self.pull.text()?),
+                Tag::SourceRef => results.source = Some(self.pull.text()?),
                 Tag::Item => results.items.push(self.item(&meta.meta)?),
                 Tag::Meta => self.meta(&mut meta)?,
                 _ => self.pull.skip()?,
@@ -323,7 +323,7 @@ impl<'a, P: Pull<'a>> Reading<'a, P> {
         let name = if tag == Tag::Other { self.pull.other() } else { tag.name() }.to_owned();
         let mut id = String::new();
         while let Some(tag) = self.pull.child()? {
-            if tag == Tag::CmdId { id = self.text()? } else { self.pull.skip()? }
+            if tag == Tag::CmdId { id = self.pull.text()? } else { self.pull.skip()? }
         }
         Ok(Element::Unknown { id, name })
     }
@@ -360,7 +360,7 @@ impl<'a, P: Pull<'a>> Reading<'a, P> {
     fn location(&mut self) -> Result<Option<String>, DecodeError> {
         let mut uri = None;
         while let Some(tag) = self.pull.child()? {
-            if tag == Tag::LocUri { uri = Some(self.text()?) } else { self.pull.skip()? }
+            if tag == Tag::LocUri { uri = Some(self.pull.text()?) } else { self.pull.skip()? }
         }
         Ok(uri)
     }
@@ -375,22 +375,17 @@ impl<'a, P: Pull<'a>> Reading<'a, P> {
     /// An element of a Meta, or a wrapper of such elements.
     fn meta_part(&mut self, tag: Tag, meta: &mut MetInf) -> Result<(), DecodeError> {
         match tag {
-            Tag::Format => meta.meta.format = Some(self.text()?),
-            Tag::Type => meta.meta.media_type = Some(self.text()?),
-            Tag::Mark => meta.meta.mark = Some(self.text()?),
+            Tag::Format => meta.meta.format = Some(self.pull.text()?),
+            Tag::Type => meta.meta.media_type = Some(self.pull.text()?),
+            Tag::Mark => meta.meta.mark = Some(self.pull.text()?),
             Tag::Size => meta.meta.size = self.number()?,
-            Tag::NextNonce => meta.next_nonce = Some(self.text()?),
+            Tag::NextNonce => meta.next_nonce = Some(self.pull.text()?),
             Tag::MaxMsgSize => meta.max_message = self.number()?.map(saturated),
             Tag::MaxObjSize => meta.max_object = self.number()?.map(saturated),
             Tag::Meta | Tag::MetInf => self.meta(meta)?,
             _ => self.pull.skip()?,
         }
         Ok(())
-    }
-
-    /// The text of an element, without blanks around it.
-    fn text(&mut self) -> Result<String, DecodeError> {
-        Ok(self.pull.content()?.trimmed())
     }
 
     /// The text of an element as a number, if it is one.
@@ -410,11 +405,12 @@ fn saturated(number: u64) -> u32 {
 }
 
 /// Whether octets are a text: UTF-8 without control characters, apart from the NULs that clients leave at the end of names.
-fn is_text(bytes: &[u8]) -> bool {
+pub(crate) fn is_text(bytes: &[u8]) -> bool {
     !bytes.iter().any(|byte| is_dropped(*byte) && *byte != 0) && std::str::from_utf8(bytes).is_ok()
 }
 
-fn into_text(bytes: Cow<'_, [u8]>) -> String {
+/// Octets as text: without control characters, and what is no UTF-8 replaced.
+pub(crate) fn into_text(bytes: Cow<'_, [u8]>) -> String {
     match without_controls(bytes) {
         Cow::Borrowed(bytes) => match std::str::from_utf8(bytes) {
             Ok(text) => text.to_owned(),

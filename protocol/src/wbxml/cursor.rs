@@ -19,6 +19,11 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
+    /// The next byte, which stays the next one.
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
     /// The next byte.
     pub(super) fn byte(&mut self) -> Result<u8, DecodeError> {
         let byte = self.bytes.get(self.at).copied().ok_or(DecodeError::Truncated { at: self.at })?;

@@ -18,32 +18,57 @@ pub(crate) struct Writer {
     page: u8,
     /// Inside a tree, whose page has elements under names of other pages.
     in_tree: bool,
+    /// Names of elements that have no token, with their places in the string table.
+    names: Vec<(String, usize)>,
 }
 
 impl Writer {
     /// Writes a whole document in UTF-8 after what is in `out`.
-    pub(crate) fn document(mut out: Vec<u8>, public_id: PublicId) -> Self {
+    pub(crate) fn document(out: Vec<u8>, public_id: PublicId) -> Self {
+        Self::with_names(out, public_id, &[])
+    }
+
+    /// Writes a whole document that has elements of these names, for which there are no tokens.
+    pub(crate) fn with_names(mut out: Vec<u8>, public_id: PublicId, names: &[&str]) -> Self {
         out.push(WBXML_1_2);
-        let table = match public_id {
-            PublicId::Number(number) => {
-                push_number(&mut out, usize::try_from(number).unwrap_or_default());
-                String::new()
-            }
+        let mut table = String::new();
+        match public_id {
+            PublicId::Number(number) => push_number(&mut out, usize::try_from(number).unwrap_or_default()),
             PublicId::Text { name, ends } => {
                 // A text of the string table, which is the first one there.
                 out.extend_from_slice(&[0, 0]);
-                format!("{}{}", name.as_str(), if ends { "\0" } else { "" })
+                table.push_str(name.as_str());
+                table.push_str(if ends || !names.is_empty() { "\0" } else { "" });
             }
-        };
+        }
+        let mut places = Vec::with_capacity(names.len());
+        for name in names {
+            places.push(((*name).to_owned(), table.len()));
+            table.push_str(name);
+            table.push('\0');
+        }
         push_number(&mut out, UTF_8);
         push_number(&mut out, table.len());
         out.extend_from_slice(table.as_bytes());
-        Self::fragment(out)
+        Self { names: places, ..Self::fragment(out) }
+    }
+
+    /// An element of one of the names that have no token.
+    pub(crate) fn open_name(&mut self, name: &str, has_content: bool) {
+        if let Some((_, place)) = self.names.iter().find(|(known, _)| known == name) {
+            self.out.push(token::LITERAL | if has_content { token::CONTENT } else { 0 });
+            push_number(&mut self.out, *place);
+        }
+    }
+
+    /// An element of a token that is not in the vocabulary.
+    pub(crate) fn open_token(&mut self, place: (u8, u8), has_content: bool) {
+        self.token(place, if has_content { token::CONTENT } else { 0 });
     }
 
     /// Writes a part of a document, beginning on the page of SyncML.
     pub(crate) const fn fragment(out: Vec<u8>) -> Self {
-        Self { out, page: SYNCML, in_tree: false }
+        Self { out, page: SYNCML, in_tree: false, names: Vec::new() }
     }
 
     /// What was written.
@@ -53,13 +78,17 @@ impl Writer {
 
     fn tag(&mut self, tag: Tag, content: u8) {
         let place = if self.in_tree { tag.token_in_tree() } else { tag.token() };
-        if let Some((page, number)) = place {
-            if page != self.page {
-                self.out.extend_from_slice(&[token::SWITCH_PAGE, page]);
-                self.page = page;
-            }
-            self.out.push(number | content);
+        if let Some(place) = place {
+            self.token(place, content);
         }
+    }
+
+    fn token(&mut self, (page, number): (u8, u8), content: u8) {
+        if page != self.page {
+            self.out.extend_from_slice(&[token::SWITCH_PAGE, page]);
+            self.page = page;
+        }
+        self.out.push(number | content);
     }
 
     /// Appends a text without the characters that a message cannot carry. NUL, which would end it, is one of them.
@@ -69,13 +98,18 @@ impl Writer {
         }
     }
 
-    /// An element that holds octets.
-    pub(crate) fn opaque(&mut self, tag: Tag, octets: &[u8]) {
-        self.open(tag);
+    /// Appends octets.
+    pub(crate) fn octets(&mut self, octets: &[u8]) {
         self.out.push(token::OPAQUE);
         push_number(&mut self.out, octets.len());
         self.out.extend_from_slice(octets);
-        self.close(tag);
+    }
+
+    /// Appends a text.
+    pub(crate) fn string(&mut self, text: &str) {
+        self.out.push(token::STR_I);
+        self.characters(text);
+        self.out.push(0);
     }
 }
 
@@ -102,15 +136,17 @@ impl Push for Writer {
             return;
         }
         self.open(tag);
-        self.out.push(token::STR_I);
-        self.characters(text);
-        self.out.push(0);
+        self.string(text);
         self.close(tag);
     }
 
     fn data(&mut self, data: &Data) {
         match data {
-            Data::Octets(octets) => self.opaque(Tag::Data, octets),
+            Data::Octets(octets) => {
+                self.open(Tag::Data);
+                self.octets(octets);
+                self.close(Tag::Data);
+            }
             Data::Text(text) => self.text(Tag::Data, text),
         }
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use quick_xml::Reader as Source;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
-use crate::encoding::{Budget, Content, DecodeError, Piece, Pull, Tag, has_dropped, is_dropped};
+use crate::encoding::{Budget, Content, DecodeError, MAX_ELEMENTS, MAX_TREE_ELEMENTS, Piece, Pull, Tag, has_dropped, is_dropped};
 
 /// The mark that may stand before a text.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -55,11 +55,20 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Reads a text that [`text`] made.
     pub(crate) fn new(body: &'a str) -> Self {
+        Self::within(body, MAX_ELEMENTS)
+    }
+
+    /// Reads a text that [`text`] made, a tree in it.
+    pub(crate) fn of_tree(body: &'a str) -> Self {
+        Self::within(body, MAX_TREE_ELEMENTS)
+    }
+
+    fn within(body: &'a str, most_elements: usize) -> Self {
         let mut source = Source::from_str(body);
         let config = source.config_mut();
         // Addresses with a bare `&` are sent.
         config.allow_dangling_amp = true;
-        Self { body, source, budget: Budget::default(), other: String::new(), bare: false }
+        Self { body, source, budget: Budget::of(most_elements), other: String::new(), bare: false }
     }
 
     fn next(&mut self) -> Result<Event<'a>, DecodeError> {

@@ -70,6 +70,37 @@ impl Writer {
         self.out.extend_from_slice(rest);
     }
 
+    /// Appends octets in base64.
+    pub(crate) fn base64(&mut self, octets: &[u8]) {
+        self.escaped(&STANDARD.encode(octets));
+    }
+
+    /// Begins a line that is indented by so many steps.
+    pub(crate) fn line(&mut self, depth: usize) {
+        self.out.push(b'\n');
+        self.out.extend(std::iter::repeat_n(b' ', depth));
+    }
+
+    /// An element begins that need not be of the vocabulary; its name is one that XML can have.
+    pub(crate) fn open_named(&mut self, name: &str) {
+        match Tag::from_name(name.as_bytes()) {
+            Tag::Other => {
+                self.out.push(b'<');
+                self.out.extend_from_slice(name.as_bytes());
+                self.out.push(b'>');
+            }
+            tag => self.open(tag),
+        }
+    }
+
+    /// The element of that name ends.
+    pub(crate) fn close_named(&mut self, name: &str) {
+        self.in_tree &= name != Tag::MgmtTree.name();
+        self.out.extend_from_slice(b"</");
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.push(b'>');
+    }
+
     /// Writes what stands for one byte.
     fn entity(&mut self, written: &[u8]) -> usize {
         self.out.extend_from_slice(written);
@@ -92,10 +123,7 @@ impl Push for Writer {
     }
 
     fn close(&mut self, tag: Tag) {
-        self.in_tree &= tag != Tag::MgmtTree;
-        self.out.extend_from_slice(b"</");
-        self.out.extend_from_slice(tag.name().as_bytes());
-        self.out.push(b'>');
+        self.close_named(tag.name());
     }
 
     fn text(&mut self, tag: Tag, text: &str) {
