@@ -8,6 +8,9 @@ use crate::Timestamp;
 /// The most nodes and properties that are kept of a device.
 pub const MAX_KNOWN: usize = 5_000;
 
+/// The most lessons taken from the answers to one message.
+const MAX_LESSONS: usize = 2_000;
+
 /// The longest value that is kept, in bytes of text.
 const MAX_VALUE: usize = 65_536;
 
@@ -84,7 +87,7 @@ pub enum Lesson {
 /// What the answers teach, in their order.
 #[must_use]
 pub fn lessons(answers: &[Answer], at: Timestamp) -> Vec<Lesson> {
-    answers.iter().flat_map(|answer| learned(answer, at)).collect()
+    answers.iter().flat_map(|answer| learned(answer, at)).take(MAX_LESSONS).collect()
 }
 
 fn learned(answer: &Answer, at: Timestamp) -> Vec<Lesson> {

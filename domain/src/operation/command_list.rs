@@ -40,6 +40,15 @@ impl CommandList {
         self.waiting.iter().map(|pending| pending.command.clone()).collect()
     }
 
+    /// The length of the longest value to be sent, in bytes of text.
+    pub(super) fn longest(&self) -> usize {
+        let length = |pending: &Pending| match &pending.command {
+            Command::Add { value, .. } | Command::Replace { value, .. } => value.data.len(),
+            _ => 0,
+        };
+        self.waiting.iter().map(length).max().unwrap_or_default()
+    }
+
     /// Takes the answers to what was sent last.
     pub(super) fn answered(&mut self, answers: &[Answer], words: &Words) -> Step {
         let mut step = Step::default();

@@ -171,6 +171,17 @@ impl Operation {
         }
     }
 
+    /// Whether it says what may be too large for one message, so that it matters whether the device takes values in pieces.
+    #[must_use]
+    pub fn sends_large(&self) -> bool {
+        let longest = match self {
+            Self::NodesAdd(add) => add.longest(),
+            Self::NodesSet(set) => set.longest(),
+            _ => 0,
+        };
+        longest > LARGE
+    }
+
     /// Until when it has nothing to say, where it waits for a report of the device or for a time; `said` is when it last had its turn.
     #[must_use]
     pub fn rests_until(&self, said: Timestamp) -> Option<Timestamp> {
@@ -203,6 +214,9 @@ impl Operation {
         matches!(self, Self::FirmwareUpdate(_))
     }
 }
+
+/// From how many bytes on a value may be too large for one message: most devices take at least twice as much.
+const LARGE: usize = 4_096;
 
 /// What an operation may know when it steps.
 #[derive(Clone, Copy, Debug)]

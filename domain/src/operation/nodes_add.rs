@@ -88,6 +88,11 @@ impl NodesAdd {
         Self { version: 1, list: CommandList::new(request.nodes.iter().map(NewNode::command)) }
     }
 
+    /// The length of the longest value to be sent, in bytes of text.
+    pub(super) fn longest(&self) -> usize {
+        self.list.longest()
+    }
+
     pub(super) fn step(&mut self, input: Input<'_>, _cx: &Context<'_>) -> Step {
         match input {
             Input::Alert(_) => Step::default(),

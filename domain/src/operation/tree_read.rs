@@ -337,9 +337,11 @@ impl TreeRead {
     }
 }
 
-/// Whether these readings are of a list, and not what a device says that looks at no question: the children of the node.
+/// Whether these readings are of a list, and not what a device says that looks at no question, the children of the node, nor a
+/// document that nobody could read.
 fn is_list(readings: &[Reading], root: &NodeUri) -> bool {
-    let is_below = readings.iter().all(|reading| reading.node.is_within(root));
+    let is_opaque = |reading: &Reading| reading.value.media_type.as_deref().is_some_and(|kind| kind.contains("dmtnds"));
+    let is_below = readings.iter().all(|reading| reading.node.is_within(root) && !is_opaque(reading));
     match readings {
         [] => false,
         [one] => is_below && (one.value.format != Format::Node || one.value.data.is_empty()),

@@ -18,6 +18,8 @@ pub struct Quirks {
     pub no_list: bool,
     /// It tells what it answers from the end to the beginning, Results before Statuses.
     pub reversed: bool,
+    /// It answers 413 in place of sending a value in pieces.
+    pub no_pieces: bool,
     /// It sends every Status twice.
     pub repeats_statuses: bool,
     /// It sends Statuses for commands that nobody sent, among those that somebody did.

@@ -2,9 +2,9 @@
 use dmwsi_objects::dmacc::AuthType;
 use dmwsi_objects::{GenericAlert, StatusCode};
 
-use super::alert::{generic_alert, plain_alert};
+use super::alert::{generic_alert, has_alert, plain_alert};
 use super::execution::{Execution, Object, shown};
-use super::outbox::Outbox;
+use super::outbox::{Outbox, item_count};
 use super::{Account, Nodes, Quirks};
 use crate::credentials::decode_nonce;
 use crate::encoding::Encoding;
@@ -303,8 +303,13 @@ impl Session {
 
     fn execute<N: Nodes>(&mut self, message: &Message, account: &Account, nodes: &mut N, refusal: Option<StatusCode>) {
         let encoding = self.opening.encoding;
+        let is_refused = |status: &Status| status.name == "Results" && status.code != StatusCode::CHUNK_ACCEPTED;
+        if statuses(message).any(is_refused) {
+            self.outbox.drop_pieces();
+        }
         // A Results shares its message with the header, the Status for it and its own Status.
         let room = self.bytes().saturating_sub(1_500);
+        let quirks = self.opening.quirks;
         let mut execution = Execution {
             nodes,
             server: &account.server_id,
@@ -312,12 +317,15 @@ impl Session {
             max_object: self.opening.max_object.map_or(MAX_OBJECT, u64::from),
             message: message.header.message,
             refusal,
-            quirks: self.opening.quirks,
-            fits: &|results| encoding.size_of(results) <= room,
+            quirks,
+            fits: &|results| !quirks.no_pieces && item_count(results) == 1 || encoding.size_of(results) <= room,
         };
         let answers: Vec<_> = message.body.iter().flat_map(|element| execution.run(element)).collect();
-        for answer in self.opening.quirks.told(answers, message.header.message) {
-            self.outbox.push(answer);
+        for answer in quirks.told(answers, message.header.message) {
+            match answer {
+                Element::Results(results) => self.outbox.push_results(results, room, encoding),
+                answer => self.outbox.push(answer),
+            }
         }
     }
 
@@ -381,10 +389,6 @@ fn statuses(message: &Message) -> impl Iterator<Item = &Status> {
         Element::Status(status) => Some(status),
         _ => None,
     })
-}
-
-fn has_alert(message: &Message, code: u16) -> bool {
-    message.body.iter().any(|element| matches!(element, Element::Alert(alert) if alert.code == code))
 }
 
 /// The kind of credentials a challenge wants, where this side has them.

@@ -5,6 +5,8 @@ use dmwsi_objects::{Command, Format, NodeUri, Reading, StatusCode, Value, devinf
 use serde::{Deserialize, Serialize};
 
 use super::{Access, Acl, Nodes, Outcome};
+use crate::encoding::Encoding;
+use crate::tnds;
 
 /// The root, which every tree has.
 const ROOT: &str = ".";
@@ -139,6 +141,39 @@ impl Tree {
             Some(Reading { node, value: Value { data, ..found.value.clone() } })
         });
         Ok(readings.collect())
+    }
+
+    /// The same as one document (OMA DM TND 1.2, 9.1), with the lists of access that nodes have.
+    fn serialised(&self, target: &NodeUri, server: &str) -> Result<Reading, StatusCode> {
+        let nodes = self.list(target, server, true)?;
+        let top = self.branch(target, &nodes);
+        let path = target.parent().map(|parent| parent.path().to_owned());
+        let tree = tnds::Tree { version: "1.2".to_owned(), nodes: vec![tnds::Node { path, ..top }], ..tnds::Tree::default() };
+        let data = String::from_utf8(tree.encode(Encoding::Xml)).map_err(|_not_text| StatusCode::COMMAND_FAILED)?;
+        let node = NodeUri::parse(target.path()).map_err(|_never| StatusCode::COMMAND_FAILED)?;
+        Ok(Reading { node, value: Value { format: Format::Xml, media_type: Some(tnds::XML.to_owned()), data } })
+    }
+
+    /// A node with all of `nodes` that are below it.
+    fn branch(&self, at: &NodeUri, nodes: &[Reading]) -> tnds::Node {
+        let value = nodes.iter().find(|reading| reading.node.path() == at.path()).map(|reading| &reading.value);
+        let format = value.map(|value| value.format).unwrap_or(Format::Node);
+        let is_interior = format == Format::Node;
+        let kind = value.and_then(|value| value.media_type.clone()).unwrap_or_default();
+        let acl = self.0.get(at.path()).map(|node| node.acl.as_str().to_owned()).filter(|acl| !acl.is_empty());
+        let children = nodes.iter().filter(|reading| reading.node.parent().is_some_and(|parent| parent.path() == at.path()));
+        tnds::Node {
+            name: Some(at.name().to_owned()),
+            path: None,
+            properties: tnds::Properties {
+                acl,
+                format: Some(format),
+                kind: Some(if is_interior { tnds::Kind::Object(kind) } else { tnds::Kind::Media(kind) }),
+                ..tnds::Properties::default()
+            },
+            value: value.filter(|_| !is_interior).map(|value| value.data.clone()),
+            children: children.map(|reading| self.branch(&reading.node, nodes)).collect(),
+        }
     }
 
     fn add(&mut self, target: &NodeUri, value: &Value, server: &str) -> Result<(), StatusCode> {
@@ -278,6 +313,7 @@ impl Nodes for Tree {
                 let found = match target.question() {
                     Some("list=Struct") => self.list(target, server, false),
                     Some("list=StructData") => self.list(target, server, true),
+                    Some(question) if question.starts_with("list=TNDS") => self.serialised(target, server).map(|one| vec![one]),
                     _ => self.get(target, server).map(|reading| vec![reading]),
                 };
                 return found.map_or_else(Outcome::from, Outcome::read);

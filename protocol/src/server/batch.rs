@@ -109,6 +109,13 @@ impl Batch {
         one.answer.status = Some(code);
     }
 
+    /// Gives up what is on its way in pieces: the device has dropped what it had of it.
+    pub(super) fn drop_piece(&mut self) {
+        for one in self.0.iter_mut().filter(|one| one.part.is_some()) {
+            (one.part, one.answer.status) = (None, Some(StatusCode::SIZE_MISMATCH));
+        }
+    }
+
     /// Takes the items of a Results. Where its references lead nowhere, the node itself tells which Get is answered.
     pub(super) fn read(&mut self, results: &Results, items: &[Item]) {
         let last = self.last();
@@ -123,7 +130,11 @@ impl Batch {
             if let Some(one) = at.and_then(|at| self.0.get_mut(at))
                 && let Some(node) = named.or_else(|| one.answer.command.target().cloned())
             {
-                one.answer.readings.push(Reading { node, value: item::value(said, &results.meta) });
+                let value = item::value(said, &results.meta);
+                match item::tree(&value, one.answer.command.target().unwrap_or(&node)) {
+                    Some(readings) => one.answer.readings.extend(readings),
+                    None => one.answer.readings.push(Reading { node, value }),
+                }
             }
         }
     }

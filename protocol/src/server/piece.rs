@@ -31,6 +31,14 @@ pub(super) fn piece(
     None
 }
 
+/// How large the value of an Add or a Replace is as it goes over the wire, in bytes; 0 where there is none.
+pub(super) fn value_size(command: &Command, encoding: Encoding) -> u64 {
+    let (Command::Add { value, .. } | Command::Replace { value, .. }) = command else { return 0 };
+    let is_octets = value.format == Format::Bin && encoding == Encoding::Wbxml;
+    let size = if is_octets { value.data.len() / 4 * 3 } else { value.data.len() };
+    u64::try_from(size).unwrap_or(u64::MAX)
+}
+
 /// Where a piece of about that length ends: base64 of octets between groups of three, text between characters.
 fn cut(all: &[u8], begun: usize, length: usize, is_octets: bool) -> Option<usize> {
     let end = begun.checked_add(length)?;

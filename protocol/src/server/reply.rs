@@ -5,7 +5,7 @@ use dmwsi_objects::{Command, NodeUri, StatusCode, devinfo};
 use super::account::{Account, Limits, Nonces};
 use super::batch::{Batch, Fit};
 use super::on_wire::{next_id, on_wire};
-use super::piece::piece;
+use super::piece::{piece, value_size};
 use super::session::{Session, State};
 use crate::encoding::Encoding;
 use crate::message::{Alert, Challenge, Element, Header, Item, Message, Party, Status, alert as code};
@@ -126,7 +126,7 @@ impl Session {
         let mut used = encoding.encode(message).len();
         let mut count = 0_usize;
         let mut full = false;
-        let in_pieces = self.large_objects;
+        let (in_pieces, max_object) = (self.large_objects, self.max_object.filter(|most| *most > 0));
         let mut unfinished = false;
         batch.send(self.sent, |command, begun| {
             let id = next_id(message);
@@ -150,7 +150,8 @@ impl Session {
                 return (Fit::Later, id);
             }
             if size > room {
-                let first = if in_pieces { piece(command, 0, id, room.saturating_sub(used), encoding) } else { None };
+                let fits = max_object.is_none_or(|most| value_size(command, encoding) <= u64::from(most));
+                let first = if in_pieces && fits { piece(command, 0, id, room.saturating_sub(used), encoding) } else { None };
                 let Some((element, Some(end))) = first else { return (Fit::Never, id) };
                 count = count.saturating_add(1);
                 message.body.push(element);

@@ -77,6 +77,11 @@ impl Work {
         }
     }
 
+    /// Whether one may say what is too large for one message.
+    pub(super) fn sends_large(&self) -> bool {
+        self.executions.iter().any(|one| !one.state.is_finished() && one.operation.sends_large())
+    }
+
     /// Whether one that is not `visited` has something to say to the device now.
     pub(super) fn has_turn(&self, visited: &[ExecutionKey]) -> bool {
         let says = |one: &Execution| one.rests_until().is_none_or(|until| until <= self.now);

@@ -229,9 +229,20 @@ fn a_value_too_large_for_a_message_goes_in_pieces() {
             let add = |name: &str, value: &Value| Command::Add { target: uri(&format!("./Vendor/{name}")), value: value.clone() };
             let batch =
                 vec![replace(1), add("Text", &Value::text(&text)), get("./DevDetail/FwV"), add("Octets", &octets), replace(2)];
+            let back = if max_message > 2_000 {
+                vec![get("./Vendor/Text"), get("./Vendor/Octets"), get("./DevInfo/Man")]
+            } else {
+                Vec::new()
+            };
+            let count = 5 + back.len();
             let Outcome { answers, tree, messages, .. } =
-                hold(Setting { encoding, max_message, ..Setting::default() }, vec![batch]);
-            assert_eq!(codes(&answers), [200; 5], "{encoding:?} {max_message}");
+                hold(Setting { encoding, max_message, ..Setting::default() }, vec![batch, back]);
+            assert_eq!(codes(&answers), vec![200; count], "{encoding:?} {max_message}");
+            if let [.., first, second, third] = &answers[5..] {
+                assert_eq!(first.value().unwrap().data, text, "{encoding:?} {max_message}");
+                assert_eq!(second.value().unwrap().data, octets.data);
+                assert_eq!(third.readings.len(), 1, "what comes after the pieces is not lost");
+            }
             assert_eq!(tree.text("./Vendor/Text"), Some(text.as_str()));
             let decoded = |text: &str| STANDARD.decode(text).unwrap();
             assert_eq!(decoded(tree.text("./Vendor/Octets").unwrap()), decoded(&octets.data));

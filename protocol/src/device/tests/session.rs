@@ -18,17 +18,14 @@ struct Device {
 
 impl Device {
     fn begin(server_auth: Option<AuthType>, alerts: Vec<GenericAlert>) -> (Self, Message) {
+        Self::begin_with(server_auth, alerts, Quirks::default())
+    }
+
+    fn begin_with(server_auth: Option<AuthType>, alerts: Vec<GenericAlert>, quirks: Quirks) -> (Self, Message) {
         let (account, tree) = (account(server_auth), tree());
         let (encoding, session) = (Encoding::Xml, "7".to_owned());
-        let opening = Opening {
-            session,
-            initiator: Initiator::Client,
-            alerts,
-            encoding,
-            max_message: 16_384,
-            max_object: None,
-            quirks: Quirks::default(),
-        };
+        let opening =
+            Opening { session, initiator: Initiator::Client, alerts, encoding, max_message: 16_384, max_object: None, quirks };
         let (session, first) = Session::begin(opening, &account, &tree);
         (Self { session, account, tree }, first)
     }
@@ -182,8 +179,8 @@ fn what_is_too_much_for_one_message_goes_out_in_several() {
 }
 
 #[test]
-fn results_that_no_message_can_hold_are_refused() {
-    let (mut device, _first) = Device::begin(None, Vec::new());
+fn results_that_no_message_can_hold_are_refused_by_a_device_without_pieces() {
+    let (mut device, _first) = Device::begin_with(None, Vec::new(), Quirks { no_pieces: true, ..Quirks::default() });
     device.tree.set("./DevInfo/Man", "m".repeat(5_000));
     let mut ask = reply(1, 1, 212, vec![command("2", Verb::Get, "./DevInfo/Man", None)]);
     ask.header.max_message = Some(4_000);

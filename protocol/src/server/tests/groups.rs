@@ -162,3 +162,52 @@ fn a_copy_names_where_from_and_where_to() {
         );
     }
 }
+
+/// A serialised tree, in either form and however it travels, is its nodes.
+#[test]
+fn a_serialised_tree_is_read_as_the_nodes_it_holds() {
+    use crate::tnds;
+    let leaf_of = |name: &str, text: &str| tnds::Node {
+        name: Some(name.to_owned()),
+        value: Some(text.to_owned()),
+        properties: tnds::Properties { acl: Some("Get=*".to_owned()), ..tnds::Properties::default() },
+        ..tnds::Node::default()
+    };
+    let top = tnds::Node {
+        name: Some("A".to_owned()),
+        path: Some(".".to_owned()),
+        children: vec![leaf_of("b", "1 < 2")],
+        ..tnds::Node::default()
+    };
+    let tree = tnds::Tree { version: "1.2".to_owned(), nodes: vec![top], ..tnds::Tree::default() };
+    for mut scene in scenes() {
+        for form in [Encoding::Xml, Encoding::Wbxml] {
+            scene.session = None;
+            scene.number = 0;
+            scene.begin();
+            scene.say(vec![Command::Get { target: uri("./A?list=TNDS") }]);
+            let body = tree.encode(form);
+            let mut item = match form {
+                Encoding::Xml => leaf("./A", std::str::from_utf8(&body).unwrap()),
+                Encoding::Wbxml => Item { data: Some(Data::Octets(body)), ..leaf("./A", "") },
+            };
+            let (format, kind) = if form == Encoding::Xml { ("xml", tnds::XML) } else { ("bin", tnds::WBXML) };
+            if form == Encoding::Wbxml && scene.encoding == Encoding::Xml {
+                item.meta.format = Some("b64".to_owned());
+            } else {
+                item.meta.format = Some(format.to_owned());
+            }
+            item.meta.media_type = Some(kind.to_owned());
+            let message = scene.message(vec![header_status(1, 212), status(1, 4, 200), results(1, 4, vec![item])]);
+            let answers = scene.hear(message).answers;
+            let read: Vec<_> = answers[0].readings.iter().map(|one| (one.node.as_str(), one.value.data.as_str())).collect();
+            assert_eq!(
+                read,
+                [("./A", "b"), ("./A/b", "1 < 2"), ("./A/b?prop=ACL", "Get=*")],
+                "{:?} in {:?}",
+                form,
+                scene.encoding
+            );
+        }
+    }
+}
