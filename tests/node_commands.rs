@@ -151,6 +151,25 @@ both! {
         }
     }
 
+    /// AD-12: a device with more work than one message looks at reports about all of it.
+    async fn reports_about_twenty_commands_are_all_taken(database: Database) {
+        let (server, portal, mut handsets) = stage(&database, &Behaviour::default()).await;
+        let mut handset = handsets.remove(0);
+        let exec = json!({"type": "NODES_EXEC", "nodes": [{"node": "./Vendor/Test/Task"}], "reportWithinSeconds": 600});
+        let mut jobs = Vec::new();
+        for _ in 0..20 {
+            jobs.push(job(&portal, &handset.id, &exec).await);
+        }
+        for _ in 0..4 {
+            handset.device.check_in().await.unwrap();
+        }
+        for job in &jobs {
+            let (execution, results) = brought(&portal, job, &handset).await;
+            assert_eq!((end(&execution), told(&results)), (("SUCCEEDED", "EXECUTED"), vec![("./Vendor/Test/Task", "REPORTED")]));
+        }
+        server.stop().await;
+    }
+
     /// AD-12: Statuses from the end to the beginning, twice, and for commands that nobody sent.
     async fn answers_in_any_order_twice_or_of_nothing_are_understood(database: Database) {
         let quirks = Quirks { reversed: true, repeats_statuses: true, stray_statuses: true, ..Quirks::default() };

@@ -68,7 +68,7 @@ both! {
         server.stop().await;
     }
 
-    /// SC-3, SC-4, AD-12: every kind of prompt, every kind of user.
+    /// AD-12: every kind of prompt, every kind of user.
     async fn users_are_told_and_asked_and_their_answers_come_back(database: Database) {
         let (server, portal, handsets) = stage(&database, &Behaviour::default()).await;
         for mut handset in handsets {

@@ -192,6 +192,15 @@ impl Operation {
         }
     }
 
+    /// Whether the device is to report what came of it, and has not.
+    #[must_use]
+    pub fn awaits_report(&self) -> bool {
+        match self {
+            Self::NodesExec(exec) => exec.awaits_report(),
+            _ => false,
+        }
+    }
+
     /// Hands in the deliverable that it wants.
     pub fn supply(&mut self, supply: Supply) {
         if let Self::FirmwareUpdate(update) = self {

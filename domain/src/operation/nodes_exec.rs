@@ -186,6 +186,11 @@ impl NodesExec {
         Some(said.plus(Duration::from_secs(seconds.into())))
     }
 
+    /// Whether a report is waited for of something that was begun.
+    pub(super) fn awaits_report(&self) -> bool {
+        self.report_within.is_some() && self.execs.iter().any(|exec| exec.sent)
+    }
+
     fn waits_to_send(&self) -> bool {
         self.execs.iter().any(|exec| !exec.sent)
     }
