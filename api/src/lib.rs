@@ -11,6 +11,7 @@ mod callers;
 mod catalogue;
 mod client_credentials;
 mod client_secret;
+mod consents;
 mod container_view;
 mod containers;
 pub mod correlator;

@@ -2,6 +2,7 @@
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::acknowledgements::acknowledge_job;
+use crate::consents::{give_consent, read_consent};
 use crate::containers::{create_container, list_containers, read_container, withdraw_container};
 use crate::deliverables::{list_deliverables, read_deliverable};
 use crate::deliveries::{list_deliveries, redeliver_event};
@@ -83,6 +84,8 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(recover_deliveries)
         .service(list_deliveries)
         .service(redeliver_event)
+        .service(read_consent)
+        .service(give_consent)
         // Discovery
         .service(read_start)
         .service(read_catalog)

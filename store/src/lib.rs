@@ -23,6 +23,7 @@ pub mod events;
 pub mod executions;
 mod expansion;
 mod failed;
+mod handshakes;
 pub mod idempotency;
 mod imports;
 pub mod ingest;

@@ -398,6 +398,8 @@ table! {
         notice -> BigInt,
         is_troubled -> Bool,
         paced_until -> Nullable<BigInt>,
+        agreed_at -> Nullable<BigInt>,
+        allowed_rate -> Nullable<BigInt>,
         recover_after -> Nullable<BigInt>,
         recover_until -> Nullable<BigInt>,
         recover_failed_only -> Bool,
