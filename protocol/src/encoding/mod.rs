@@ -4,6 +4,7 @@
 //! pulled out of the bytes and pushed into them.
 mod error;
 mod form;
+mod pull;
 mod read;
 mod tag;
 mod write;
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use error::Budget;
 pub(crate) use form::Version;
-pub(crate) use read::{Content, Piece, Pull, has_dropped, into_text, is_dropped, is_text};
+pub(crate) use pull::{Content, Piece, Pull, has_dropped, into_text, is_dropped, is_text};
 pub(crate) use tag::{METINF, SYNCML, TREE, Tag};
 pub(crate) use write::Push;
 

@@ -1,109 +1,14 @@
 //! Reads a message out of elements, as tolerant as real clients need it.
-use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use dmwsi_objects::StatusCode;
 
 use super::error::DecodeError;
+use super::pull::{Content, Pull, into_text, is_text};
 use super::tag::Tag;
 use crate::message::{
     Alert, Challenge, Credentials, Data, Element, Group, Header, Item, Message, Meta, NodeCommand, Party, Results, Status, Verb,
 };
-
-/// What an element holds that has no children.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Content<'a> {
-    /// Octets whose meaning the format tells (WBXML `OPAQUE`).
-    Opaque(Cow<'a, [u8]>),
-    /// Characters in UTF-8, or what a client took for it.
-    Text(Cow<'a, [u8]>),
-}
-
-impl<'a> Content<'a> {
-    /// The bytes of either.
-    pub(crate) fn bytes(self) -> Cow<'a, [u8]> {
-        match self {
-            Self::Opaque(bytes) | Self::Text(bytes) => bytes,
-        }
-    }
-
-    /// This, and `next` after it. Octets make all of it octets.
-    pub(crate) fn and(self, next: Self) -> Self {
-        let is_opaque = matches!(self, Self::Opaque(_)) || matches!(next, Self::Opaque(_));
-        let mut bytes = self.bytes();
-        if bytes.is_empty() {
-            bytes = next.bytes();
-        } else {
-            bytes.to_mut().extend_from_slice(&next.bytes());
-        }
-        if is_opaque { Self::Opaque(bytes) } else { Self::Text(bytes) }
-    }
-}
-
-/// What comes next in a document.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Piece<'a> {
-    /// The element that is open ends.
-    Close,
-    /// An element begins.
-    Open(Tag),
-    /// A part of the content of the element that is open.
-    Part(Content<'a>),
-}
-
-/// Where the elements come from. Whoever is given a tag takes the element to its end by one of the methods.
-pub(crate) trait Pull<'a> {
-    /// The next piece.
-    fn piece(&mut self) -> Result<Piece<'a>, DecodeError>;
-    /// The content of the element that is open, and closes it. Elements in it become the text that they are in XML.
-    fn content(&mut self) -> Result<Content<'a>, DecodeError>;
-    /// The name of the last [`Tag::Other`].
-    fn other(&self) -> &str;
-    /// How far it has read, in bytes.
-    fn at(&self) -> usize;
-
-    /// The next child of the element that is open, or none at its end. Text between children is passed over.
-    fn child(&mut self) -> Result<Option<Tag>, DecodeError> {
-        loop {
-            match self.piece()? {
-                Piece::Close => return Ok(None),
-                Piece::Open(tag) => return Ok(Some(tag)),
-                Piece::Part(_) => {}
-            }
-        }
-    }
-
-    /// The text of the element that is open, without blanks around it, and closes it.
-    fn text(&mut self) -> Result<String, DecodeError> {
-        Ok(into_text(Cow::Borrowed(self.content()?.bytes().trim_ascii())))
-    }
-
-    /// Closes the element that is open, whatever is in it.
-    fn skip(&mut self) -> Result<(), DecodeError> {
-        let mut depth = 1_usize;
-        while depth > 0 {
-            depth = if self.child()?.is_some() { depth.saturating_add(1) } else { depth.saturating_sub(1) };
-        }
-        Ok(())
-    }
-}
-
-/// Whether the byte is a control character that XML cannot carry; clients send them, NUL above all.
-pub(crate) const fn is_dropped(byte: u8) -> bool {
-    byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r')
-}
-
-/// Whether one of the bytes [`is_dropped`]; long ones by pieces without a branch for each byte.
-pub(crate) fn has_dropped(bytes: &[u8]) -> bool {
-    let (pieces, rest) = bytes.as_chunks::<64>();
-    pieces.iter().any(|piece| piece.iter().fold(false, |found, byte| found | is_dropped(*byte)))
-        || rest.iter().any(|byte| is_dropped(*byte))
-}
-
-/// The bytes but those that [`is_dropped`].
-pub(crate) fn without_controls(bytes: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
-    if has_dropped(&bytes) { bytes.iter().copied().filter(|byte| !is_dropped(*byte)).collect() } else { bytes }
-}
 
 /// Reads a whole message.
 pub(crate) fn message<'a>(pull: impl Pull<'a>) -> Result<Message, DecodeError> {
@@ -390,8 +295,7 @@ impl<'a, P: Pull<'a>> Reading<'a, P> {
 
     /// The text of an element as a number, if it is one.
     fn number(&mut self) -> Result<Option<u64>, DecodeError> {
-        let digits = without_controls(self.pull.content()?.bytes());
-        Ok(std::str::from_utf8(digits.trim_ascii()).ok().and_then(|digits| digits.parse().ok()))
+        Ok(self.pull.text()?.parse().ok())
     }
 
     /// The number of an alert or a status; 0 if there is none.
@@ -402,22 +306,4 @@ impl<'a, P: Pull<'a>> Reading<'a, P> {
 
 fn saturated(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
-}
-
-/// Whether octets are a text: UTF-8 without control characters, apart from the NULs that clients leave at the end of names.
-pub(crate) fn is_text(bytes: &[u8]) -> bool {
-    !bytes.iter().any(|byte| is_dropped(*byte) && *byte != 0) && std::str::from_utf8(bytes).is_ok()
-}
-
-/// Octets as text: without control characters, and what is no UTF-8 replaced.
-pub(crate) fn into_text(bytes: Cow<'_, [u8]>) -> String {
-    match without_controls(bytes) {
-        Cow::Borrowed(bytes) => match std::str::from_utf8(bytes) {
-            Ok(text) => text.to_owned(),
-            Err(_) => String::from_utf8_lossy(bytes).into_owned(),
-        },
-        Cow::Owned(bytes) => {
-            String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-        }
-    }
 }

@@ -6,7 +6,7 @@ use crate::encoding::Form;
 use crate::message::{Challenge, Data, Element, Header, Item, Message, Meta, NodeCommand, Party, Results, Status, Verb};
 
 /// The challenge of package 2 in its smallest form.
-fn challenge() -> Message {
+pub(super) fn challenge() -> Message {
     Message {
         header: Header {
             session: "1".to_owned(),
