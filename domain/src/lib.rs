@@ -30,6 +30,7 @@ pub mod identity;
 pub mod import;
 pub mod job;
 pub mod log_entry;
+pub mod known_tree;
 pub mod manifest;
 pub mod operation;
 pub mod organisation;

@@ -49,6 +49,7 @@ mod store;
 mod store_test;
 pub mod subscriptions;
 pub mod sweep;
+mod trees;
 mod tx;
 mod uploads;
 pub mod wakes;
@@ -73,6 +74,7 @@ pub use sessions::StoredSession;
 pub use settings::{DatabaseUrl, Settings, Synchronous};
 pub use sqlite::Exclusive;
 pub use store::Store;
+pub use trees::{NodePage, NodeRow, SealedLesson};
 pub use tx::Tx;
 pub use uploads::Upload;
 
