@@ -11,7 +11,7 @@ mod place;
 mod running;
 
 pub use listener::ListenError;
-pub use running::{Role, Running, StartError, open_store, start};
+pub use running::{Role, Running, StartError, open_store, start, start_behind};
 
 /// Messages are small trees of texts, made and dropped on many threads; this allocator is built for that.
 #[global_allocator]

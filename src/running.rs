@@ -130,6 +130,12 @@ pub fn open_store(config: &Config) -> Result<Store, StartError> {
 
 /// Starts a server. An empty SQLite database is given its schema; any other must have it.
 pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Result<Running, StartError> {
+    let guard = Guard::new(config.egress.clone());
+    start_behind(config, keys, role, clock, guard).await
+}
+
+/// The same with a guard of one's own before everything that connects to where external systems say.
+pub async fn start_behind(config: Config, keys: Keys, role: Role, clock: Clock, guard: Guard) -> Result<Running, StartError> {
     config.check()?;
     let store = open_store(&config)?;
     let is_sqlite = matches!(config.store.url, DatabaseUrl::Sqlite(_));
@@ -222,15 +228,19 @@ pub async fn start(config: Config, keys: Keys, role: Role, clock: Clock) -> Resu
         };
         let queues = dmwsi_worker::jobs::handle(queues, &store, &clock, &ingest, ages);
         dmwsi_worker::push::install(&store, &clock).await?;
-        let guard = Guard::new(config.egress.clone());
+        let api_keys = dmwsi_api::Keys::open(&keys.api).map_err(KeysError::from)?;
+        let (ring, ids) = (api_keys.ring, clock.clone());
         let courier = Means {
             store: store.clone(),
             clock: clock.clone(),
             settings: config.webhooks.clone(),
             sealing: sealing_for_push.clone(),
             guard: guard.clone(),
-            device_ids: dmwsi_api::Keys::open(&keys.api).map_err(KeysError::from)?.device_ids,
+            device_ids: api_keys.device_ids,
             public_url: PublicUrl::parse(&public_url)?.as_str().to_owned(),
+            assert: Box::new(move |client, endpoint, now| {
+                ring.assert(client, endpoint, now, ids.new_id()).map_err(Error::internal)
+            }),
         };
         let queues = dmwsi_worker::deliver::handle(queues, Deliverer::open(courier)?);
         let pusher = Pusher::open(store.clone(), clock.clone(), config.push.clone(), sealing_for_push, guard).await?;

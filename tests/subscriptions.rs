@@ -72,7 +72,7 @@ pub(crate) async fn deliveries(portal: &Portal, subscription: &Value) -> Vec<Val
     items
 }
 
-async fn patch(portal: &Portal, subscription: &Value, change: Value) -> crate::harness::server::Got {
+pub(crate) async fn patch(portal: &Portal, subscription: &Value, change: Value) -> crate::harness::server::Got {
     let headers = [("if-match", "*"), ("content-type", "application/merge-patch+json")];
     portal.call(Method::PATCH, &path(subscription), &headers, Some(&change)).await
 }

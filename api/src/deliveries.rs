@@ -1,5 +1,6 @@
 //! Deliveries of a subscription: what became of each, and having one made again.
-use actix_web::{HttpResponse, get, post, web};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, get, post, web};
 use dmwsi_domain::Error;
 use dmwsi_domain::Timestamp;
 use dmwsi_domain::delivery::{Attempt, DeliveryState};
@@ -10,6 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::allowed::{Allowed, SubscriptionsRead, SubscriptionsWrite};
 use crate::cursor::List;
+use crate::idempotency::{Answer, Idempotency};
 use crate::page::{Page, PerPage};
 use crate::problem::Problem;
 use crate::query::Query;
@@ -114,11 +116,12 @@ pub async fn list_deliveries(
     tag = "Subscriptions",
     params(
         ("subscriptionId" = SubscriptionId, Path, description = "The subscription."),
-        ("eventId" = EventId, Path, description = "The event.")
+        ("eventId" = EventId, Path, description = "The event."),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request safe.")
     ),
     responses(
         (status = 202, description = "It will be delivered."),
-        (status = 409, description = "The subscription is over.")
+        (status = 409, description = "The subscription is over, or the first request with this key still runs.")
     ),
     security(("oauth2" = ["subscriptions:write"]))
 )]
@@ -126,21 +129,24 @@ pub async fn list_deliveries(
 pub async fn redeliver_event(
     allowed: Allowed<SubscriptionsWrite>,
     path: web::Path<(SubscriptionId, EventId)>,
-) -> Result<HttpResponse, Problem> {
+    request: HttpRequest,
+) -> Result<Answer, Problem> {
     let Allowed { app, caller, .. } = allowed;
+    let idempotency = Idempotency::of(&app, &caller, &request, &[])?;
     let (now, ids, (id, event)) = (app.clock.now(), app.clock.new_ids(), path.into_inner());
     let begun = app.store.write(move |tx| {
         let mut ids = ids;
-        let held = tx.subscription_held(caller.organisation, caller.client, id)?;
-        if held.status.is_over() {
-            return Err(Error::conflict("INCOMPATIBLE_STATE", "the subscription is over"));
-        }
-        if tx.redeliver(&held, event, now, &mut ids)? {
-            Ok(())
-        } else {
-            Err(Error::NotFound { what: "delivery of the subscription" })
-        }
+        idempotency.once(tx, |tx| {
+            let held = tx.subscription_held(caller.organisation, caller.client, id)?;
+            if held.status.is_over() {
+                return Err(Error::conflict("INCOMPATIBLE_STATE", "the subscription is over"));
+            }
+            if tx.redeliver(&held, event, now, &mut ids)? {
+                Ok(Answer::empty(StatusCode::ACCEPTED))
+            } else {
+                Err(Error::NotFound { what: "delivery of the subscription" })
+            }
+        })
     });
-    begun.await?;
-    Ok(HttpResponse::Accepted().finish())
+    Ok(begun.await?)
 }

@@ -41,6 +41,12 @@ impl Answer {
         Ok(Self { status, headers: Vec::new(), body: serde_json::to_vec(view).map_err(Error::internal)?, replayed: false })
     }
 
+    /// An answer without a body.
+    #[must_use]
+    pub const fn empty(status: StatusCode) -> Self {
+        Self { status, headers: Vec::new(), body: Vec::new(), replayed: false }
+    }
+
     /// The same answer with a header.
     #[must_use]
     pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {

@@ -6,8 +6,9 @@ use dmwsi_domain::delivery::Health;
 use dmwsi_domain::event::Event;
 use dmwsi_domain::id::{JobId, SubscriptionId};
 use dmwsi_domain::subscription::{
-    Filter, MAX_NAMED, MAX_PATTERNS, Purpose, Rejected, Signing, Subscription, SubscriptionStatus, TerminationReason,
+    MAX_NAMED, MAX_PATTERNS, Purpose, Rejected, Signing, Subscription, SubscriptionStatus, TerminationReason,
 };
+use dmwsi_domain::subscription_filter::Filter;
 use dmwsi_domain::{Error, Result, Timestamp};
 use dmwsi_objects::alert::Mark;
 use dmwsi_store::webhook_secrets::WebhookSecrets;
@@ -62,7 +63,9 @@ pub struct NewSubscriptionConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 1_000_000)]
     pub subscription_max_events: Option<u64>,
-    /// Whether the last event that fits, of each device or job, is delivered at once. It counts.
+    /// Whether the last event that fits, of each device or job, is delivered at once. It counts. Of devices that the filter names it is looked for among the
+    /// last 100 events that each has of the types, as long as these are kept; where it names none, among the last 10,000 events of the log, and there
+    /// among the last 1,000 of the types.
     #[serde(default)]
     pub initial_event: bool,
     /// How much of each event is told.
@@ -292,6 +295,7 @@ pub(crate) fn subscription(
         max_events: None,
         events: 0,
         rate: None,
+        agreement: None,
         expires_at: None,
         expires_by: TerminationReason::SubscriptionExpired,
         health: Health::default(),

@@ -23,7 +23,9 @@ const PUBLIC: &[(Method, Address)] = &[
     (Method::GET, Is("/openapi.json")),
     (Method::GET, Is("/openapi.yaml")),
     (Method::GET, Under("/problems/")),
+    (Method::GET, Under("/webhooks/")),
     (Method::POST, Is("/oauth2/token")),
+    (Method::POST, Under("/webhooks/")),
 ];
 
 /// How the outside may come to an address.

@@ -2,10 +2,12 @@
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::acknowledgements::acknowledge_job;
+use crate::consents::{give_consent, read_consent};
 use crate::containers::{create_container, list_containers, read_container, withdraw_container};
 use crate::deliverables::{list_deliverables, read_deliverable};
 use crate::deliveries::{list_deliveries, redeliver_event};
 use crate::device_search::search_devices;
+use crate::device_tree::read_tree;
 use crate::devices::{change_device, create_device, delete_device, list_devices, read_device};
 use crate::discovery::{read_authorization_server, read_catalog, read_jwks, read_problem_type, read_start};
 use crate::docs::{read_asyncapi_json, read_asyncapi_yaml, read_openapi_json, read_openapi_yaml};
@@ -43,6 +45,7 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(list_software_packages)
         .service(wake_device)
         .service(read_wake)
+        .service(read_tree)
         // Jobs
         .service(create_job)
         .service(list_jobs)
@@ -81,6 +84,8 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(recover_deliveries)
         .service(list_deliveries)
         .service(redeliver_event)
+        .service(read_consent)
+        .service(give_consent)
         // Discovery
         .service(read_start)
         .service(read_catalog)

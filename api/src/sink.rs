@@ -6,6 +6,9 @@ use dmwsi_domain::Timestamp;
 use dmwsi_domain::egress::Forbidden;
 use dmwsi_domain::subscription::Signing;
 use dmwsi_store::webhook_secrets::{SinkCredential, WebhookKey, WebhookSecrets};
+use openssl::asn1::Asn1Time;
+use openssl::pkey::PKey;
+use openssl::x509::X509;
 use serde::{Deserialize, Serialize};
 use url::Url;
 use utoipa::ToSchema;
@@ -25,6 +28,9 @@ const MAX_CALLBACK_DATA: usize = 256;
 /// The longest token or secret presented to a receiver.
 const MAX_CREDENTIAL: usize = 4_096;
 
+/// The longest certificate chain, and the longest key, in PEM.
+const MAX_PEM: usize = 16_384;
+
 /// What is presented to the receiver.
 #[derive(Clone, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -32,7 +38,8 @@ const MAX_CREDENTIAL: usize = 4_096;
     "credentialType": "ACCESSTOKEN", "accessToken": "eyJhbGciOi", "accessTokenExpiresUtc": "2026-12-24T10:00:00Z", "accessTokenType": "bearer"
 }))]
 pub struct NewSinkCredential {
-    /// `ACCESSTOKEN`, or `CLIENT_CREDENTIALS` for a token that is had from a token endpoint and renewed by itself.
+    /// `ACCESSTOKEN`; `CLIENT_CREDENTIALS` for a token that is had from a token endpoint and renewed by itself; `PRIVATE_KEY_JWT` for the same where this
+    /// server proves who asks by a JWT of its own (RFC 7523), to be verified by the keys at its `jwks_uri`; `MUTUAL_TLS` for a certificate.
     #[schema(max_length = 32)]
     pub credential_type: String,
     /// The bearer token.
@@ -62,6 +69,14 @@ pub struct NewSinkCredential {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 1024)]
     pub scope: Option<String>,
+    /// The certificate that the receiver is shown, and those it was issued by, in PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 16384)]
+    pub client_certificate: Option<String>,
+    /// Its private key, in PEM and not encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 16384)]
+    pub client_key: Option<String>,
 }
 
 impl fmt::Debug for NewSinkCredential {
@@ -132,18 +147,35 @@ impl NewSinkCredential {
                 let token = text(&self.access_token, "/accessToken")?;
                 Ok(SinkCredential::AccessToken { token, expires_at: self.access_token_expires_utc })
             }
-            "CLIENT_CREDENTIALS" => {
+            kind @ ("CLIENT_CREDENTIALS" | "PRIVATE_KEY_JWT") => {
                 let token_url = text(&self.token_url, "/tokenUrl")?;
                 let judged = Url::parse(&token_url).map_err(|_malformed| Forbidden).and_then(|url| app.egress.judge_sink(&url));
                 judged.map_err(|_forbidden| wrong("/tokenUrl", "must be a public https address"))?;
-                Ok(SinkCredential::ClientCredentials {
-                    token_url,
-                    client_id: text(&self.client_id, "/clientId")?,
-                    client_secret: text(&self.client_secret, "/clientSecret")?,
-                    scope: self.scope.clone(),
-                })
+                let (client_id, scope) = (text(&self.client_id, "/clientId")?, self.scope.clone());
+                if kind == "PRIVATE_KEY_JWT" {
+                    return Ok(SinkCredential::PrivateKeyJwt { token_url, client_id, scope });
+                }
+                let client_secret = text(&self.client_secret, "/clientSecret")?;
+                Ok(SinkCredential::ClientCredentials { token_url, client_id, client_secret, scope })
             }
-            _ => Err(wrong("/credentialType", "must be ACCESSTOKEN or CLIENT_CREDENTIALS")),
+            "MUTUAL_TLS" => {
+                let pem = |value: &Option<String>| value.clone().filter(|pem| pem.len() <= MAX_PEM).unwrap_or_default();
+                let certificate = pem(&self.client_certificate);
+                let chain = X509::stack_from_pem(certificate.as_bytes()).unwrap_or_default();
+                let leaf = chain.first().ok_or_else(|| wrong("/clientCertificate", "must be a certificate in PEM"))?;
+                let today = Asn1Time::from_unix(now.micros() / 1_000_000).map_err(dmwsi_domain::Error::internal)?;
+                if leaf.not_after() <= today {
+                    return Err(wrong("/clientCertificate", "is over"));
+                }
+                // Nobody is asked for a passphrase.
+                let key = PKey::private_key_from_pem_callback(pem(&self.client_key).as_bytes(), |_passphrase| Ok(0));
+                let key = key.ok().filter(|key| leaf.public_key().is_ok_and(|public| public.public_eq(key)));
+                let key = key.ok_or_else(|| wrong("/clientKey", "must be the key of the certificate, in PEM, not encrypted"))?;
+                let key = key.private_key_to_pem_pkcs8().ok().and_then(|pem| String::from_utf8(pem).ok());
+                let key = key.ok_or_else(|| wrong("/clientKey", "must be a key that can be written in PKCS #8"))?;
+                Ok(SinkCredential::Certificate { certificate, key })
+            }
+            _ => Err(wrong("/credentialType", "must be ACCESSTOKEN, CLIENT_CREDENTIALS, PRIVATE_KEY_JWT or MUTUAL_TLS")),
         }
     }
 }

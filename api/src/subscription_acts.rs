@@ -1,6 +1,6 @@
 //! What can be done with a subscription: a new key, a test, and having events delivered again.
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse, post, web};
+use actix_web::{HttpRequest, post, web};
 use dmwsi_domain::event::Event;
 use dmwsi_domain::id::SubscriptionId;
 use dmwsi_domain::subscription::{Recovery, SubscriptionStatus};
@@ -171,11 +171,14 @@ const fn only_failed() -> bool {
 /// they have already.
 #[utoipa::path(
     tag = "Subscriptions",
-    params(("subscriptionId" = SubscriptionId, Path, description = "The subscription.")),
+    params(
+        ("subscriptionId" = SubscriptionId, Path, description = "The subscription."),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request safe.")
+    ),
     request_body = NewRecovery,
     responses(
         (status = 202, description = "They will be delivered."),
-        (status = 409, description = "The subscription is over.")
+        (status = 409, description = "The subscription is over, or the first request with this key still runs.")
     ),
     security(("oauth2" = ["subscriptions:write"]))
 )]
@@ -184,8 +187,10 @@ pub async fn recover_deliveries(
     allowed: Allowed<SubscriptionsWrite>,
     id: web::Path<SubscriptionId>,
     body: Body<NewRecovery>,
-) -> Result<HttpResponse, Problem> {
+    request: HttpRequest,
+) -> Result<Answer, Problem> {
     let Allowed { app, caller, .. } = allowed;
+    let idempotency = Idempotency::of(&app, &caller, &request, &body.bytes)?;
     let NewRecovery { since, until, only_failed } = body.value;
     if until.is_some_and(|until| until <= since) {
         return Err(Problem::invalid("The time has no length.").at("/until", "must lie after since"));
@@ -193,20 +198,23 @@ pub async fn recover_deliveries(
     let (now, ids, id) = (app.clock.now(), app.clock.new_ids(), id.into_inner());
     let begun = app.store.write(move |tx| {
         let mut ids = ids;
-        let held = tx.subscription_held(caller.organisation, caller.client, id)?;
-        if held.status.is_over() {
-            return Err(Error::conflict("INCOMPATIBLE_STATE", "the subscription is over"));
-        }
-        let after = tx.number_before(caller.organisation, since)?;
-        let until = match until {
-            Some(until) => tx.number_before(caller.organisation, until)?,
-            None => tx.last_number(caller.organisation)?,
-        };
-        if after >= until {
-            return Ok(());
-        }
-        tx.begin_recovery(&held, Recovery { after, until, only_failed }, now, &mut ids)
+        idempotency.once(tx, |tx| {
+            let held = tx.subscription_held(caller.organisation, caller.client, id)?;
+            if held.status.is_over() {
+                return Err(Error::conflict("INCOMPATIBLE_STATE", "the subscription is over"));
+            }
+            let after = tx.number_before(caller.organisation, since)?;
+            // What is not laid out yet comes by itself.
+            let laid_out = tx.distributed(caller.organisation)?;
+            let until = match until {
+                Some(until) => tx.number_before(caller.organisation, until)?.min(laid_out),
+                None => laid_out,
+            };
+            if after < until {
+                tx.begin_recovery(&held, Recovery { after, until, only_failed }, now, &mut ids)?;
+            }
+            Ok(Answer::empty(StatusCode::ACCEPTED))
+        })
     });
-    begun.await?;
-    Ok(HttpResponse::Accepted().finish())
+    Ok(begun.await?)
 }

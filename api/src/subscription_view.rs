@@ -54,6 +54,9 @@ pub struct SubscriptionView {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 2_100)]
     pub rejected: Vec<Rejected>,
+    /// What the receiver said when it was asked whether it wants the events; it is asked anew every seven days.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<AgreementView>,
     /// How the receiver has been doing.
     pub health: HealthView,
     /// What deliveries are verified by: the secret `whsec_…` or the public key `whpk_…`. Shown when it was just made, and never again.
@@ -80,6 +83,18 @@ pub struct SubscriptionConfigView {
     /// How deliveries are signed.
     pub signing: Signing,
     /// How many events are delivered a minute at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deliveries_per_minute: Option<u32>,
+}
+
+/// What a receiver agreed to.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = SubscriptionAgreement)]
+pub struct AgreementView {
+    /// When.
+    pub agreed_at: Timestamp,
+    /// How many deliveries a minute it takes at most (`WebHook-Allowed-Rate`); the subscription's own rate may be lower.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deliveries_per_minute: Option<u32>,
 }
@@ -131,6 +146,9 @@ impl SubscriptionView {
             starts_at: subscription.created_at,
             expires_at: subscription.expires_at,
             rejected: purpose.rejected,
+            agreement: subscription
+                .agreement
+                .map(|agreement| AgreementView { agreed_at: agreement.at, deliveries_per_minute: agreement.rate }),
             health: HealthView {
                 consecutive_failures: subscription.health.failures,
                 failing_since: subscription.health.failing_since,

@@ -12,6 +12,7 @@ use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private, Public};
 use openssl::sha::sha256;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::keys::SigningKeyFile;
 use crate::settings::TokenLifetime;
@@ -180,6 +181,16 @@ impl KeyRing {
     #[must_use]
     pub fn jwks(&self) -> Vec<Jwk> {
         self.all().map(|key| key.jwk.clone()).collect()
+    }
+
+    /// A JWT by which this server proves to a token endpoint that it is `client_id` there (RFC 7523, 3); it holds for a minute.
+    pub fn assert(&self, client_id: &str, endpoint: &str, now: Timestamp, id: Uuid) -> Result<String, ErrorStack> {
+        let now = seconds(now);
+        let header = serde_json::json!({"typ": "JWT", "alg": "ES256", "kid": self.active.id});
+        let payload = serde_json::json!({
+            "iss": client_id, "sub": client_id, "aud": endpoint, "iat": now, "exp": now.saturating_add(60), "jti": id,
+        });
+        self.active.sign(&format!("{}.{}", encode(header.to_string()), encode(payload.to_string())))
     }
 
     /// A token of `issuer` for itself: our API is the only audience.

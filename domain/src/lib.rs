@@ -3,7 +3,6 @@
 //! Nothing here does I/O: time and ids are arguments, rows and messages are turned into these values elsewhere.
 pub mod account;
 pub mod acknowledgement;
-pub mod alert_filter;
 pub mod archive;
 pub mod client;
 pub mod clock;
@@ -30,14 +29,18 @@ pub mod id;
 pub mod identity;
 pub mod import;
 pub mod job;
+pub mod log_entry;
+pub mod known_tree;
 pub mod manifest;
 pub mod operation;
 pub mod organisation;
+pub mod outline;
 pub mod pointer;
 pub mod progress;
 pub mod push_address;
 pub mod scope;
 pub mod subscription;
+pub mod subscription_filter;
 pub mod subscription_index;
 pub mod tag;
 pub mod version;

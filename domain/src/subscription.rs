@@ -1,7 +1,6 @@
 //! Who is told of what, and where.
 use std::collections::BTreeSet;
 
-use dmwsi_objects::alert::Mark;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -9,7 +8,9 @@ use crate::Timestamp;
 use crate::cloud_event::Payload;
 use crate::delivery::Health;
 use crate::event::{Event, Recorded};
-use crate::id::{ClientId, DeviceId, EventId, JobId, OrganisationId, SubscriptionId};
+use crate::id::{ClientId, ContainerId, DeviceId, EventId, JobId, OrganisationId, SubscriptionId};
+use crate::outline::Outline;
+use crate::subscription_filter::Filter;
 use crate::{Error, Ids, Result};
 
 /// The most devices, and the most jobs, that a subscription may name.
@@ -141,52 +142,6 @@ pub enum Handshake {
     Required,
 }
 
-/// Which events, of those of its types. An empty set does not restrict.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct Filter {
-    /// Only of these devices.
-    pub devices: BTreeSet<DeviceId>,
-    /// Only of these jobs.
-    pub jobs: BTreeSet<JobId>,
-    /// Of alerts only those of these types; one that ends with `*` stands for all that begin so.
-    pub alert_types: BTreeSet<String>,
-    /// Of alerts only those that are at least so important.
-    pub mark_at_least: Option<Mark>,
-    /// Of alerts only those that come from these nodes or from below them.
-    pub sources: BTreeSet<String>,
-}
-
-impl Filter {
-    /// Whether an event gets through.
-    #[must_use]
-    pub fn lets(&self, recorded: &Recorded) -> bool {
-        let named = self.devices.is_empty() || recorded.device.is_some_and(|device| self.devices.contains(&device));
-        let asked = self.jobs.is_empty() || recorded.job.is_some_and(|job| self.jobs.contains(&job));
-        named && asked && self.lets_alert(&recorded.event)
-    }
-
-    fn lets_alert(&self, event: &Event) -> bool {
-        let (Event::DeviceAlert { alert_type, mark, source, .. } | Event::DeviceFault { alert_type, mark, source, .. }) = event
-        else {
-            return true;
-        };
-        let typed = self.alert_types.is_empty() || self.alert_types.iter().any(|pattern| fits(pattern, alert_type));
-        let marked = self.mark_at_least.is_none_or(|least| Mark::lenient(mark) >= least);
-        let from = source.as_deref().unwrap_or_default();
-        let sourced = self.sources.is_empty() || self.sources.iter().any(|node| is_at_or_below(from, node));
-        typed && marked && sourced
-    }
-}
-
-fn fits(pattern: &str, alert_type: &str) -> bool {
-    pattern.strip_suffix('*').map_or(pattern == alert_type, |start| alert_type.starts_with(start))
-}
-
-fn is_at_or_below(node: &str, top: &str) -> bool {
-    node.strip_prefix(top.trim_end_matches('/')).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
 /// A part of what was asked for that is not granted.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -228,6 +183,22 @@ pub struct Recovery {
     pub only_failed: bool,
 }
 
+/// What a receiver said when it was asked whether it wants the events.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Agreement {
+    /// When.
+    pub at: Timestamp,
+    /// How many deliveries a minute it allows; none for any number.
+    pub rate: Option<u32>,
+}
+
+/// How many deliveries a minute `WebHook-Allowed-Rate` allows; none for any number. What cannot be read allows one.
+#[must_use]
+pub fn allowed_rate(header: &str) -> Option<u32> {
+    let rate = header.trim();
+    (rate != "*").then(|| rate.parse::<u32>().unwrap_or(1).clamp(1, 1_000_000))
+}
+
 /// A subscription.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Subscription {
@@ -255,8 +226,10 @@ pub struct Subscription {
     pub max_events: Option<u64>,
     /// How many there have been; counted only where `max_events` is set.
     pub events: u64,
-    /// How many are delivered a minute at most.
+    /// How many are delivered a minute at most, as its client wants it.
     pub rate: Option<u32>,
+    /// What its receiver agreed to, where it was asked.
+    pub agreement: Option<Agreement>,
     /// When it is over.
     pub expires_at: Option<Timestamp>,
     /// Why it is over then.
@@ -284,10 +257,30 @@ impl Subscription {
         is_own && in_time && self.purpose.types.contains(recorded.event.type_name()) && self.purpose.filter.lets(recorded)
     }
 
+    /// Whether it may want an event of which only the outline can be read; what it says of an alert does not count then.
+    #[must_use]
+    pub fn may_want(&self, outline: &Outline) -> bool {
+        let is_own = !outline.is_private() || outline.client == Some(self.client);
+        let in_time = self.expires_at.is_none_or(|end| outline.at < end);
+        is_own && in_time && self.purpose.types.contains(&outline.kind) && self.purpose.filter.names(outline.device, outline.job)
+    }
+
+    /// How many deliveries a minute there are at most, by its client and by its receiver.
+    #[must_use]
+    pub fn pace(&self) -> Option<u32> {
+        [self.rate, self.agreement.and_then(|agreement| agreement.rate)].into_iter().flatten().min()
+    }
+
     /// The events that it must have one after the other: those of a device, of a job, of a container; all, where it is bound to a job.
     #[must_use]
     pub fn order_key(&self, recorded: &Recorded) -> String {
-        match (self.job, recorded.device, recorded.job, recorded.event.container()) {
+        self.order_key_of(recorded.job, recorded.device, recorded.event.container())
+    }
+
+    /// The same by what an event is about.
+    #[must_use]
+    pub fn order_key_of(&self, job: Option<JobId>, device: Option<DeviceId>, container: Option<ContainerId>) -> String {
+        match (self.job, device, job, container) {
             (Some(job), ..) | (None, None, Some(job), _) => job.uuid().simple().to_string(),
             (None, Some(device), ..) => device.uuid().simple().to_string(),
             (None, None, None, Some(container)) => container.uuid().simple().to_string(),
@@ -325,6 +318,13 @@ impl Subscription {
     pub const fn ask(&mut self, now: Timestamp) {
         (self.status, self.status_reason) = (SubscriptionStatus::ActivationRequested, None);
         self.changed(now);
+    }
+
+    /// Whether its receiver could still agree: it is being asked, or did not agree when it was.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        let has_failed = self.status == SubscriptionStatus::Inactive && self.status_reason == Some(StatusReason::HandshakeFailed);
+        has_failed || self.status == SubscriptionStatus::ActivationRequested
     }
 
     /// Ends it, and says what that tells; none when it is over already.

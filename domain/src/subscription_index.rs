@@ -1,9 +1,10 @@
 //! The active subscriptions of an organisation, by what could concern them: those that an event does not match cost it next to nothing.
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::event::{Event, Recorded};
 use crate::id::{ClientId, DeviceId, JobId, SubscriptionId};
+use crate::outline::Outline;
 use crate::subscription::{Subscription, SubscriptionStatus};
 
 /// What an event is looked up by, beside its type.
@@ -22,6 +23,8 @@ enum Slot {
 pub struct SubscriptionIndex {
     all: HashMap<SubscriptionId, Arc<Subscription>>,
     places: HashMap<(String, Slot), BTreeSet<SubscriptionId>>,
+    /// How many want each type.
+    types: BTreeMap<String, usize>,
 }
 
 impl SubscriptionIndex {
@@ -29,6 +32,14 @@ impl SubscriptionIndex {
     pub fn put(&mut self, subscription: Subscription) {
         let id = subscription.id;
         if let Some(before) = self.all.remove(&id) {
+            for kind in &before.purpose.types {
+                let rest = self.types.get(kind).map_or(0, |count| count.saturating_sub(1));
+                if rest == 0 {
+                    self.types.remove(kind)
+                } else {
+                    self.types.insert(kind.clone(), rest)
+                };
+            }
             for place in places(&before) {
                 if let Some(ids) = self.places.get_mut(&place) {
                     ids.remove(&id);
@@ -39,6 +50,10 @@ impl SubscriptionIndex {
             }
         }
         if subscription.status == SubscriptionStatus::Active {
+            for kind in &subscription.purpose.types {
+                let count = self.types.entry(kind.clone()).or_default();
+                *count = count.saturating_add(1);
+            }
             for place in places(&subscription) {
                 self.places.entry(place).or_default().insert(id);
             }
@@ -50,6 +65,19 @@ impl SubscriptionIndex {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
+    }
+
+    /// The types that are wanted at all.
+    pub fn types(&self) -> impl Iterator<Item = &str> {
+        self.types.keys().map(String::as_str)
+    }
+
+    /// Those that may want an event of which only the outline can be read, in the order of their ids.
+    #[must_use]
+    pub fn may_want(&self, outline: &Outline) -> Vec<&Arc<Subscription>> {
+        let mut found: Vec<_> = self.all.values().filter(|subscription| subscription.may_want(outline)).collect();
+        found.sort_by_key(|subscription| subscription.id);
+        found
     }
 
     /// The active subscription of that id.
@@ -85,9 +113,9 @@ fn places(subscription: &Subscription) -> Vec<(String, Slot)> {
             filter.jobs.iter().copied().map(Slot::Job).collect()
         } else if !filter.devices.is_empty() {
             filter.devices.iter().copied().map(Slot::Device).collect()
-        } else if is_private(kind) {
+        } else if Event::scope_of(kind).is_some_and(Event::is_private) {
             vec![Slot::Client(subscription.client)]
-        } else if is_alert(kind) && !filter.alert_types.is_empty() {
+        } else if Event::ALERTS.contains(&kind.as_str()) && !filter.alert_types.is_empty() {
             let slot = |pattern: &String| match pattern.strip_suffix('*') {
                 Some(start) => Slot::AlertsThatBegin(start.to_owned()),
                 None => Slot::Alert(pattern.clone()),
@@ -101,23 +129,14 @@ fn places(subscription: &Subscription) -> Vec<(String, Slot)> {
     subscription.purpose.types.iter().flat_map(of_type).collect()
 }
 
-/// Whether events of a type have a type of alert.
-fn is_alert(kind: &str) -> bool {
-    matches!(kind, "dmwsi.v1.device-alert" | "dmwsi.v1.device-fault")
-}
-
-/// Whether all events of a type are of a job or a subscription.
-fn is_private(kind: &str) -> bool {
-    ["dmwsi.v1.execution-", "dmwsi.v1.job-", "dmwsi.v1.subscription-"].iter().any(|start| kind.starts_with(start))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cloud_event::Payload;
     use crate::delivery::Health;
     use crate::id::{EventId, OrganisationId};
-    use crate::subscription::{Filter, Purpose, Signing, TerminationReason};
+    use crate::subscription::{Purpose, Signing, TerminationReason};
+    use crate::subscription_filter::Filter;
     use crate::{Clock, Timestamp};
 
     fn subscription(client: ClientId, types: &[&str], filter: Filter) -> Subscription {
@@ -141,6 +160,7 @@ mod tests {
             max_events: None,
             events: 0,
             rate: None,
+            agreement: None,
             expires_at: None,
             expires_by: TerminationReason::SubscriptionExpired,
             health: Health::default(),

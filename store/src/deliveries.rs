@@ -7,6 +7,7 @@ use diesel::sql_types::{BigInt, Text};
 use dmwsi_domain::delivery::{Attempt, DeliveryState};
 use dmwsi_domain::event::Recorded;
 use dmwsi_domain::id::{EventId, SubscriptionId};
+use dmwsi_domain::outline::Logged;
 use dmwsi_domain::scope::Grants;
 use dmwsi_domain::subscription::{Recovery, Subscription};
 use dmwsi_domain::{Error, Ids, Result, Timestamp};
@@ -21,8 +22,14 @@ use crate::{Tx, failed, on};
 /// How many events are looked at in a transaction when they are to be delivered again.
 const RECOVERED_AT_ONCE: i64 = 500;
 
-/// How far back an initial event is looked for.
-const LOOKED_BACK: u64 = 1_000;
+/// In how many of the last numbers of a log an initial event is looked for, where no devices are named.
+const LOOKED_BACK: u64 = 10_000;
+
+/// How many of the events there are looked at that have one of the types.
+const LOOKED_AT: i64 = 1_000;
+
+/// The same of each device that is named, however long ago they happened.
+const LOOKED_AT_EACH: i64 = 100;
 
 const PROMOTE: &str = "UPDATE deliveries SET next_at = $1 WHERE subscription_id = $2 AND next_at IS NULL AND number = (
     SELECT number FROM deliveries WHERE subscription_id = $2 AND order_key = $3 AND state = 'PENDING' ORDER BY number LIMIT 1)";
@@ -43,7 +50,7 @@ pub struct Due {
     /// The attempts.
     pub attempts: Vec<Attempt>,
     /// The event.
-    pub recorded: Recorded,
+    pub event: Logged,
 }
 
 /// A delivery as it is read.
@@ -96,8 +103,9 @@ impl Tx<'_> {
                 number: counted(number, "number")?,
                 order_key,
                 attempt: counted(attempt, "number of attempts")?,
-                attempts: parsed(&attempts)?,
-                recorded: event.try_into()?,
+                // Nothing of them decides what is to be done.
+                attempts: parsed(&attempts).unwrap_or_default(),
+                event: event.logged()?,
             })
         };
         rows.into_iter().map(due).collect()
@@ -234,17 +242,20 @@ impl Tx<'_> {
         grants: &Grants,
         now: Timestamp,
     ) -> Result<(BTreeSet<String>, Option<u64>)> {
-        let events = self.numbered_events(subscription.organisation, recovery.after, RECOVERED_AT_ONCE)?;
-        let last = events.last().map(|(last, _)| *last);
-        let wanted = events.into_iter().filter(|(number, event)| {
-            *number <= recovery.until && subscription.wants(event) && grants.allows(event.event.scope())
-        });
-        let new: Vec<_> = wanted
+        let range = (recovery.after, recovery.until);
+        let types: Vec<_> = subscription.purpose.types.iter().map(String::as_str).collect();
+        let events = self.logged_events(subscription.organisation, range, &types, RECOVERED_AT_ONCE)?;
+        let is_full = i64::try_from(events.len()).is_ok_and(|count| count >= RECOVERED_AT_ONCE);
+        let last = events.last().filter(|_| is_full).map(|(last, _)| *last);
+        let wanted = |recorded: &&Recorded| subscription.wants(recorded) && grants.allows(recorded.event.scope());
+        let new: Vec<_> = events
+            .iter()
+            .filter_map(|(number, logged)| Some((*number, logged.told().filter(wanted)?)))
             .map(|(number, recorded)| NewDelivery {
                 subscription: subscription.id,
                 number,
                 event: recorded.id,
-                order_key: subscription.order_key(&recorded),
+                order_key: subscription.order_key(recorded),
             })
             .collect();
         self.renew_deliveries(subscription.id, new.iter().map(|one| number(one.number)).collect(), false)?;
@@ -252,13 +263,24 @@ impl Tx<'_> {
         Ok((new.into_iter().map(|one| one.order_key).collect(), last))
     }
 
-    /// Has the last event delivered at once that a new subscription wants of each device or job, among the last of the log; the organisation is held.
-    pub fn lay_out_last(&mut self, subscription: &Subscription, now: Timestamp, ids: &mut Ids) -> Result<()> {
-        let last = self.last_number(subscription.organisation)?;
-        let events = self.numbered_events(subscription.organisation, last.saturating_sub(LOOKED_BACK), number(LOOKED_BACK))?;
+    /// Has the last event delivered at once that a new subscription wants of each device or job: of the devices that it names, otherwise of those that
+    /// something happened to lately; none with a number after `until`. The organisation is held.
+    pub fn lay_out_last(&mut self, subscription: &Subscription, until: u64, now: Timestamp, ids: &mut Ids) -> Result<()> {
+        let types: Vec<_> = subscription.purpose.types.iter().map(String::as_str).collect();
+        let devices = &subscription.purpose.filter.devices;
+        let mut events = Vec::new();
+        for device in devices {
+            events.extend(self.last_device_events(*device, &types, LOOKED_AT_EACH)?);
+        }
+        if devices.is_empty() {
+            let range = (until.saturating_sub(LOOKED_BACK), until);
+            events = self.last_events(subscription.organisation, range, &types, LOOKED_AT)?;
+        }
         let mut newest = BTreeMap::new();
-        for (number, recorded) in events.into_iter().filter(|(_, recorded)| subscription.wants(recorded)) {
-            newest.insert(subscription.order_key(&recorded), (number, recorded.id));
+        for (number, logged) in events.iter().filter(|(number, _)| *number <= until) {
+            if let Some(recorded) = logged.told().filter(|recorded| subscription.wants(recorded)) {
+                newest.entry(subscription.order_key(recorded)).or_insert((*number, recorded.id));
+            }
         }
         let most = subscription.max_events.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
         let mut new: Vec<_> = newest
@@ -291,7 +313,7 @@ impl Tx<'_> {
     }
 
     /// Of each of these order keys the first that is pending is due, and no other.
-    fn put_in_order(&mut self, id: SubscriptionId, keys: &BTreeSet<String>, now: Timestamp) -> Result<()> {
+    pub(crate) fn put_in_order(&mut self, id: SubscriptionId, keys: &BTreeSet<String>, now: Timestamp) -> Result<()> {
         let id = text(id.uuid());
         for key in keys {
             let demote = sql_query(DEMOTE).bind::<Text, _>(id.clone()).bind::<Text, _>(key.as_str());
@@ -315,5 +337,14 @@ impl Tx<'_> {
         let next: Option<i64> =
             on!(self, conn => row.select(crate::schema::organisations::next_event).first(conn)).optional().map_err(failed)?;
         counted(next.ok_or(Error::NotFound { what: "organisation" })?.saturating_sub(1), "number")
+    }
+
+    /// The number up to which an organisation's log was laid out for its subscriptions. What is laid out for one of them otherwise must not go beyond:
+    /// it would come twice.
+    pub fn distributed(&mut self, organisation: dmwsi_domain::id::OrganisationId) -> Result<u64> {
+        let row = crate::schema::organisations::table.find(text(organisation.uuid()));
+        let distributed: Option<i64> =
+            on!(self, conn => row.select(crate::schema::organisations::distributed).first(conn)).optional().map_err(failed)?;
+        counted(distributed.ok_or(Error::NotFound { what: "organisation" })?, "number")
     }
 }

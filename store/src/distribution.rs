@@ -5,13 +5,14 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Bool, Text};
-use dmwsi_domain::event::{Event, Recorded};
+use dmwsi_domain::event::Event;
 use dmwsi_domain::id::{EventId, JobId, OrganisationId, SubscriptionId};
+use dmwsi_domain::outline::Logged;
 use dmwsi_domain::subscription::{StatusReason, Subscription, SubscriptionStatus, TerminationReason};
 use dmwsi_domain::subscription_index::SubscriptionIndex;
 use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
-use crate::column::{counted, number, text, uuid};
+use crate::column::{counted, moment, number, text, uuid};
 use crate::schema::{organisations, subscriptions};
 use crate::subscriptions::{DELIVER, DELIVER_TROUBLED, Row};
 use crate::tx::Conn;
@@ -28,6 +29,19 @@ const ASKED_AFTER_JOB: Duration = Duration::from_secs(2 * 3_600);
 
 /// How many events are laid out in a transaction.
 pub const LAID_OUT_AT_ONCE: i64 = 500;
+
+/// How many numbers are gone over in a transaction, where hardly anything of what happens is wanted.
+const GONE_OVER_AT_ONCE: u64 = 10_000;
+
+/// What is looked at whoever has subscribed to what: a subscription is told about itself, and one that is bound to a job ends with it.
+const ALWAYS: [&str; 6] = [
+    "dmwsi.v1.job-completed",
+    "dmwsi.v1.subscription-delivery-failing",
+    "dmwsi.v1.subscription-ended",
+    "dmwsi.v1.subscription-started",
+    "dmwsi.v1.subscription-test",
+    "dmwsi.v1.subscription-updated",
+];
 
 /// The first of an order key in this statement has `next_at` unless an earlier one of that key is still pending; the others wait for it.
 macro_rules! lay {
@@ -80,11 +94,14 @@ struct Laid {
     _number: i64,
 }
 
+type HeldRow = (String, bool, Option<i64>, i64, Option<i64>);
+
 /// What may change of a subscription while the log is laid out.
-struct Held {
+pub(crate) struct Held {
     is_troubled: bool,
     max_events: Option<u64>,
     events: u64,
+    open_until: Option<Timestamp>,
 }
 
 impl Tx<'_> {
@@ -106,8 +123,21 @@ impl Tx<'_> {
         let revision = organisations::table.find(id.clone()).select(organisations::subscriptions_revision);
         let revision: i64 = on!(self, conn => revision.first(conn)).map_err(failed)?;
         let found = subscriptions::table.filter(subscriptions::organisation_id.eq(id)).filter(subscriptions::change.gt(after));
-        let rows = on!(self, conn => found.select(Row::as_select()).load(conn)).map_err(failed)?;
-        Ok((revision, rows.into_iter().map(Subscription::try_from).collect::<Result<_>>()?))
+        // Who knows of none yet needs only those that may be told something.
+        let active = found.clone().filter(subscriptions::status.eq("ACTIVE"));
+        let rows = if after < 0 {
+            on!(self, conn => active.select(Row::as_select()).load(conn))
+        } else {
+            on!(self, conn => found.select(Row::as_select()).load(conn))
+        }
+        .map_err(failed)?;
+        // One that cannot be read must not keep all others from their events.
+        let read = |row: Row| {
+            let id = row.id().to_owned();
+            let read = Subscription::try_from(row);
+            read.inspect_err(|error| tracing::error!(cause = ?error, subscription = id, "subscription {id} cannot be read")).ok()
+        };
+        Ok((revision, rows.into_iter().filter_map(read).collect()))
     }
 
     /// Lays out the next events of an organisation's log for the subscriptions of the index, which stands for `revision`. The organisation is held
@@ -122,20 +152,34 @@ impl Tx<'_> {
     ) -> Result<LaidOut> {
         self.hold_organisation(organisation)?;
         let row = organisations::table.find(text(organisation.uuid()));
-        let columns = (organisations::next_event, organisations::distributed, organisations::subscriptions_revision);
+        let columns = (
+            organisations::next_event,
+            organisations::distributed,
+            organisations::subscriptions_revision,
+            organisations::first_event,
+        );
         let columns = row.clone().select(columns);
-        let (next, distributed, present): (i64, i64, i64) = on!(self, conn => columns.first(conn)).map_err(failed)?;
+        let (next, distributed, present, first): (i64, i64, i64, i64) = on!(self, conn => columns.first(conn)).map_err(failed)?;
         if present != revision {
             return Ok(LaidOut::Changed);
         }
-        let after: u64 = counted(distributed, "number")?;
         if distributed >= next.saturating_sub(1) {
             return Ok(LaidOut::Events(0));
         }
-        let events = self.numbered_events(organisation, after, LAID_OUT_AT_ONCE)?;
         // What is no longer kept leaves no gap that anybody could wait for.
-        let last = events.last().map_or(next.saturating_sub(1), |(last, _)| number(*last));
-        self.lay_out_events(index, &events, now, ids)?;
+        let after: u64 = counted(distributed.max(first.saturating_sub(1)), "number")?;
+        let newest: u64 = counted(next.saturating_sub(1), "number")?;
+        let last = if index.is_empty() && !self.has_subscriptions(organisation)? {
+            newest
+        } else {
+            let until = newest.min(after.saturating_add(GONE_OVER_AT_ONCE));
+            let types: Vec<_> = ALWAYS.into_iter().chain(index.types()).collect();
+            let events = self.logged_events(organisation, (after, until), &types, LAID_OUT_AT_ONCE)?;
+            self.lay_out_events(index, &events, now, ids)?;
+            let is_full = i64::try_from(events.len()).is_ok_and(|count| count >= LAID_OUT_AT_ONCE);
+            events.last().filter(|_| is_full).map_or(until, |(last, _)| *last)
+        };
+        let last = number(last);
         let advance =
             diesel::update(row.filter(organisations::distributed.eq(distributed))).set(organisations::distributed.eq(last));
         if on!(self, conn => advance.execute(conn)).map_err(failed)? != 1 {
@@ -144,15 +188,37 @@ impl Tx<'_> {
         Ok(LaidOut::Events(counted(last.saturating_sub(distributed), "number")?))
     }
 
+    /// Whether an organisation ever had a subscription.
+    fn has_subscriptions(&mut self, organisation: OrganisationId) -> Result<bool> {
+        let found = subscriptions::table
+            .filter(subscriptions::organisation_id.eq(text(organisation.uuid())))
+            .select(subscriptions::id)
+            .limit(1);
+        let found: Option<String> = on!(self, conn => found.first(conn)).optional().map_err(failed)?;
+        Ok(found.is_some())
+    }
+
     fn lay_out_events(
         &mut self,
         index: &SubscriptionIndex,
-        events: &[(u64, Recorded)],
+        events: &[(u64, Logged)],
         now: Timestamp,
         ids: &mut Ids,
     ) -> Result<()> {
         let mut wanted: BTreeMap<SubscriptionId, Vec<(u64, EventId, String, bool)>> = BTreeMap::new();
-        for (number, recorded) in events {
+        for (number, logged) in events {
+            let recorded = match logged {
+                Logged::Told(recorded) => recorded,
+                Logged::Unreadable(outline) => {
+                    // It cannot be delivered, and who might have wanted it learns that.
+                    let may_want = index.may_want(outline).into_iter();
+                    for subscription in may_want.filter(|subscription| *number > subscription.starts_after) {
+                        let key = subscription.order_key_of(outline.job, outline.device, None);
+                        wanted.entry(subscription.id).or_default().push((*number, outline.id, key, true));
+                    }
+                    continue;
+                }
+            };
             let mut add = |subscription: &Subscription, counts: bool| {
                 let one = (*number, recorded.id, subscription.order_key(recorded), counts);
                 wanted.entry(subscription.id).or_default().push(one);
@@ -201,11 +267,14 @@ impl Tx<'_> {
                 }
                 new.push(NewDelivery { subscription, number, event, order_key });
             }
-            if held.max_events.is_some() && room < before {
+            // One that had its last event already ends with the next that it may not have.
+            if held.max_events.is_some() && (room < before || before == 0) {
                 self.count_events(subscription, before - room, room == 0, now, ids)?;
             }
             let queue = if held.is_troubled { DELIVER_TROUBLED } else { DELIVER };
-            self.ring_subscription(queue, subscription, now, now, ids)?;
+            // Whom nothing is sent to before that time needs no look before it.
+            let at = held.open_until.map_or(now, |until| until.max(now));
+            self.ring_subscription(queue, subscription, at, now, ids)?;
         }
         self.insert_deliveries(&new, now)
     }
@@ -234,7 +303,9 @@ impl Tx<'_> {
                 // While its receiver is asked nothing has been delivered yet.
                 let is_asked = found.status == SubscriptionStatus::ActivationRequested;
                 let end = now.plus(if is_asked { ASKED_AFTER_JOB } else { AFTER_JOB });
-                found.expires_at = Some(found.expires_at.map_or(end, |own| own.min(end)));
+                if found.expires_at.is_none_or(|own| own > end) {
+                    (found.expires_at, found.expires_by) = (Some(end), TerminationReason::SubscriptionExpired);
+                }
                 found.changed(now);
                 self.save_subscription(&found, [], None, now, ids)?;
             }
@@ -243,18 +314,28 @@ impl Tx<'_> {
     }
 
     /// Holds subscriptions, so that no delivery of theirs is settled meanwhile, and reads what settling changes.
-    fn hold_subscriptions(&mut self, ids: impl Iterator<Item = SubscriptionId>) -> Result<BTreeMap<SubscriptionId, Held>> {
+    pub(crate) fn hold_subscriptions(
+        &mut self,
+        ids: impl Iterator<Item = SubscriptionId>,
+    ) -> Result<BTreeMap<SubscriptionId, Held>> {
         let ids: Vec<_> = ids.map(|id| text(id.uuid())).collect();
-        let columns = (subscriptions::id, subscriptions::is_troubled, subscriptions::max_events, subscriptions::events);
+        let columns = (
+            subscriptions::id,
+            subscriptions::is_troubled,
+            subscriptions::max_events,
+            subscriptions::events,
+            subscriptions::open_until,
+        );
         let found = subscriptions::table.filter(subscriptions::id.eq_any(ids)).order(subscriptions::id).select(columns);
-        let rows: Vec<(String, bool, Option<i64>, i64)> = match &mut self.conn {
+        let rows: Vec<HeldRow> = match &mut self.conn {
             Conn::Pg(conn) => found.for_update().load(*conn),
             Conn::Sqlite(conn) => found.load(*conn),
         }
         .map_err(failed)?;
-        let held = |(id, is_troubled, max_events, events): (String, bool, Option<i64>, i64)| {
+        let held = |(id, is_troubled, max_events, events, open_until): HeldRow| {
             let max_events = max_events.map(|most| counted(most, "number of events")).transpose()?;
-            Ok((SubscriptionId::new(uuid(&id)?), Held { is_troubled, max_events, events: counted(events, "number of events")? }))
+            let (events, open_until) = (counted(events, "number of events")?, moment(open_until));
+            Ok((SubscriptionId::new(uuid(&id)?), Held { is_troubled, max_events, events, open_until }))
         };
         rows.into_iter().map(held).collect()
     }

@@ -2,12 +2,13 @@
 use diesel::prelude::*;
 use dmwsi_domain::event::{Event, Recorded};
 use dmwsi_domain::id::{ClientId, DeviceId, EventId, JobId, OrganisationId};
+use dmwsi_domain::outline::{Logged, Outline};
 use dmwsi_domain::{Error, Result, Timestamp};
 use serde_json::{Value, json};
 
 use crate::column::{counted, document, number, parsed, text, uuid};
 use crate::event_numbers::LOG;
-use crate::schema::events;
+use crate::schema::{devices, events};
 use crate::{Tx, failed, insert_all, on};
 
 #[derive(Queryable, Selectable, Insertable)]
@@ -54,22 +55,56 @@ impl TryFrom<Row> for Recorded {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self> {
-        let optional = |id: Option<String>| id.as_deref().map(uuid).transpose();
-        let event: Event =
-            serde_json::from_value(json!({ "type": row.type_, "data": parsed::<Value>(&row.data)? })).map_err(Error::internal)?;
-        Ok(Self {
-            id: EventId::new(uuid(&row.id)?),
-            organisation: OrganisationId::new(uuid(&row.organisation_id)?),
-            client: optional(row.client_id)?.map(ClientId::new),
-            job: optional(row.job_id)?.map(JobId::new),
-            ordinal: row.ordinal.map(|ordinal| counted(ordinal, "ordinal")).transpose()?,
-            device: optional(row.device_id)?.map(DeviceId::new),
-            revision: counted(row.revision, "revision")?,
-            correlator: row.correlator,
-            at: Timestamp::from_micros(row.created_at),
+        let event = row.event()?;
+        row.recorded(event)
+    }
+}
+
+impl Row {
+    fn event(&self) -> Result<Event> {
+        let event = json!({ "type": self.type_, "data": parsed::<Value>(&self.data)? });
+        serde_json::from_value(event).map_err(Error::internal)
+    }
+
+    fn recorded(self, event: Event) -> Result<Recorded> {
+        Ok(Recorded {
+            id: EventId::new(uuid(&self.id)?),
+            organisation: OrganisationId::new(uuid(&self.organisation_id)?),
+            client: optional(self.client_id.as_deref())?.map(ClientId::new),
+            job: optional(self.job_id.as_deref())?.map(JobId::new),
+            ordinal: self.ordinal.map(|ordinal| counted(ordinal, "ordinal")).transpose()?,
+            device: optional(self.device_id.as_deref())?.map(DeviceId::new),
+            revision: counted(self.revision, "revision")?,
+            correlator: self.correlator,
+            at: Timestamp::from_micros(self.created_at),
             event,
         })
     }
+
+    /// The event, or its outline where its data cannot be read: one such must not hold up all others.
+    pub(crate) fn logged(self) -> Result<Logged> {
+        // What is wrong with it would quote what devices said.
+        let Ok(event) = self.event() else {
+            tracing::error!(event = self.id, kind = self.type_, "event {} of type {} cannot be read", self.id, self.type_);
+            return Ok(Logged::Unreadable(Outline {
+                id: EventId::new(uuid(&self.id)?),
+                client: optional(self.client_id.as_deref())?.map(ClientId::new),
+                job: optional(self.job_id.as_deref())?.map(JobId::new),
+                device: optional(self.device_id.as_deref())?.map(DeviceId::new),
+                at: Timestamp::from_micros(self.created_at),
+                kind: self.type_,
+            }));
+        };
+        Ok(Logged::Told(Box::new(self.recorded(event)?)))
+    }
+}
+
+fn optional(id: Option<&str>) -> Result<Option<uuid::Uuid>> {
+    id.map(uuid).transpose()
+}
+
+fn logged(rows: Vec<(i64, Row)>) -> Result<Vec<(u64, Logged)>> {
+    rows.into_iter().map(|(number, row)| Ok((counted(number, "number")?, row.logged()?))).collect()
 }
 
 impl Tx<'_> {
@@ -87,6 +122,32 @@ impl Tx<'_> {
         insert_all!(self, events::table, rows.as_slice())
     }
 
+    /// Writes what is told of a device without changing it, as of the revision that it has. `Stale` when it was deleted meanwhile.
+    pub fn tell_of_device(
+        &mut self,
+        device: DeviceId,
+        told: impl IntoIterator<Item = (EventId, Event)>,
+        now: Timestamp,
+    ) -> Result<()> {
+        let found = devices::table.find(text(device.uuid())).select((devices::organisation_id, devices::revision));
+        let found: Option<(String, i64)> = on!(self, conn => found.first(conn)).optional().map_err(failed)?;
+        let (organisation, revision) = found.ok_or(Error::Stale { what: "device" })?;
+        let (organisation, revision) = (OrganisationId::new(uuid(&organisation)?), counted(revision, "revision")?);
+        let recorded = |(id, event)| Recorded {
+            id,
+            organisation,
+            client: None,
+            job: None,
+            ordinal: None,
+            device: Some(device),
+            revision,
+            correlator: None,
+            at: now,
+            event,
+        };
+        self.record_all(&told.into_iter().map(recorded).collect::<Vec<_>>())
+    }
+
     /// The log of an organisation after that number, in the order of the numbers; at most `limit`.
     pub fn numbered_events(&mut self, organisation: OrganisationId, after: u64, limit: i64) -> Result<Vec<(u64, Recorded)>> {
         let found = events::table
@@ -99,29 +160,57 @@ impl Tx<'_> {
         rows.into_iter().map(|(number, row)| Ok((counted(number, "number")?, Recorded::try_from(row)?))).collect()
     }
 
-    /// The alerts and faults of an organisation's devices, or of one of them, after that number, in the order of the numbers; at most `limit`.
-    pub fn numbered_alerts(
+    /// Those of such types in the log of an organisation after that number and up to another, in the order of the numbers; at most `limit`, the first ones.
+    pub(crate) fn logged_events(
         &mut self,
         organisation: OrganisationId,
-        device: Option<DeviceId>,
-        after: u64,
+        (after, until): (u64, u64),
+        types: &[&str],
         limit: i64,
-    ) -> Result<Vec<(u64, Recorded)>> {
-        let number_of = events::number.assume_not_null();
-        let found = events::table.filter(events::alert_type.is_not_null()).filter(events::number.gt(number(after)));
-        let found = found.order(events::number).limit(limit);
-        let rows: Vec<(i64, Row)> = match device {
-            Some(device) => {
-                let found = found.filter(events::device_id.eq(text(device.uuid())));
-                on!(self, conn => found.select((number_of, Row::as_select())).load(conn))
-            }
-            None => {
-                let found = found.filter(events::organisation_id.eq(text(organisation.uuid())));
-                on!(self, conn => found.select((number_of, Row::as_select())).load(conn))
-            }
-        }
-        .map_err(failed)?;
-        rows.into_iter().map(|(number, row)| Ok((counted(number, "number")?, Recorded::try_from(row)?))).collect()
+    ) -> Result<Vec<(u64, Logged)>> {
+        let found = events::table
+            .filter(events::organisation_id.eq(text(organisation.uuid())))
+            .filter(events::number.gt(number(after)))
+            .filter(events::number.le(number(until)))
+            .filter(events::type_.eq_any(types))
+            .order(events::number)
+            .limit(limit);
+        let number = events::number.assume_not_null();
+        let rows: Vec<(i64, Row)> = on!(self, conn => found.select((number, Row::as_select())).load(conn)).map_err(failed)?;
+        logged(rows)
+    }
+
+    /// The last of such types in the log of an organisation after that number, the newest first; at most `limit`.
+    pub(crate) fn last_events(
+        &mut self,
+        organisation: OrganisationId,
+        (after, until): (u64, u64),
+        types: &[&str],
+        limit: i64,
+    ) -> Result<Vec<(u64, Logged)>> {
+        let found = events::table
+            .filter(events::organisation_id.eq(text(organisation.uuid())))
+            .filter(events::number.gt(number(after)))
+            .filter(events::number.le(number(until)))
+            .filter(events::type_.eq_any(types))
+            .order(events::number.desc())
+            .limit(limit);
+        let number = events::number.assume_not_null();
+        let rows: Vec<(i64, Row)> = on!(self, conn => found.select((number, Row::as_select())).load(conn)).map_err(failed)?;
+        logged(rows)
+    }
+
+    /// The last of such types of a device that have a number, the newest first; at most `limit`.
+    pub(crate) fn last_device_events(&mut self, device: DeviceId, types: &[&str], limit: i64) -> Result<Vec<(u64, Logged)>> {
+        let found = events::table
+            .filter(events::device_id.eq(text(device.uuid())))
+            .filter(events::type_.eq_any(types))
+            .filter(events::number.is_not_null())
+            .order(events::id.desc())
+            .limit(limit);
+        let number = events::number.assume_not_null();
+        let rows: Vec<(i64, Row)> = on!(self, conn => found.select((number, Row::as_select())).load(conn)).map_err(failed)?;
+        logged(rows)
     }
 
     /// The number before the first event of an organisation that was numbered at `since` or later: where a replay from that time begins. Times do not

@@ -351,6 +351,16 @@ table! {
 }
 
 table! {
+    device_nodes (device_id, path) {
+        device_id -> Text,
+        path -> Text,
+        learned_by -> Text,
+        learned_at -> BigInt,
+        document -> Binary,
+    }
+}
+
+table! {
     downloads (job_id, ordinal, payload) {
         job_id -> Text,
         ordinal -> BigInt,
@@ -388,6 +398,8 @@ table! {
         notice -> BigInt,
         is_troubled -> Bool,
         paced_until -> Nullable<BigInt>,
+        agreed_at -> Nullable<BigInt>,
+        allowed_rate -> Nullable<BigInt>,
         recover_after -> Nullable<BigInt>,
         recover_until -> Nullable<BigInt>,
         recover_failed_only -> Bool,
@@ -432,6 +444,7 @@ allow_tables_to_appear_in_same_query!(
     clients,
     devices,
     device_identities,
+    device_nodes,
     device_tags,
     strangers,
     imports,

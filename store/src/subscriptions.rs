@@ -5,12 +5,14 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use dmwsi_domain::delivery::Health;
 use dmwsi_domain::event::Event;
 use dmwsi_domain::id::{ClientId, JobId, OrganisationId, SubscriptionId, TaskId};
-use dmwsi_domain::subscription::{Recovery, Signing, StatusReason, Subscription, SubscriptionStatus, TerminationReason};
+use dmwsi_domain::subscription::{
+    Agreement, Recovery, Signing, StatusReason, Subscription, SubscriptionStatus, TerminationReason,
+};
 use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
 use crate::column::{counted, damaged, document, micros, moment, number, parsed, text, uuid};
 use crate::queue::NewTask;
-use crate::schema::{deliveries, organisations, subscriptions};
+use crate::schema::{deliveries, events, organisations, subscriptions};
 use crate::{Tx, failed, on};
 
 /// The queue of deliveries to receivers that do well; the key is the subscription's id.
@@ -63,6 +65,8 @@ pub(crate) struct Row {
     expires_by: String,
     #[diesel(embed)]
     health: HealthRow,
+    agreed_at: Option<i64>,
+    allowed_rate: Option<i64>,
     recover_after: Option<i64>,
     recover_until: Option<i64>,
     recover_failed_only: bool,
@@ -70,6 +74,13 @@ pub(crate) struct Row {
     created_at: i64,
     updated_at: i64,
     revision: i64,
+}
+
+impl Row {
+    /// The id as text.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
 }
 
 /// How a receiver has been doing, written with the ends of deliveries.
@@ -125,6 +136,8 @@ impl TryFrom<&Subscription> for Row {
             expires_at: micros(one.expires_at),
             expires_by: one.expires_by.as_str().to_owned(),
             health: HealthRow::from(&one.health),
+            agreed_at: micros(one.agreement.map(|agreement| agreement.at)),
+            allowed_rate: one.agreement.and_then(|agreement| agreement.rate).map(i64::from),
             recover_after: one.recovery.map(|recovery| number(recovery.after)),
             recover_until: one.recovery.map(|recovery| number(recovery.until)),
             recover_failed_only: one.recovery.is_some_and(|recovery| recovery.only_failed),
@@ -164,6 +177,10 @@ impl TryFrom<Row> for Subscription {
             max_events: row.max_events.map(|most| counted(most, "number of events")).transpose()?,
             events: counted(row.events, "number of events")?,
             rate: row.rate.map(|rate| counted(rate, "rate")).transpose()?,
+            agreement: match moment(row.agreed_at) {
+                Some(at) => Some(Agreement { at, rate: row.allowed_rate.map(|rate| counted(rate, "rate")).transpose()? }),
+                None => None,
+            },
             expires_at: moment(row.expires_at),
             expires_by: TerminationReason::parse(&row.expires_by).ok_or_else(|| damaged("reason of a subscription"))?,
             health: Health {
@@ -338,25 +355,38 @@ impl Tx<'_> {
         Ok(moment(on!(self, conn => next.get_result::<Number>(conn)).map_err(failed)?.number))
     }
 
-    /// Ends a subscription whose time is over, if that is still so.
+    /// Ends a subscription whose time is over, if that is still so. False when it still has to be told of something from before its end.
     pub fn expire_subscription(
         &mut self,
         organisation: OrganisationId,
         id: SubscriptionId,
         now: Timestamp,
         ids: &mut Ids,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         self.hold_organisation(organisation)?;
         self.hold_subscription(id)?;
         let mut found = self.subscription(id)?;
-        if found.expires_at.is_none_or(|end| end > now) {
-            return Ok(());
+        let Some(end) = found.expires_at.filter(|end| *end <= now) else { return Ok(true) };
+        if self.has_undistributed_before(organisation, end)? {
+            return Ok(false);
         }
         let reason = found.expires_by;
-        match found.end(reason, now) {
-            Some(event) => self.save_subscription(&found, [event], None, now, ids),
-            None => Ok(()),
+        if let Some(event) = found.end(reason, now) {
+            self.save_subscription(&found, [event], None, now, ids)?;
         }
+        Ok(true)
+    }
+
+    /// Whether something happened before that moment that is not laid out yet.
+    fn has_undistributed_before(&mut self, organisation: OrganisationId, end: Timestamp) -> Result<bool> {
+        let distributed = number(self.distributed(organisation)?);
+        let of = events::table.filter(events::organisation_id.eq(text(organisation.uuid())));
+        let before = of.filter(events::created_at.lt(end.micros())).select(events::id).limit(1);
+        let unnumbered = before.clone().filter(events::number.is_null());
+        let waiting = before.filter(events::number.gt(distributed));
+        let unnumbered: Option<String> = on!(self, conn => unnumbered.first(conn)).optional().map_err(failed)?;
+        let waiting: Option<String> = on!(self, conn => waiting.first(conn)).optional().map_err(failed)?;
+        Ok(unnumbered.or(waiting).is_some())
     }
 
     /// Rings a task that is about a subscription: one of [`DELIVER`], [`DELIVER_TROUBLED`], [`RECOVER`] and [`HANDSHAKE`].

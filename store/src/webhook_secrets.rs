@@ -3,13 +3,14 @@
 use std::fmt;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use dmwsi_domain::id::SubscriptionId;
-use dmwsi_domain::subscription::Signing;
+use dmwsi_domain::subscription::{Signing, Subscription};
 use dmwsi_domain::{Error, Result, Timestamp};
 use openssl::hash::MessageDigest;
 use openssl::pkey::{Id, PKey};
 use openssl::rand::rand_bytes;
+use openssl::sha::sha256;
 use openssl::sign::Signer;
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,22 @@ pub enum SinkCredential {
         client_secret: String,
         /// What for.
         scope: Option<String>,
+    },
+    /// The same, where this server proves who asks by a JWT that it signs (RFC 7523).
+    PrivateKeyJwt {
+        /// The token endpoint.
+        token_url: String,
+        /// Who asks.
+        client_id: String,
+        /// What for.
+        scope: Option<String>,
+    },
+    /// A certificate that is shown when the connection is made (mutual TLS).
+    Certificate {
+        /// The certificate and those it was issued by, in PEM.
+        certificate: String,
+        /// Its private key, in PEM (PKCS #8).
+        key: String,
     },
 }
 
@@ -143,14 +160,33 @@ impl Keys {
     }
 }
 
+impl Keys {
+    /// What whoever was asked at the sink of a subscription can agree by later: it names subscription and sink, and only this server makes it.
+    pub fn consent(&self, subscription: &Subscription) -> Result<String> {
+        let row = text(subscription.id.uuid());
+        Ok(URL_SAFE_NO_PAD.encode(self.seal(consent(&row), &sha256(subscription.sink.as_bytes()))?))
+    }
+
+    /// Whether [`Self::consent`] made that for the subscription and the sink it has now.
+    #[must_use]
+    pub fn is_consent(&self, subscription: &Subscription, token: &str) -> bool {
+        let row = text(subscription.id.uuid());
+        let sealed = URL_SAFE_NO_PAD.decode(token).ok();
+        let opened = sealed.and_then(|sealed| self.open(consent(&row), &sealed).ok());
+        opened.is_some_and(|opened| opened.expose() == sha256(subscription.sink.as_bytes()))
+    }
+}
+
+const fn consent(row: &str) -> Place<'_> {
+    Place { table: "subscriptions", column: "consent", row }
+}
+
 const fn place(row: &str) -> Place<'_> {
     Place { table: "subscriptions", column: "secrets", row }
 }
 
 #[cfg(test)]
 mod tests {
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
     use super::*;
 
     const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";

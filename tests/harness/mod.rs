@@ -1,5 +1,6 @@
 //! What every test needs: a database of its own, on either side, and patience with a limit.
 pub(crate) mod archive;
+pub(crate) mod authority;
 pub(crate) mod database;
 pub(crate) mod document;
 pub(crate) mod fetch;

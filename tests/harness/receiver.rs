@@ -8,10 +8,14 @@ use base64::engine::general_purpose::STANDARD;
 use openssl::hash::MessageDigest;
 use openssl::pkey::{Id, PKey};
 use openssl::sign::{Signer, Verifier};
+use openssl::ssl::{Ssl, SslAcceptor, SslFiletype, SslMethod, SslVerifyMode};
+use openssl::x509::X509;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpListener;
+use tokio_openssl::SslStream;
 
+use super::authority::{Authority, Issued};
 use super::eventually;
 
 /// A request that came in.
@@ -101,24 +105,76 @@ impl Receiver {
         Self::open(|_, _| taken()).await
     }
 
-    async fn at(address: &str, decide: impl Fn(&Came, usize) -> Reply + Send + Sync + 'static) -> Self {
+    /// One at that address.
+    pub(crate) async fn at(address: &str, decide: impl Fn(&Came, usize) -> Reply + Send + Sync + 'static) -> Self {
+        Self::behind(address, None, decide).await
+    }
+
+    /// One that speaks TLS by that certificate. Where it has an authority it talks only to those who show a certificate of that; then the name in it
+    /// stands among the headers as `:peer`.
+    pub(crate) async fn secure(
+        address: &str,
+        issued: &Issued,
+        clients: Option<&Authority>,
+        decide: impl Fn(&Came, usize) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let mut tls = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, pem: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, pem).unwrap();
+            path
+        };
+        tls.set_certificate_chain_file(file("certificate.pem", &issued.certificate)).unwrap();
+        tls.set_private_key_file(file("key.pem", &issued.key), SslFiletype::PEM).unwrap();
+        if let Some(authority) = clients {
+            tls.set_ca_file(authority.file()).unwrap();
+            tls.set_verify(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT);
+        }
+        Self::behind(address, Some(tls.build()), decide).await
+    }
+
+    async fn behind(
+        address: &str,
+        tls: Option<SslAcceptor>,
+        decide: impl Fn(&Came, usize) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
-        let url = format!("http://{}/events", listener.local_addr().unwrap());
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}/events", listener.local_addr().unwrap());
         let decide: Arc<Mutex<Decide>> = Arc::new(Mutex::new(Arc::new(decide)));
         let receiver = Self { url, came: Arc::default(), decide };
         let (came, decide) = (Arc::clone(&receiver.came), Arc::clone(&receiver.decide));
         tokio::spawn(async move {
             while let Ok((stream, _peer)) = listener.accept().await {
                 let (came, decide) = (Arc::clone(&came), Arc::clone(&decide));
-                tokio::spawn(async move { drop(serve(stream, came, decide).await) });
+                let tls = tls.as_ref().map(|tls| Ssl::new(tls.context()).unwrap());
+                tokio::spawn(async move {
+                    let Some(tls) = tls else { return drop(serve(stream, None, came, decide).await) };
+                    let mut stream = SslStream::new(tls, stream).unwrap();
+                    if std::pin::Pin::new(&mut stream).accept().await.is_ok() {
+                        let peer = stream.ssl().peer_certificate().map(|certificate| common_name(&certificate));
+                        drop(serve(stream, peer, came, decide).await);
+                    }
+                });
             }
         });
         receiver
     }
 
+    /// The port it listens on.
+    pub(crate) fn port(&self) -> u16 {
+        url::Url::parse(&self.url).unwrap().port().unwrap()
+    }
+
     /// From now on it answers so.
     pub(crate) fn answer(&self, decide: impl Fn(&Came, usize) -> Reply + Send + Sync + 'static) {
         *self.decide.lock().unwrap() = Arc::new(decide);
+    }
+
+    /// What came so far is not kept.
+    pub(crate) fn forget(&self) {
+        self.came.lock().unwrap().clear();
     }
 
     /// What came so far.
@@ -138,7 +194,17 @@ impl Receiver {
     }
 }
 
-async fn serve(stream: TcpStream, all: Arc<Mutex<Vec<Came>>>, decide: Arc<Mutex<Decide>>) -> std::io::Result<()> {
+fn common_name(certificate: &X509) -> String {
+    let mut names = certificate.subject_name().entries();
+    names.next().unwrap().data().to_string().unwrap()
+}
+
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: Option<String>,
+    all: Arc<Mutex<Vec<Came>>>,
+    decide: Arc<Mutex<Decide>>,
+) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     loop {
         let mut line = String::new();
@@ -147,7 +213,7 @@ async fn serve(stream: TcpStream, all: Arc<Mutex<Vec<Came>>>, decide: Arc<Mutex<
         }
         let mut words = line.split(' ').map(str::to_owned);
         let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        let mut headers = BTreeMap::new();
+        let mut headers: BTreeMap<_, _> = peer.iter().map(|peer| (":peer".to_owned(), peer.clone())).collect();
         loop {
             let mut line = String::new();
             stream.read_line(&mut line).await?;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use dmwsi::clients::{NewClient, add};
 use dmwsi::config::{Config, Listen};
 use dmwsi::keys::Keys;
-use dmwsi::{Role, Running, start};
+use dmwsi::{Role, Running, start_behind};
 use dmwsi_api::ClientSecret;
 use dmwsi_domain::Clock;
 use dmwsi_domain::account::Sealed;
@@ -14,6 +14,7 @@ use dmwsi_domain::device::{NewDevice, Owner};
 use dmwsi_domain::egress::Egress;
 use dmwsi_domain::id::{ClientId, DeviceId, OrganisationId};
 use dmwsi_store::Store;
+use dmwsi_worker::egress::Guard;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -105,6 +106,17 @@ impl Server {
 
     /// Starts it on that database with these keys and this clock, and settings changed by hand.
     pub(crate) async fn with(database: &Database, keys: Keys, clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
+        Self::behind(database, keys, clock, change, Guard::new).await
+    }
+
+    /// The same with a guard made otherwise of what the settings allow.
+    pub(crate) async fn behind(
+        database: &Database,
+        keys: Keys,
+        clock: Clock,
+        change: impl FnOnce(&mut Config),
+        guard: impl FnOnce(Egress) -> Guard,
+    ) -> Self {
         database.store().await;
         let mut config = Config {
             public_url: "http://127.0.0.1:0".to_owned(),
@@ -118,7 +130,8 @@ impl Server {
         change(&mut config);
         let public_url = config.public_url.clone();
         let ids = dmwsi_api::Keys::open(&keys.api).unwrap().device_ids;
-        let running = start(config, keys.clone(), Role::All, clock.clone()).await.unwrap();
+        let guard = guard(config.egress.clone());
+        let running = start_behind(config, keys.clone(), Role::All, clock.clone(), guard).await.unwrap();
         let base = format!("http://{}", running.address());
         let issuer = public_url.replace(":0", &format!(":{}", running.address().port()));
         Self { running, clock, keys, issuer, ids, http: reqwest::Client::new(), base }
@@ -208,6 +221,11 @@ impl Portal {
             base: base.to_owned(),
             token: token["access_token"].as_str().unwrap().to_owned(),
         }
+    }
+
+    /// The same client with its token at a server with the same keys.
+    pub(crate) fn at(&self, server: &Server) -> Self {
+        Self { base: server.base.clone(), ..self.clone() }
     }
 
     /// Sends any body, and hands over the answer as it comes.

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use dmwsi_domain::egress::{Egress, Forbidden};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{Client, redirect};
-use url::Url;
+use reqwest::{Client, ClientBuilder, Proxy, redirect};
+use url::{Host, Url};
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -25,6 +25,7 @@ type Lookup = Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = io::Result<Vec<I
 pub struct Guard {
     egress: Arc<Egress>,
     lookup: Lookup,
+    proxy: Option<Proxy>,
 }
 
 impl std::fmt::Debug for Guard {
@@ -59,7 +60,14 @@ impl Guard {
     where
         F: Future<Output = io::Result<Vec<IpAddr>>> + Send + 'static,
     {
-        Self { egress: Arc::new(egress), lookup: Arc::new(move |name| Box::pin(lookup(name))) }
+        Self { egress: Arc::new(egress), lookup: Arc::new(move |name| Box::pin(lookup(name))), proxy: None }
+    }
+
+    /// The same guard where a proxy of the operator's makes the connections. It is the only address that is connected to then, and is not judged. What is
+    /// to be reached is judged as ever, by its text and by the addresses its name stands for here; but the proxy looks the name up once more, so only the
+    /// proxy can refuse a name that stands for something else there, and names that nobody here knows.
+    pub fn through(self, proxy: &Url) -> reqwest::Result<Self> {
+        Ok(Self { proxy: Some(Proxy::all(proxy.as_str())?), ..self })
     }
 
     /// The addresses of a host, all of them judged: one that is forbidden spoils them all. A host that is named in the settings is not judged.
@@ -86,16 +94,36 @@ impl Guard {
         self.egress.judge_sink(url)
     }
 
-    /// An HTTP client that connects to judged addresses only: it follows no redirects and knows no proxies. It gives an answer up after `timeout`.
+    /// The URL, if events may be delivered to it now. Where connections are made here its name is judged with each; a proxy is given nothing whose name
+    /// is known here to lead inside.
+    pub async fn judge_at_use<'u>(&self, url: Option<&'u Url>) -> Result<&'u Url, Forbidden> {
+        let url = url.ok_or(Forbidden)?;
+        self.judge_sink(url)?;
+        if let (Some(_), Some(Host::Domain(name))) = (&self.proxy, url.host())
+            && let Err(Unreachable::Forbidden(forbidden)) = self.resolve(name).await
+        {
+            return Err(forbidden);
+        }
+        Ok(url)
+    }
+
+    /// An HTTP client that connects to judged addresses only: it follows no redirects and knows no proxies but that of [`Self::through`]. It gives an
+    /// answer up after `timeout`.
     pub fn client(&self, timeout: Duration) -> reqwest::Result<Client> {
-        Client::builder()
+        self.builder(timeout).build()
+    }
+
+    /// The same, to be set up further.
+    pub fn builder(&self, timeout: Duration) -> ClientBuilder {
+        let builder = Client::builder()
             .user_agent(concat!("dmwsi/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(Arc::new(self.clone()))
             .redirect(redirect::Policy::none())
-            .no_proxy()
             .connect_timeout(CONNECT.min(timeout))
-            .timeout(timeout)
-            .build()
+            .timeout(timeout);
+        match &self.proxy {
+            Some(proxy) => builder.proxy(proxy.clone()),
+            None => builder.no_proxy().dns_resolver(Arc::new(self.clone())),
+        }
     }
 }
 

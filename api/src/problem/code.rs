@@ -71,7 +71,7 @@ problems! {
     /// Events are delivered by `HTTP`.
     InvalidProtocol = BAD_REQUEST, "INVALID_PROTOCOL";
     /// The credential for the receiver cannot be used
-    /// A sinkCredential is an `ACCESSTOKEN`, or `CLIENT_CREDENTIALS` for a token endpoint at a public https address; the errors say what is wrong.
+    /// A sinkCredential is an `ACCESSTOKEN`, `CLIENT_CREDENTIALS` or `PRIVATE_KEY_JWT` for a token endpoint at a public https address, or `MUTUAL_TLS` with a certificate and its key; the errors say what is wrong.
     InvalidCredential = BAD_REQUEST, "INVALID_CREDENTIAL";
     /// The token for the receiver cannot be used
     /// Only bearer tokens are presented, and only until shortly before they are over.

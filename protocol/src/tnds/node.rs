@@ -59,6 +59,20 @@ pub enum Kind {
     Object(String),
 }
 
+impl Properties {
+    /// The properties that no value of a node tells, by their names on the wire.
+    fn told(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let named = [
+            ("ACL", self.acl.clone()),
+            ("Size", self.size.map(|size| size.to_string())),
+            ("Title", self.title.clone()),
+            ("TStamp", self.changed.clone()),
+            ("VerNo", self.revision.clone()),
+        ];
+        named.into_iter().filter_map(|(name, text)| Some((name, text?)))
+    }
+}
+
 impl Kind {
     /// The text of either.
     #[must_use]
@@ -74,6 +88,14 @@ impl Tree {
     /// was asked for; a path that begins at the root goes before it. What has no proper address is left out.
     #[must_use]
     pub fn readings(&self, target: &NodeUri) -> Vec<Reading> {
+        let mut told = self.told(target);
+        told.retain(|reading| reading.node.question().is_none());
+        told
+    }
+
+    /// The same, each node before those of its properties that are told beside format and type.
+    #[must_use]
+    pub fn told(&self, target: &NodeUri) -> Vec<Reading> {
         let target = target.as_str().split_once('?').map_or(target.as_str(), |(path, _)| path);
         let mut readings = Vec::new();
         for node in &self.nodes {
@@ -102,7 +124,13 @@ impl Node {
         let data = if format == Format::Node { names.join("/") } else { self.value.clone().unwrap_or_default() };
         let media_type = self.properties.kind.as_ref().map(|kind| kind.as_str().to_owned()).filter(|kind| !kind.is_empty());
         if let Ok(node) = NodeUri::parse(&address) {
+            let told = self
+                .properties
+                .told()
+                .map(|(name, text)| Reading { node: node.ask(&format!("prop={name}")), value: Value::text(text) });
+            let told: Vec<_> = told.collect();
             readings.push(Reading { node, value: Value { format, media_type, data } });
+            readings.extend(told);
         }
         for child in &self.children {
             if let Some(name) = child.name.as_deref().filter(|name| !name.is_empty()) {

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dmwsi_domain::delivery::{Attempt, DeliveryError};
+use dmwsi_domain::event::Recorded;
 use dmwsi_domain::{Clock, Result, Timestamp};
 use dmwsi_store::deliveries::Due;
 use dmwsi_store::webhook_secrets::seconds;
@@ -45,12 +46,12 @@ impl Answered {
 /// Makes it.
 pub(super) async fn attempt(deliverer: Arc<Deliverer>, target: Arc<Target>, due: Due) -> Ended {
     let (at, began) = (deliverer.means.clock.now(), Instant::now());
-    let answered = match deliverer.send(&target, &due, at).await {
-        Ok(answered) => answered,
-        Err(error) => {
+    let answered = match due.event.told() {
+        None => Answered::failed(DeliveryError::Unreadable),
+        Some(recorded) => deliverer.send(&target, due.number, recorded, at).await.unwrap_or_else(|error| {
             tracing::error!(cause = ?error, subscription = %target.subscription.id, "an event could not be made ready to be delivered");
-            Answered::failed(DeliveryError::NotPermitted)
-        }
+            Answered::failed(DeliveryError::Unreadable)
+        }),
     };
     let outcome = if answered.error.is_none() { "delivered" } else { "failed" };
     metrics::counter!("dmwsi_deliveries_total", "outcome" => outcome).increment(1);
@@ -64,23 +65,25 @@ pub(super) async fn attempt(deliverer: Arc<Deliverer>, target: Arc<Target>, due:
 }
 
 impl Deliverer {
-    async fn send(&self, target: &Target, due: &Due, at: Timestamp) -> Result<Answered> {
-        let allowed = |url: &&url::Url| self.means.guard.judge_sink(url).is_ok();
-        let Some(sink) = target.sink.as_ref().filter(allowed) else {
-            return Ok(Answered::failed(DeliveryError::AddressForbidden));
+    async fn send(&self, target: &Target, number: u64, recorded: &Recorded, at: Timestamp) -> Result<Answered> {
+        let sink = match self.means.guard.judge_at_use(target.sink.as_ref()).await {
+            Ok(sink) => sink,
+            Err(_forbidden) => return Ok(Answered::failed(DeliveryError::AddressForbidden)),
         };
-        let id = due.recorded.id.to_string();
-        let body = self.body(target, due.number, due.recorded.clone())?;
+        let Some(http) = self.clients.of(&target.subscription, &target.secrets) else {
+            return Ok(Answered::failed(DeliveryError::CredentialRefused));
+        };
+        let id = recorded.id.to_string();
+        let body = self.body(target, number, recorded.clone())?;
         let signature = target.secrets.signatures(&id, at, &body)?;
-        let mut request = self
-            .http
+        let mut request = http
             .post(sink.clone())
             .header(CONTENT_TYPE, "application/cloudevents+json")
             .header(REQUEST_ORIGIN, self.origin())
             .header("webhook-id", &id)
             .header("webhook-timestamp", seconds(at))
             .header("webhook-signature", signature);
-        if let Some(correlator) = &due.recorded.correlator {
+        if let Some(correlator) = &recorded.correlator {
             request = request.header("x-correlator", correlator);
         }
         let bearer = match self.bearer(target).await {

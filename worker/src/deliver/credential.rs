@@ -28,6 +28,9 @@ const MOST_OF_ANSWER: usize = 64 * 1_024;
 /// How long nobody is asked again who gave no token.
 const AFTER_REFUSAL: Duration = Duration::from_secs(2);
 
+/// What proves who asks by a JWT (RFC 7523, 2.2).
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
 /// How many tokens are remembered.
 const CAPACITY: usize = 10_000;
 
@@ -91,11 +94,12 @@ impl Deliverer {
     /// The token to present, where one is wanted.
     pub(super) async fn bearer(&self, target: &Target) -> Result<Option<String>, DeliveryError> {
         let (token_url, client_id, client_secret, scope) = match &target.secrets.credential {
-            None => return Ok(None),
+            None | Some(SinkCredential::Certificate { .. }) => return Ok(None),
             Some(SinkCredential::AccessToken { token, .. }) => return Ok(Some(token.clone())),
             Some(SinkCredential::ClientCredentials { token_url, client_id, client_secret, scope }) => {
-                (token_url, client_id, client_secret, scope)
+                (token_url, client_id, Some(client_secret), scope)
             }
+            Some(SinkCredential::PrivateKeyJwt { token_url, client_id, scope }) => (token_url, client_id, None, scope),
         };
         let (id, revision) = (target.subscription.id, target.subscription.revision);
         let mut known = self.tokens.get(id);
@@ -106,15 +110,27 @@ impl Deliverer {
             return known.token.map(Some).ok_or(DeliveryError::CredentialRefused);
         }
         let token_url = TokenUrl::new(token_url.clone()).map_err(|_malformed| DeliveryError::AddressForbidden)?;
-        let client = BasicClient::new(ClientId::new(client_id.clone()))
-            .set_client_secret(ClientSecret::new(client_secret.clone()))
-            .set_token_uri(token_url);
+        let now = || self.means.clock.now();
+        let mut client = BasicClient::new(ClientId::new(client_id.clone())).set_token_uri(token_url.clone());
+        let mut assertion = None;
+        match client_secret {
+            Some(secret) => client = client.set_client_secret(ClientSecret::new(secret.clone())),
+            None => {
+                let signed = (self.means.assert)(client_id, token_url.as_str(), now());
+                assertion = Some(signed.map_err(|error| {
+                    tracing::error!(cause = ?error, subscription = %id, "no assertion could be made for a token endpoint");
+                    DeliveryError::CredentialRefused
+                })?);
+            }
+        }
         let mut asked = client.exchange_client_credentials();
+        if let Some(assertion) = assertion {
+            asked = asked.add_extra_param("client_assertion_type", JWT_BEARER).add_extra_param("client_assertion", assertion);
+        }
         for scope in scope.iter().flat_map(|scopes| scopes.split_ascii_whitespace()) {
             asked = asked.add_scope(Scope::new(scope.to_owned()));
         }
-        let http = Guarded { guard: self.means.guard.clone(), http: self.http.clone() };
-        let now = || self.means.clock.now();
+        let http = Guarded { guard: self.means.guard.clone(), http: self.clients.common().clone() };
         let answer = asked.request_async(&http).await.map_err(|error| {
             tracing::debug!(subscription = %id, "no token for a receiver: {error}");
             self.tokens.put(id, None, now().plus(AFTER_REFUSAL), revision);
@@ -122,7 +138,7 @@ impl Deliverer {
         })?;
         let life = answer.expires_in().unwrap_or(UNKNOWN_LIFE);
         let token = answer.access_token().secret().clone();
-        self.tokens.put(id, Some(token.clone()), now().plus(life.saturating_sub(BEFORE_END)), revision);
+        self.tokens.put(id, Some(token.clone()), now().plus(life.saturating_sub(BEFORE_END.min(life / 2))), revision);
         Ok(Some(token))
     }
 }
@@ -142,7 +158,7 @@ impl<'c> AsyncHttpClient<'c> for Guarded {
         Box::pin(async move {
             let (parts, body) = request.into_parts();
             let url = Url::parse(&parts.uri.to_string()).map_err(|_malformed| Unanswered::Forbidden)?;
-            guard.judge_sink(&url).map_err(|_forbidden| Unanswered::Forbidden)?;
+            guard.judge_at_use(Some(&url)).await.map_err(|_forbidden| Unanswered::Forbidden)?;
             let mut response = http.request(parts.method, url).headers(parts.headers).body(body).send().await?;
             let mut answer = oauth2::http::Response::builder().status(response.status());
             for (name, value) in response.headers() {

@@ -2,24 +2,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dmwsi_domain::event::Event;
 use dmwsi_domain::id::SubscriptionId;
-use dmwsi_domain::subscription::{InitiationReason, Recovery, StatusReason, Subscription, SubscriptionStatus};
+use dmwsi_domain::subscription::{Agreement, Subscription, SubscriptionStatus, allowed_rate};
 use dmwsi_domain::{Error, Result};
 use reqwest::Method;
 use url::Url;
 
-use super::Deliverer;
+use super::{Deliverer, Means};
 use crate::queue::{Context, Outcome};
 
 /// Who asks, and who may send.
 pub(super) const REQUEST_ORIGIN: &str = "webhook-request-origin";
 const ALLOWED_ORIGIN: &str = "webhook-allowed-origin";
+/// Where the receiver can agree later.
+const REQUEST_CALLBACK: &str = "webhook-request-callback";
 /// How many deliveries a minute.
 const REQUEST_RATE: &str = "webhook-request-rate";
 const ALLOWED_RATE: &str = "webhook-allowed-rate";
 
 /// What a receiver said.
+#[derive(Clone, Copy)]
 enum Said {
     /// It wants the events, at most so many a minute.
     Yes(Option<u32>),
@@ -27,54 +29,46 @@ enum Said {
     Nothing,
 }
 
-/// Asks once; the queue comes again as often as the settings say.
+/// Asks once; the queue comes again as often as the settings say, and when it is time to ask anew.
 pub(super) async fn shake_hands(deliverer: Arc<Deliverer>, id: SubscriptionId, context: &Context) -> Result<Outcome> {
-    let store = &deliverer.means.store;
+    let Means { store, clock, settings, .. } = &deliverer.means;
     let found = match store.glance(move |tx| tx.subscription(id)).await {
-        Ok(found) if found.status == SubscriptionStatus::ActivationRequested => found,
-        Ok(_) | Err(Error::NotFound { .. }) => return Ok(Outcome::Done),
+        Ok(found) => found,
+        Err(Error::NotFound { .. }) => return Ok(Outcome::Done),
         Err(error) => return Err(error),
     };
-    let waits = &deliverer.means.settings.handshake_retry_ms;
-    let wait = usize::try_from(context.attempt.saturating_sub(1)).ok().and_then(|at| waits.get(at).copied());
-    let said = deliverer.ask_receiver(&found).await;
+    let holds = Duration::from_millis(settings.handshake_renew_ms.max(1));
+    match (found.status, found.agreement) {
+        (SubscriptionStatus::ActivationRequested, _) => {}
+        (SubscriptionStatus::Active, Some(agreement)) => {
+            let end = agreement.at.plus(holds);
+            if end > clock.now() {
+                return Ok(Outcome::Progress(end));
+            }
+        }
+        _ => return Ok(Outcome::Done),
+    }
+    let wait = usize::try_from(context.attempt.saturating_sub(1)).ok();
+    let wait = wait.and_then(|at| settings.handshake_retry_ms.get(at).copied());
+    let said = deliverer.ask_receiver(&found).await?;
     if let (Said::Nothing, Some(wait)) = (&said, wait) {
         return Ok(Outcome::RetryAfter(Duration::from_millis(wait), "the receiver did not agree".to_owned()));
     }
-    let (now, ids) = (deliverer.means.clock.now(), deliverer.means.clock.new_ids());
+    let (now, ids) = (clock.now(), clock.new_ids());
+    let has_agreed = matches!(said, Said::Yes(_));
     let write = move |tx: &mut dmwsi_store::Tx<'_>| {
         let mut ids = ids;
         let mut held = tx.subscription_held(found.organisation, found.client, id)?;
         if held.revision != found.revision {
             return Err(Error::Stale { what: "subscription" });
         }
-        match &said {
-            Said::Yes(rate) => {
-                held.rate = [held.rate, *rate].into_iter().flatten().min();
-                (held.status, held.status_reason) = (SubscriptionStatus::Active, None);
-                held.changed(now);
-                let initiation_reason = InitiationReason::SubscriptionCreated;
-                let began = Event::SubscriptionStarted { subscription_id: id, initiation_reason };
-                tx.save_subscription(&held, [began], None, now, &mut ids)?;
-                if held.purpose.initial {
-                    tx.lay_out_last(&held, now, &mut ids)?;
-                }
-                // What happened while it was asked is delivered now.
-                let until = tx.last_number(held.organisation)?;
-                if held.starts_after < until {
-                    let recovery = Recovery { after: held.starts_after, until, only_failed: false };
-                    tx.begin_recovery(&held, recovery, now, &mut ids)?;
-                }
-                tx.ring_deliveries(&held, now, &mut ids)
-            }
-            Said::Nothing => {
-                (held.status, held.status_reason) = (SubscriptionStatus::Inactive, Some(StatusReason::HandshakeFailed));
-                held.changed(now);
-                tx.save_subscription(&held, [], None, now, &mut ids)
-            }
+        match said {
+            Said::Yes(rate) => tx.agree(&mut held, Agreement { at: now, rate }, now, &mut ids),
+            Said::Nothing => tx.disagree(&mut held, now, &mut ids),
         }
     };
     match store.write(write).await {
+        Ok(()) if has_agreed => Ok(Outcome::Progress(now.plus(holds))),
         Ok(()) | Err(Error::NotFound { .. }) => Ok(Outcome::Done),
         // It was changed meanwhile, and is asked anew.
         Err(Error::Stale { .. }) => Ok(Outcome::Progress(now)),
@@ -89,19 +83,22 @@ impl Deliverer {
         url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
     }
 
-    async fn ask_receiver(&self, subscription: &Subscription) -> Said {
-        let sink = Url::parse(&subscription.sink).ok().filter(|sink| self.means.guard.judge_sink(sink).is_ok());
-        let (Some(sink), origin) = (sink, self.origin()) else { return Said::Nothing };
-        let mut request = self.http.request(Method::OPTIONS, sink).header(REQUEST_ORIGIN, &origin);
+    async fn ask_receiver(&self, subscription: &Subscription) -> Result<Said> {
+        let (sink, origin) = (Url::parse(&subscription.sink).ok(), self.origin());
+        let Ok(sink) = self.means.guard.judge_at_use(sink.as_ref()).await else { return Ok(Said::Nothing) };
+        let secrets = self.means.sealing.open_webhook(subscription.id, &subscription.secrets)?;
+        let Some(http) = self.clients.of(subscription, &secrets) else { return Ok(Said::Nothing) };
+        let consent = self.means.sealing.consent(subscription)?;
+        let callback = format!("{}/webhooks/{}/consent/{consent}", self.means.public_url, subscription.id);
+        let request = http.request(Method::OPTIONS, sink.clone()).header(REQUEST_ORIGIN, &origin);
+        let mut request = request.header(REQUEST_CALLBACK, callback);
         if let Some(rate) = subscription.rate {
             request = request.header(REQUEST_RATE, rate);
         }
-        let Ok(response) = request.send().await else { return Said::Nothing };
+        let Ok(response) = request.send().await else { return Ok(Said::Nothing) };
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::trim);
         // The status says nothing; the header does.
         let agrees = header(ALLOWED_ORIGIN).is_some_and(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(&origin));
-        let rate =
-            header(ALLOWED_RATE).filter(|rate| *rate != "*").map(|rate| rate.parse::<u32>().unwrap_or(1).clamp(1, 1_000_000));
-        if agrees { Said::Yes(rate) } else { Said::Nothing }
+        Ok(if agrees { Said::Yes(header(ALLOWED_RATE).and_then(allowed_rate)) } else { Said::Nothing })
     }
 }

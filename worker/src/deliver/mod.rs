@@ -3,25 +3,30 @@
 //! One task for each subscription that has something to deliver, in one of two queues: receivers that give trouble have places of their own. What is
 //! due stands in rows; an attempt that was made and not written is made again.
 mod attempt;
+mod clients;
 mod credential;
+mod ends;
 mod handshake;
 mod message;
+mod places;
 mod run;
 mod settings;
 mod target;
 
+pub use clients::DelivererError;
 pub use settings::Settings;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use dmwsi_domain::id::SubscriptionId;
-use dmwsi_domain::{Clock, Error, Result};
+use dmwsi_domain::{Clock, Error, Result, Timestamp};
 use dmwsi_store::device_id::DeviceIds;
 use dmwsi_store::subscriptions::{DELIVER, DELIVER_TROUBLED, HANDSHAKE, RECOVER};
 use dmwsi_store::{Keys, Store};
 
+use self::clients::Clients;
 use self::credential::Tokens;
+use self::places::Places;
 use crate::egress::Guard;
 use crate::queue::{Context, Lane, Outcome, Queues};
 
@@ -39,27 +44,34 @@ pub struct Means {
     pub guard: Guard,
     /// How organisations know their devices.
     pub device_ids: DeviceIds,
-    /// Where the world reaches this server.
+    /// Where the world reaches this server, without a slash at its end.
     pub public_url: String,
+    /// Signs who this server is to token endpoints.
+    pub assert: Assert,
 }
+
+/// Makes a JWT by which a client proves who it is to a token endpoint (RFC 7523): of the client id, the endpoint and the time.
+pub type Assert = Box<dyn Fn(&str, &str, Timestamp) -> Result<String> + Send + Sync>;
 
 /// Delivers. One for each process.
 pub struct Deliverer {
     means: Means,
-    http: reqwest::Client,
+    clients: Clients,
     tokens: Tokens,
+    doing_well: Arc<Places>,
+    troubled: Arc<Places>,
 }
-
-/// There is nothing to deliver with.
-#[derive(Debug, thiserror::Error)]
-#[error("there is no HTTP client for receivers of events")]
-pub struct DelivererError(#[from] reqwest::Error);
 
 impl Deliverer {
     /// One with connections of its own.
-    pub fn open(means: Means) -> Result<Self, DelivererError> {
-        let http = means.guard.client(Duration::from_millis(means.settings.timeout_ms.max(1)))?;
-        Ok(Self { means, http, tokens: Tokens::default() })
+    pub fn open(mut means: Means) -> Result<Self, DelivererError> {
+        if let Some(proxy) = &means.settings.proxy {
+            means.guard = means.guard.through(proxy)?;
+        }
+        let clients = Clients::open(means.guard.clone(), &means.settings)?;
+        let places = |room: u32| Arc::new(Places::new(usize::try_from(room.max(1)).unwrap_or(usize::MAX)));
+        let (doing_well, troubled) = (places(means.settings.receivers), places(means.settings.troubled_receivers));
+        Ok(Self { means, clients, tokens: Tokens::default(), doing_well, troubled })
     }
 
     /// Has delivered again what a client asked for, a part at a time.

@@ -1,9 +1,11 @@
 //! What an operator may set about deliveries to subscribers.
+use std::path::PathBuf;
 use std::time::Duration;
 
 use dmwsi_domain::delivery::{Patience, RETRIES};
 use dmwsi_domain::subscription::Handshake;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 /// The section `webhooks` of the settings.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -13,11 +15,19 @@ pub struct Settings {
     pub handshake: Handshake,
     /// The waits before a receiver that did not agree is asked again, in milliseconds; then its subscription is switched off.
     pub handshake_retry_ms: Vec<u64>,
+    /// After so long a receiver that agreed is asked again, in milliseconds; seven days.
+    pub handshake_renew_ms: u64,
+    /// The proxy through which all deliveries, handshakes and requests for tokens go (`http://proxy.example:3128`); none by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Url>,
+    /// A file of certificates (PEM) of authorities that receivers' certificates may be issued by, beside those that the system knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorities: Option<PathBuf>,
     /// How many deliveries to one receiver are under way at a time at most.
     pub in_flight: usize,
     /// How many receivers that do well are served at a time by this process.
     pub receivers: u32,
-    /// How many receivers that give trouble are tried at a time by this process; they have places of their own.
+    /// How many receivers that give trouble, or take long to answer, are tried at a time by this process; they have places of their own.
     pub troubled_receivers: u32,
     /// How long a receiver may take to answer, in milliseconds.
     pub timeout_ms: u64,
@@ -38,9 +48,12 @@ impl Default for Settings {
         Self {
             handshake: Handshake::Public,
             handshake_retry_ms: vec![60_000, 1_800_000],
+            handshake_renew_ms: 7 * 86_400_000,
+            proxy: None,
+            authorities: None,
             in_flight: 64,
-            receivers: 64,
-            troubled_receivers: 64,
+            receivers: 1_000,
+            troubled_receivers: 1_000,
             timeout_ms: 15_000,
             retry_ms: RETRIES.iter().map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)).collect(),
             breaker_after: 5,

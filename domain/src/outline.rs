@@ -1,0 +1,49 @@
+//! An event of which only the outside can be read: its data is damaged, or of a type that this version does not know.
+use crate::Timestamp;
+use crate::event::Recorded;
+use crate::id::{ClientId, DeviceId, EventId, JobId};
+
+/// What stands beside the data of an event.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Outline {
+    /// Its id.
+    pub id: EventId,
+    /// The client whose job or subscription it is about.
+    pub client: Option<ClientId>,
+    /// The job it is about.
+    pub job: Option<JobId>,
+    /// The device it is about.
+    pub device: Option<DeviceId>,
+    /// When it happened.
+    pub at: Timestamp,
+    /// Its type.
+    pub kind: String,
+}
+
+impl Outline {
+    /// Whether only the client is told whose job or subscription it is about.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        self.job.is_some() || self.kind.starts_with("dmwsi.v1.subscription-")
+    }
+}
+
+/// An event as it stands in the log.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Logged {
+    /// One that can be told.
+    Told(Box<Recorded>),
+    /// One that cannot be read.
+    Unreadable(Outline),
+}
+
+impl Logged {
+    /// The event, where it can be told.
+    #[must_use]
+    pub fn told(&self) -> Option<&Recorded> {
+        match self {
+            Self::Told(recorded) => Some(recorded),
+            Self::Unreadable(_) => None,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What cannot be read holds nobody up.
+use dmwsi_domain::event::Event;
+use serde_json::Value;
+
+use crate::deliveries::quick;
+use crate::harness::eventually;
+use crate::harness::receiver::{Receiver, says, taken};
+use crate::harness::server::{Portal, Server};
+use crate::subscriptions::{alert, deliveries, subscribe, tell, wanted};
+
+/// What the deliveries of events of a type came to.
+async fn ends(portal: &Portal, subscription: &Value, kind: &str) -> Vec<(String, String)> {
+    let of_kind = |one: &Value| one["eventType"] == format!("dmwsi.v1.{kind}");
+    let end = |one: Value| {
+        let error = one["attempts"].as_array().unwrap().last().map_or(Value::Null, |last| last["error"].clone());
+        (one["state"].as_str().unwrap().to_owned(), error.as_str().unwrap_or_default().to_owned())
+    };
+    deliveries(portal, subscription).await.into_iter().filter(of_kind).map(end).collect()
+}
+
+fn delivered() -> (String, String) {
+    ("DELIVERED".to_owned(), String::new())
+}
+
+fn dead() -> (String, String) {
+    ("DEAD".to_owned(), "UNREADABLE".to_owned())
+}
+
+async fn numbered(server: &Server) {
+    eventually("all have numbers", async || server.store().read(|tx| tx.unnumbered_after(None)).await.unwrap().is_none()).await;
+}
+
+both! {
+    /// OES4: an event that is damaged while it waits is a dead letter that says why; the next of its device comes all the same.
+    async fn an_event_that_was_damaged_on_its_way_holds_up_nothing(database: Database) {
+        let (server, portal) = quick(&database, |config| config.webhooks.retry_ms = vec![400; 9]).await;
+        let [(device, _)] = server.devices(&portal, 1).await.try_into().unwrap();
+        let receiver = Receiver::taking().await;
+        let made = subscribe(&portal, &wanted(&receiver.url, &["device-alert"])).await;
+        receiver.heard("subscription-started", 1).await;
+        receiver.answer(|_, _| says("500 Oops"));
+        tell(&server, &portal, device, ["a", "b", "c"].map(|kind| alert(kind, "critical", ""))).await;
+        receiver.heard("device-alert", 1).await;
+        database.execute("UPDATE events SET data = '{\"no\": \"alert\"}' WHERE alert_type IN ('a', 'b') AND type = 'dmwsi.v1.device-alert'");
+        receiver.answer(|_, _| taken());
+        eventually("the last came", async || receiver.of("device-alert").iter().any(|came| came.event()["data"]["alertType"] == "c")).await;
+        eventually("all is settled", async || ends(&portal, &made, "device-alert").await == [dead(), dead(), delivered()]).await;
+        server.stop().await;
+    }
+
+    /// OES4: one that cannot be read from the first, damaged or of a type that this version does not know, is skipped by who cannot want it and dead at who might.
+    async fn an_event_that_nobody_can_read_holds_up_no_log(database: Database) {
+        let (server, portal) = quick(&database, |_| {}).await;
+        let [(device, public), (other, foreign)] = server.devices(&portal, 2).await.try_into().unwrap();
+        let (receiver, elsewhere, without) = (Receiver::taking().await, Receiver::taking().await, Receiver::taking().await);
+        let mut new = wanted(&receiver.url, &["device-alert"]);
+        new["config"]["subscriptionDetail"]["deviceIds"] = serde_json::json!([public]);
+        let made = subscribe(&portal, &new).await;
+        let mut new = wanted(&elsewhere.url, &["device-alert"]);
+        new["config"]["subscriptionDetail"]["deviceIds"] = serde_json::json!([foreign]);
+        let of_other = subscribe(&portal, &new).await;
+        let of_updates = subscribe(&portal, &wanted(&without.url, &["device-updated"])).await;
+        tell(&server, &portal, device, [alert("a", "critical", "")]).await;
+        receiver.heard("device-alert", 1).await;
+        numbered(&server).await;
+        for (number, kind, data) in [(1, "dmwsi.v1.device-alert", "{"), (2, "dmwsi.v9.device-unheard-of", "{}")] {
+            database.execute(&format!(
+                "INSERT INTO events (id, organisation_id, client_id, type, job_id, ordinal, device_id, revision, data, correlator, created_at, alert_type)
+                SELECT '0000000000007000800000000000000{number}', organisation_id, client_id, '{kind}', job_id, ordinal, device_id, revision, '{data}', correlator, created_at, alert_type
+                FROM events WHERE alert_type = 'a' AND id > '00000000000070009'"
+            ));
+        }
+        for of in [device, other] {
+            tell(&server, &portal, of, [alert("b", "critical", ""), Event::DeviceUpdated {}]).await;
+        }
+        receiver.heard("device-alert", 2).await;
+        elsewhere.heard("device-alert", 1).await;
+        without.heard("device-updated", 2).await;
+        eventually("all is settled", async || ends(&portal, &made, "device-alert").await == [delivered(), dead(), delivered()]).await;
+        assert_eq!(ends(&portal, &of_other, "device-alert").await, [delivered()]);
+        assert!(ends(&portal, &of_updates, "device-alert").await.is_empty());
+        server.stop().await;
+    }
+
+    /// OES4: a subscription that cannot be read costs no other its events.
+    async fn a_damaged_subscription_holds_up_no_other(database: Database) {
+        let (server, portal) = quick(&database, |_| {}).await;
+        let [(device, _)] = server.devices(&portal, 1).await.try_into().unwrap();
+        let receiver = Receiver::taking().await;
+        let damaged = subscribe(&portal, &wanted(&receiver.url, &["device-updated"])).await;
+        receiver.heard("subscription-started", 1).await;
+        let id = damaged["id"].as_str().unwrap().strip_prefix("sub_").unwrap();
+        database.execute(&format!("UPDATE subscriptions SET purpose = '{{' WHERE id = '{id}'"));
+        // Whatever is told of next makes everybody look anew.
+        let good = Receiver::taking().await;
+        subscribe(&portal, &wanted(&good.url, &["device-alert"])).await;
+        database.execute("UPDATE subscriptions SET change = change + 1; UPDATE organisations SET subscriptions_revision = subscriptions_revision + 1");
+        tell(&server, &portal, device, [alert("a", "critical", "")]).await;
+        good.heard("device-alert", 1).await;
+        server.stop().await;
+    }
+}
