@@ -16,6 +16,7 @@ use crate::harness::eventually;
 use crate::harness::handset::Handset;
 use crate::harness::receiver::{Receiver, Reply, says, taken};
 use crate::harness::server::{Portal, Server};
+use crate::retention::sweep;
 use crate::subscriptions::{SCOPES, alert, deliveries, path, subscribe, tell, wanted};
 
 /// A server that does not wait long, changed further, and a client of it.
@@ -352,6 +353,43 @@ both! {
         let mut other = body.clone();
         other["sink"] = json!("http://receiver.example/");
         portal.post("/v1/jobs", &other).await.problem(400, "INVALID_SINK");
+        server.stop().await;
+    }
+
+    /// OES4: what a device tells waits for what it told before, and for nothing of other devices, also where that was told later.
+    async fn a_request_that_hangs_holds_up_no_other_device(database: Database) {
+        let (server, portal) = quick(&database, |config| config.webhooks.timeout_ms = 60_000).await;
+        let [(hung, hung_id), (other, _)] = server.devices(&portal, 2).await.try_into().unwrap();
+        let receiver = Receiver::open(move |came, _| {
+            let is_hung = came.kind() == "device-updated" && came.event()["subject"].as_str().unwrap().contains(&hung_id);
+            if is_hung { Reply::Never } else { taken() }
+        });
+        let receiver = receiver.await;
+        subscribe(&portal, &wanted(&receiver.url, &["device-updated"])).await;
+        tell(&server, &portal, hung, [Event::DeviceUpdated {}]).await;
+        receiver.heard("device-updated", 1).await;
+        for count in 2..6 {
+            tell(&server, &portal, other, [Event::DeviceUpdated {}]).await;
+            receiver.heard("device-updated", count).await;
+        }
+        // What hangs is not waited for.
+        drop(server);
+    }
+
+    /// OES4, ES4: an event that is forgotten before it could be delivered leaves nobody waiting for it.
+    async fn what_waited_for_an_event_that_is_forgotten_is_delivered(database: Database) {
+        let (server, portal) = quick(&database, |config| config.webhooks.retry_ms = vec![3_600_000; 3]).await;
+        let [(device, _)] = server.devices(&portal, 1).await.try_into().unwrap();
+        let receiver = Receiver::open(|came, _| if came.kind() == "device-updated" { says("500 Oops") } else { taken() }).await;
+        let made = subscribe(&portal, &wanted(&receiver.url, &["device-updated", "device-deleted"])).await;
+        tell(&server, &portal, device, [Event::DeviceUpdated {}]).await;
+        receiver.heard("device-updated", 1).await;
+        database.execute(&format!("UPDATE events SET created_at = created_at - {}", Duration::from_secs(31 * 86_400).as_micros()));
+        tell(&server, &portal, device, [Event::DeviceDeleted {}]).await;
+        eventually("it waits", async || last(&portal, &made, "device-deleted").await["state"] == "PENDING").await;
+        sweep(&server).await;
+        comes_to(&portal, &made, "device-deleted", "DELIVERED").await;
+        assert!(deliveries(&portal, &made).await.iter().all(|one| one["eventType"] != "dmwsi.v1.device-updated"));
         server.stop().await;
     }
 }

@@ -157,4 +157,34 @@ both! {
         after.heard("device-updated", 1).await;
         server.stop().await;
     }
+
+    /// API7: whatever is switched or moved meanwhile, nothing is sent to a receiver that was not asked.
+    async fn switching_off_and_on_again_spares_no_receiver_the_question(database: Database) {
+        let (server, portal) = quick(&database, |config| {
+            config.webhooks.handshake = Handshake::Required;
+            config.webhooks.handshake_retry_ms = vec![60_000];
+        }).await;
+        let [(device, _)] = server.devices(&portal, 1).await.try_into().unwrap();
+        let (agreeing, silent) = (Receiver::open(agrees(None)).await, Receiver::taking().await);
+        let unanswered = asked(&portal, &wanted(&silent.url, &["device-updated"])).await;
+        let agreed = asked(&portal, &wanted(&agreeing.url, &["device-updated"])).await;
+        comes_to(&portal, &agreed, "ACTIVE").await;
+        for made in [&unanswered, &agreed] {
+            patch(&portal, made, json!({"status": "INACTIVE"})).await.of(200);
+            patch(&portal, made, json!({"sink": silent.url})).await.of(200);
+            let on = patch(&portal, made, json!({"status": "ACTIVE"})).await.of(200);
+            assert_eq!(on["status"], "ACTIVATION_REQUESTED", "{on}");
+        }
+        tell(&server, &portal, device, [Event::DeviceUpdated {}]).await;
+        eventually("it is asked for both", async || questions(&silent).len() >= 2).await;
+        assert!(silent.all().iter().all(|came| came.method == "OPTIONS"));
+        // One that has agreed and stays where it is need not be asked again.
+        patch(&portal, &agreed, json!({"sink": agreeing.url})).await.of(200);
+        comes_to(&portal, &agreed, "ACTIVE").await;
+        let questions_before = questions(&agreeing).len();
+        patch(&portal, &agreed, json!({"status": "INACTIVE"})).await.of(200);
+        assert_eq!(patch(&portal, &agreed, json!({"status": "ACTIVE"})).await.of(200)["status"], "ACTIVE");
+        assert_eq!(questions(&agreeing).len(), questions_before);
+        server.stop().await;
+    }
 }

@@ -34,7 +34,7 @@ async fn record(server: &Server, organisation: OrganisationId, count: usize, at:
     eventually("they have numbers", async || server.store().read(|tx| tx.unnumbered_after(None)).await.unwrap().is_none()).await;
 }
 
-async fn sweep(server: &Server) {
+pub(crate) async fn sweep(server: &Server) {
     let (now, ids) = (server.clock.now(), server.clock.new_ids());
     server.store().write(move |tx| tx.ring_sweep(now, now, &mut ids.clone())).await.unwrap();
 }
@@ -89,7 +89,7 @@ both! {
         let store = open(&database);
         let (organisation, now) = (OrganisationId::new(Clock::System.new_id()), Clock::System.now());
         let mut statements = sent(store.read(|tx| tx.oldest_event())).await;
-        statements.extend(sent(store.read(move |tx| tx.forget_events(organisation, now, 500))).await);
+        statements.extend(sent(store.read(move |tx| tx.forget_events(organisation, now, 500, now, &mut Clock::System.new_ids()))).await);
         assert_eq!(statements.len(), 2, "{statements:?}");
         for statement in statements {
             let plan = plan(&database, &statement);

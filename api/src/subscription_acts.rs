@@ -204,9 +204,11 @@ pub async fn recover_deliveries(
                 return Err(Error::conflict("INCOMPATIBLE_STATE", "the subscription is over"));
             }
             let after = tx.number_before(caller.organisation, since)?;
+            // What is not laid out yet comes by itself.
+            let laid_out = tx.distributed(caller.organisation)?;
             let until = match until {
-                Some(until) => tx.number_before(caller.organisation, until)?,
-                None => tx.last_number(caller.organisation)?,
+                Some(until) => tx.number_before(caller.organisation, until)?.min(laid_out),
+                None => laid_out,
             };
             if after < until {
                 tx.begin_recovery(&held, Recovery { after, until, only_failed }, now, &mut ids)?;

@@ -2,6 +2,7 @@
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post, web};
 use dmwsi_domain::Timestamp;
+use dmwsi_domain::delivery::Health;
 use dmwsi_domain::event::Event;
 use dmwsi_domain::id::SubscriptionId;
 use dmwsi_domain::subscription::{InitiationReason, StatusReason, Subscription, SubscriptionStatus, TerminationReason};
@@ -94,7 +95,11 @@ pub(crate) fn begin(
     }
     let began = Event::SubscriptionStarted { subscription_id: made.id, initiation_reason: InitiationReason::SubscriptionCreated };
     tx.record(&made.tells(began, now, Some(correlator.to_owned()), ids))?;
-    if made.purpose.initial { tx.lay_out_last(made, now, ids) } else { Ok(()) }
+    if !made.purpose.initial {
+        return Ok(());
+    }
+    let until = tx.last_number(made.organisation)?;
+    tx.lay_out_last(made, until, now, ids)
 }
 
 /// Where a subscription is read.
@@ -214,8 +219,13 @@ pub async fn change_subscription(
         }
         let mut next = changed.clone();
         (next.health, next.recovery, next.events) = (held.health, held.recovery, held.events);
+        let has_moved = next.sink != held.sink;
+        if has_moved {
+            // What the receiver before did says nothing of this one.
+            next.health = Health { is_troubled: next.health.is_troubled, ..Health::default() };
+        }
         // Who is somewhere else has agreed to nothing.
-        next.agreement = held.agreement.filter(|_| next.sink == held.sink);
+        next.agreement = held.agreement.filter(|_| !has_moved);
         if let Some(detail) = patch.config.as_ref().and_then(|config| config.subscription_detail.as_ref()) {
             detail.confirm(tx, &own.keys.device_ids, &caller, &mut next.purpose)?;
         }
@@ -230,10 +240,12 @@ pub async fn change_subscription(
             Some(Switch::Inactive) => next.switch(false, Some(StatusReason::SwitchedOff), now)?,
             None => None,
         };
-        // Before the handshake it holds on to where it stands: what happens meanwhile is delivered after.
-        let is_moved = next.sink != held.sink && next.status == SubscriptionStatus::Active && own.asks(&next.sink);
-        if is_moved {
-            next.starts_after = tx.last_number(caller.organisation)?;
+        let begins = next.status == SubscriptionStatus::Active && (has_moved || held.status != SubscriptionStatus::Active);
+        if begins && next.agreement.is_none() && own.asks(&next.sink) {
+            if held.status == SubscriptionStatus::Active {
+                // Before the handshake it holds on to where it stands: what happens meanwhile is delivered after.
+                next.starts_after = tx.distributed(caller.organisation)?;
+            }
             next.revision = held.revision;
             next.ask(now);
             switched = None;

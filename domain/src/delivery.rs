@@ -137,7 +137,7 @@ fn part(most: Duration, chance: u64) -> Duration {
 /// How a receiver has been doing.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Health {
-    /// How many attempts have failed since the last that did not.
+    /// How many attempts have failed since the last that did not; those that end while the receiver is left alone do not count.
     pub failures: u32,
     /// Since when all have failed.
     pub failing_since: Option<Timestamp>,
@@ -162,10 +162,14 @@ impl Health {
 
     /// Notes an attempt that failed. Says which notice is due of 50, 90 and 100 percent of the time after which it is given up.
     pub fn failed(&mut self, patience: &Patience, asked: Option<Duration>, now: Timestamp, chance: u64) -> Option<u8> {
-        self.failures = self.failures.saturating_add(1);
         let since = *self.failing_since.get_or_insert(now);
         let mut until = asked.map(|asked| now.plus(asked.min(LONGEST_ASKED)));
-        if self.failures >= patience.breaker_after {
+        // What was under way when others failed says nothing new.
+        let is_left_alone = self.open_until.is_some_and(|until| until > now);
+        if !is_left_alone {
+            self.failures = self.failures.saturating_add(1);
+        }
+        if !is_left_alone && self.failures >= patience.breaker_after {
             until = until.max(Some(now.plus(patience.pause(self.failures, chance))));
         }
         self.open_until = self.open_until.max(until);
@@ -221,10 +225,16 @@ mod tests {
             assert_eq!(health.failed(&patience, None, begin, 0), None);
         }
         assert!(health.open_until.is_none() && !health.is_probing(&patience));
-        health.failed(&patience, None, begin, 0);
-        assert_eq!(health.open_until, Some(begin.plus(Duration::from_secs(10))));
-        health.failed(&patience, None, begin, 0);
-        assert_eq!(health.open_until, Some(begin.plus(Duration::from_secs(20))));
+        for _ in 0..60 {
+            health.failed(&patience, None, begin, 0);
+            assert_eq!(
+                (health.failures, health.open_until),
+                (5, Some(begin.plus(Duration::from_secs(10)))),
+                "many at once are one"
+            );
+        }
+        health.failed(&patience, None, begin.plus(Duration::from_secs(10)), 0);
+        assert_eq!(health.open_until, Some(begin.plus(Duration::from_secs(30))));
         let notices: Vec<_> = (0..=5 * 24)
             .filter_map(|hour| health.failed(&patience, None, begin.plus(Duration::from_secs(hour * 3_600)), 0))
             .collect();

@@ -264,8 +264,8 @@ impl Tx<'_> {
     }
 
     /// Has the last event delivered at once that a new subscription wants of each device or job: of the devices that it names, otherwise of those that
-    /// something happened to lately. The organisation is held.
-    pub fn lay_out_last(&mut self, subscription: &Subscription, now: Timestamp, ids: &mut Ids) -> Result<()> {
+    /// something happened to lately; none with a number after `until`. The organisation is held.
+    pub fn lay_out_last(&mut self, subscription: &Subscription, until: u64, now: Timestamp, ids: &mut Ids) -> Result<()> {
         let types: Vec<_> = subscription.purpose.types.iter().map(String::as_str).collect();
         let devices = &subscription.purpose.filter.devices;
         let mut events = Vec::new();
@@ -273,11 +273,11 @@ impl Tx<'_> {
             events.extend(self.last_device_events(*device, &types, LOOKED_AT_EACH)?);
         }
         if devices.is_empty() {
-            let after = self.last_number(subscription.organisation)?.saturating_sub(LOOKED_BACK);
-            events = self.last_events(subscription.organisation, after, &types, LOOKED_AT)?;
+            let range = (until.saturating_sub(LOOKED_BACK), until);
+            events = self.last_events(subscription.organisation, range, &types, LOOKED_AT)?;
         }
         let mut newest = BTreeMap::new();
-        for (number, logged) in &events {
+        for (number, logged) in events.iter().filter(|(number, _)| *number <= until) {
             if let Some(recorded) = logged.told().filter(|recorded| subscription.wants(recorded)) {
                 newest.entry(subscription.order_key(recorded)).or_insert((*number, recorded.id));
             }
@@ -313,7 +313,7 @@ impl Tx<'_> {
     }
 
     /// Of each of these order keys the first that is pending is due, and no other.
-    fn put_in_order(&mut self, id: SubscriptionId, keys: &BTreeSet<String>, now: Timestamp) -> Result<()> {
+    pub(crate) fn put_in_order(&mut self, id: SubscriptionId, keys: &BTreeSet<String>, now: Timestamp) -> Result<()> {
         let id = text(id.uuid());
         for key in keys {
             let demote = sql_query(DEMOTE).bind::<Text, _>(id.clone()).bind::<Text, _>(key.as_str());
@@ -337,5 +337,14 @@ impl Tx<'_> {
         let next: Option<i64> =
             on!(self, conn => row.select(crate::schema::organisations::next_event).first(conn)).optional().map_err(failed)?;
         counted(next.ok_or(Error::NotFound { what: "organisation" })?.saturating_sub(1), "number")
+    }
+
+    /// The number up to which an organisation's log was laid out for its subscriptions. What is laid out for one of them otherwise must not go beyond:
+    /// it would come twice.
+    pub fn distributed(&mut self, organisation: dmwsi_domain::id::OrganisationId) -> Result<u64> {
+        let row = crate::schema::organisations::table.find(text(organisation.uuid()));
+        let distributed: Option<i64> =
+            on!(self, conn => row.select(crate::schema::organisations::distributed).first(conn)).optional().map_err(failed)?;
+        counted(distributed.ok_or(Error::NotFound { what: "organisation" })?, "number")
     }
 }

@@ -12,7 +12,7 @@ use dmwsi_domain::subscription::{StatusReason, Subscription, SubscriptionStatus,
 use dmwsi_domain::subscription_index::SubscriptionIndex;
 use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
-use crate::column::{counted, number, text, uuid};
+use crate::column::{counted, moment, number, text, uuid};
 use crate::schema::{organisations, subscriptions};
 use crate::subscriptions::{DELIVER, DELIVER_TROUBLED, Row};
 use crate::tx::Conn;
@@ -94,11 +94,14 @@ struct Laid {
     _number: i64,
 }
 
+type HeldRow = (String, bool, Option<i64>, i64, Option<i64>);
+
 /// What may change of a subscription while the log is laid out.
-struct Held {
+pub(crate) struct Held {
     is_troubled: bool,
     max_events: Option<u64>,
     events: u64,
+    open_until: Option<Timestamp>,
 }
 
 impl Tx<'_> {
@@ -120,7 +123,14 @@ impl Tx<'_> {
         let revision = organisations::table.find(id.clone()).select(organisations::subscriptions_revision);
         let revision: i64 = on!(self, conn => revision.first(conn)).map_err(failed)?;
         let found = subscriptions::table.filter(subscriptions::organisation_id.eq(id)).filter(subscriptions::change.gt(after));
-        let rows = on!(self, conn => found.select(Row::as_select()).load(conn)).map_err(failed)?;
+        // Who knows of none yet needs only those that may be told something.
+        let active = found.clone().filter(subscriptions::status.eq("ACTIVE"));
+        let rows = if after < 0 {
+            on!(self, conn => active.select(Row::as_select()).load(conn))
+        } else {
+            on!(self, conn => found.select(Row::as_select()).load(conn))
+        }
+        .map_err(failed)?;
         // One that cannot be read must not keep all others from their events.
         let read = |row: Row| {
             let id = row.id().to_owned();
@@ -257,11 +267,14 @@ impl Tx<'_> {
                 }
                 new.push(NewDelivery { subscription, number, event, order_key });
             }
-            if held.max_events.is_some() && room < before {
+            // One that had its last event already ends with the next that it may not have.
+            if held.max_events.is_some() && (room < before || before == 0) {
                 self.count_events(subscription, before - room, room == 0, now, ids)?;
             }
             let queue = if held.is_troubled { DELIVER_TROUBLED } else { DELIVER };
-            self.ring_subscription(queue, subscription, now, now, ids)?;
+            // Whom nothing is sent to before that time needs no look before it.
+            let at = held.open_until.map_or(now, |until| until.max(now));
+            self.ring_subscription(queue, subscription, at, now, ids)?;
         }
         self.insert_deliveries(&new, now)
     }
@@ -290,7 +303,9 @@ impl Tx<'_> {
                 // While its receiver is asked nothing has been delivered yet.
                 let is_asked = found.status == SubscriptionStatus::ActivationRequested;
                 let end = now.plus(if is_asked { ASKED_AFTER_JOB } else { AFTER_JOB });
-                found.expires_at = Some(found.expires_at.map_or(end, |own| own.min(end)));
+                if found.expires_at.is_none_or(|own| own > end) {
+                    (found.expires_at, found.expires_by) = (Some(end), TerminationReason::SubscriptionExpired);
+                }
                 found.changed(now);
                 self.save_subscription(&found, [], None, now, ids)?;
             }
@@ -299,18 +314,28 @@ impl Tx<'_> {
     }
 
     /// Holds subscriptions, so that no delivery of theirs is settled meanwhile, and reads what settling changes.
-    fn hold_subscriptions(&mut self, ids: impl Iterator<Item = SubscriptionId>) -> Result<BTreeMap<SubscriptionId, Held>> {
+    pub(crate) fn hold_subscriptions(
+        &mut self,
+        ids: impl Iterator<Item = SubscriptionId>,
+    ) -> Result<BTreeMap<SubscriptionId, Held>> {
         let ids: Vec<_> = ids.map(|id| text(id.uuid())).collect();
-        let columns = (subscriptions::id, subscriptions::is_troubled, subscriptions::max_events, subscriptions::events);
+        let columns = (
+            subscriptions::id,
+            subscriptions::is_troubled,
+            subscriptions::max_events,
+            subscriptions::events,
+            subscriptions::open_until,
+        );
         let found = subscriptions::table.filter(subscriptions::id.eq_any(ids)).order(subscriptions::id).select(columns);
-        let rows: Vec<(String, bool, Option<i64>, i64)> = match &mut self.conn {
+        let rows: Vec<HeldRow> = match &mut self.conn {
             Conn::Pg(conn) => found.for_update().load(*conn),
             Conn::Sqlite(conn) => found.load(*conn),
         }
         .map_err(failed)?;
-        let held = |(id, is_troubled, max_events, events): (String, bool, Option<i64>, i64)| {
+        let held = |(id, is_troubled, max_events, events, open_until): HeldRow| {
             let max_events = max_events.map(|most| counted(most, "number of events")).transpose()?;
-            Ok((SubscriptionId::new(uuid(&id)?), Held { is_troubled, max_events, events: counted(events, "number of events")? }))
+            let (events, open_until) = (counted(events, "number of events")?, moment(open_until));
+            Ok((SubscriptionId::new(uuid(&id)?), Held { is_troubled, max_events, events, open_until }))
         };
         rows.into_iter().map(held).collect()
     }

@@ -34,10 +34,10 @@ impl Tx<'_> {
         };
         self.save_subscription(held, [told], None, now, ids)?;
         if held.purpose.initial && !has_begun {
-            self.lay_out_last(held, now, ids)?;
+            self.lay_out_last(held, held.starts_after, now, ids)?;
         }
         // What happened while it was asked is delivered now.
-        let until = self.last_number(held.organisation)?;
+        let until = self.distributed(held.organisation)?;
         if held.starts_after < until {
             let recovery = Recovery { after: held.starts_after, until, only_failed: false };
             self.begin_recovery(held, recovery, now, ids)?;
@@ -47,16 +47,15 @@ impl Tx<'_> {
 
     /// Writes that the receiver of a subscription, which is held, did not agree: nothing more is delivered, until it does or is asked again.
     pub fn disagree(&mut self, held: &mut Subscription, now: Timestamp, ids: &mut Ids) -> Result<()> {
-        let mut told = None;
         if held.status == SubscriptionStatus::Active {
             // From here on it has missed what happens, should it agree later.
-            held.starts_after = self.last_number(held.organisation)?;
-            let status_reason = Some(StatusReason::HandshakeFailed);
-            let update_reason = UpdateReason::SubscriptionInactive;
-            told = Some(Event::SubscriptionUpdated { subscription_id: held.id, update_reason, status_reason });
+            held.starts_after = self.distributed(held.organisation)?;
         }
+        let status_reason = Some(StatusReason::HandshakeFailed);
+        let update_reason = UpdateReason::SubscriptionInactive;
+        let told = Event::SubscriptionUpdated { subscription_id: held.id, update_reason, status_reason };
         (held.status, held.status_reason) = (SubscriptionStatus::Inactive, Some(StatusReason::HandshakeFailed));
         held.changed(now);
-        self.save_subscription(held, told, None, now, ids)
+        self.save_subscription(held, [told], None, now, ids)
     }
 }

@@ -1,7 +1,9 @@
 //! The log is kept for a limited time. What is forgotten is always the beginning of an organisation's log, so that what is left has no gap.
+use std::collections::{BTreeMap, BTreeSet};
+
 use diesel::prelude::*;
-use dmwsi_domain::id::OrganisationId;
-use dmwsi_domain::{Result, Timestamp};
+use dmwsi_domain::id::{OrganisationId, SubscriptionId};
+use dmwsi_domain::{Ids, Result, Timestamp};
 
 use crate::column::{counted, text, uuid};
 use crate::schema::{deliveries, events, organisations};
@@ -23,8 +25,15 @@ impl Tx<'_> {
     }
 
     /// Forgets the first events of an organisation, as long as they are from before that time, at most `most`, and what became of
-    /// their deliveries; how many they were.
-    pub fn forget_events(&mut self, organisation: OrganisationId, before: Timestamp, most: i64) -> Result<usize> {
+    /// their deliveries; what waited for one that was still to be made is due now. How many they were.
+    pub fn forget_events(
+        &mut self,
+        organisation: OrganisationId,
+        before: Timestamp,
+        most: i64,
+        now: Timestamp,
+        ids: &mut Ids,
+    ) -> Result<usize> {
         let id = text(organisation.uuid());
         let of = events::table.filter(events::organisation_id.eq(id.clone())).filter(events::number.is_not_null());
         let oldest = of.order(events::number).limit(most).select((events::number.assume_not_null(), events::created_at));
@@ -36,8 +45,22 @@ impl Tx<'_> {
         let update = diesel::update(organisations::table.find(id.clone())).set(first);
         on!(self, conn => update.execute(conn)).map_err(failed)?;
         let old = || events::table.filter(events::organisation_id.eq(id.clone())).filter(events::number.le(*last));
-        let of_old = deliveries::table.filter(deliveries::event_id.eq_any(old().select(events::id)));
+        let of_old = || deliveries::table.filter(deliveries::event_id.eq_any(old().select(events::id)));
+        let awaited =
+            of_old().filter(deliveries::state.eq("PENDING")).select((deliveries::subscription_id, deliveries::order_key));
+        let awaited: Vec<(String, String)> = on!(self, conn => awaited.distinct().load(conn)).map_err(failed)?;
+        let mut keys: BTreeMap<SubscriptionId, BTreeSet<String>> = BTreeMap::new();
+        for (subscription, key) in awaited {
+            keys.entry(SubscriptionId::new(uuid(&subscription)?)).or_default().insert(key);
+        }
+        self.hold_subscriptions(keys.keys().copied())?;
+        let of_old = of_old();
         on!(self, conn => diesel::delete(of_old).execute(conn)).map_err(failed)?;
+        for (subscription, keys) in keys {
+            self.put_in_order(subscription, &keys, now)?;
+            let subscription = self.subscription(subscription)?;
+            self.ring_deliveries(&subscription, now, ids)?;
+        }
         let old = old();
         on!(self, conn => diesel::delete(old).execute(conn)).map_err(failed)
     }

@@ -13,11 +13,13 @@ use crate::{Kept, Tx, failed};
 /// How many attempts are kept of a delivery, the last ones.
 const KEPT: usize = 24;
 
+// Each by its primary key, whatever the planner believes of a table that it has no statistics of: it takes all that are pending for one row.
 const SETTLE_POSTGRES: &str = "
 UPDATE deliveries SET state = settled.state, attempt = settled.attempt + 1, attempts = settled.attempts, next_at = settled.next_at, updated_at = $1
 FROM UNNEST($2, $3, $4, $5, $6) AS settled (number, attempt, state, attempts, next_at)
-WHERE deliveries.subscription_id = $7 AND deliveries.number = settled.number AND deliveries.attempt = settled.attempt
-    AND deliveries.state = 'PENDING' RETURNING deliveries.number";
+CROSS JOIN LATERAL (
+    SELECT own.ctid FROM deliveries AS own WHERE own.subscription_id = $7 AND own.number = settled.number OFFSET 0) AS place
+WHERE deliveries.ctid = place.ctid AND deliveries.attempt = settled.attempt AND deliveries.state = 'PENDING' RETURNING deliveries.number";
 
 const SETTLE_SQLITE: &str = "
 UPDATE deliveries SET state = $1, attempt = attempt + 1, attempts = $2, next_at = $3, updated_at = $4

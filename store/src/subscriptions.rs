@@ -12,7 +12,7 @@ use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
 use crate::column::{counted, damaged, document, micros, moment, number, parsed, text, uuid};
 use crate::queue::NewTask;
-use crate::schema::{deliveries, organisations, subscriptions};
+use crate::schema::{deliveries, events, organisations, subscriptions};
 use crate::{Tx, failed, on};
 
 /// The queue of deliveries to receivers that do well; the key is the subscription's id.
@@ -355,25 +355,38 @@ impl Tx<'_> {
         Ok(moment(on!(self, conn => next.get_result::<Number>(conn)).map_err(failed)?.number))
     }
 
-    /// Ends a subscription whose time is over, if that is still so.
+    /// Ends a subscription whose time is over, if that is still so. False when it still has to be told of something from before its end.
     pub fn expire_subscription(
         &mut self,
         organisation: OrganisationId,
         id: SubscriptionId,
         now: Timestamp,
         ids: &mut Ids,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         self.hold_organisation(organisation)?;
         self.hold_subscription(id)?;
         let mut found = self.subscription(id)?;
-        if found.expires_at.is_none_or(|end| end > now) {
-            return Ok(());
+        let Some(end) = found.expires_at.filter(|end| *end <= now) else { return Ok(true) };
+        if self.has_undistributed_before(organisation, end)? {
+            return Ok(false);
         }
         let reason = found.expires_by;
-        match found.end(reason, now) {
-            Some(event) => self.save_subscription(&found, [event], None, now, ids),
-            None => Ok(()),
+        if let Some(event) = found.end(reason, now) {
+            self.save_subscription(&found, [event], None, now, ids)?;
         }
+        Ok(true)
+    }
+
+    /// Whether something happened before that moment that is not laid out yet.
+    fn has_undistributed_before(&mut self, organisation: OrganisationId, end: Timestamp) -> Result<bool> {
+        let distributed = number(self.distributed(organisation)?);
+        let of = events::table.filter(events::organisation_id.eq(text(organisation.uuid())));
+        let before = of.filter(events::created_at.lt(end.micros())).select(events::id).limit(1);
+        let unnumbered = before.clone().filter(events::number.is_null());
+        let waiting = before.filter(events::number.gt(distributed));
+        let unnumbered: Option<String> = on!(self, conn => unnumbered.first(conn)).optional().map_err(failed)?;
+        let waiting: Option<String> = on!(self, conn => waiting.first(conn)).optional().map_err(failed)?;
+        Ok(unnumbered.or(waiting).is_some())
     }
 
     /// Rings a task that is about a subscription: one of [`DELIVER`], [`DELIVER_TROUBLED`], [`RECOVER`] and [`HANDSHAKE`].

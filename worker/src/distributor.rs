@@ -16,6 +16,9 @@ use tokio::sync::broadcast::error::RecvError;
 /// How long it waits after the database failed.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How long the end of a subscription waits for events from before it that have no number yet.
+const LAG: Duration = Duration::from_millis(20);
+
 /// The most subscriptions ended in one go.
 const ENDED_AT_ONCE: i64 = 500;
 
@@ -68,15 +71,17 @@ async fn distribute_all(store: &Store, clock: &Clock, indexes: &mut Indexes) -> 
             break;
         }
     }
-    let now = clock.now();
+    let (now, mut lags) = (clock.now(), false);
     for (organisation, id) in store.read(move |tx| tx.due_subscriptions(now, ENDED_AT_ONCE)).await? {
         let ids = clock.new_ids();
         match store.write(move |tx| tx.expire_subscription(organisation, id, now, &mut ids.clone())).await {
-            Ok(()) | Err(Error::Stale { .. } | Error::NotFound { .. }) => {}
+            Ok(has_ended) => lags |= !has_ended,
+            Err(Error::Stale { .. } | Error::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
     }
-    store.glance(|tx| tx.next_subscription_end()).await
+    let next = store.glance(|tx| tx.next_subscription_end()).await?;
+    Ok(if lags { next.max(Some(now.plus(LAG))) } else { next })
 }
 
 /// The next events of an organisation.

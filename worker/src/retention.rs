@@ -1,7 +1,7 @@
 //! Forgets what is older than the log of events is kept.
 use std::time::Duration;
 
-use dmwsi_domain::{Result, Timestamp};
+use dmwsi_domain::{Clock, Result, Timestamp};
 use dmwsi_store::Store;
 use serde::{Deserialize, Serialize};
 
@@ -58,14 +58,16 @@ impl From<KeepDays> for u32 {
 pub struct KeepDaysError;
 
 /// Forgets events from before that time, the oldest first, in small transactions; whether there are more.
-pub(crate) async fn forget_events(store: &Store, before: Timestamp) -> Result<bool> {
+pub(crate) async fn forget_events(store: &Store, clock: &Clock, before: Timestamp) -> Result<bool> {
     for _ in 0..TURNS {
         let Some((organisation, at)) = store.glance(|tx| tx.oldest_event()).await? else { return Ok(false) };
         if at >= before {
             return Ok(false);
         }
         // None, where an event with a lower number is younger: both go when that is old.
-        if store.write(move |tx| tx.forget_events(organisation, before, AT_ONCE)).await? == 0 {
+        let (now, ids) = (clock.now(), clock.new_ids());
+        let forgotten = store.write(move |tx| tx.forget_events(organisation, before, AT_ONCE, now, &mut ids.clone()));
+        if forgotten.await? == 0 {
             return Ok(false);
         }
     }

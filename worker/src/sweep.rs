@@ -80,7 +80,7 @@ pub(crate) async fn sweep(store: &Store, clock: &Clock, ages: Ages) -> Result<Ou
         let kept_since = now.minus(ages.imports_kept);
         let forgotten = store.write(move |tx| tx.sweep_imports(kept_since, MOST_IMPORTS)).await?;
         more |= i64::try_from(forgotten).is_ok_and(|imports| imports >= MOST_IMPORTS);
-        more |= forget_events(store, now.minus(ages.events_kept)).await?;
+        more |= forget_events(store, clock, now.minus(ages.events_kept)).await?;
     }
     if let Some(at) = failed.iter().position(|error| matches!(error, Error::Unavailable(_))) {
         return Err(failed.swap_remove(at));

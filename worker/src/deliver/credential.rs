@@ -138,7 +138,7 @@ impl Deliverer {
         })?;
         let life = answer.expires_in().unwrap_or(UNKNOWN_LIFE);
         let token = answer.access_token().secret().clone();
-        self.tokens.put(id, Some(token.clone()), now().plus(life.saturating_sub(BEFORE_END)), revision);
+        self.tokens.put(id, Some(token.clone()), now().plus(life.saturating_sub(BEFORE_END.min(life / 2))), revision);
         Ok(Some(token))
     }
 }

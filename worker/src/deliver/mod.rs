@@ -5,8 +5,10 @@
 mod attempt;
 mod clients;
 mod credential;
+mod ends;
 mod handshake;
 mod message;
+mod places;
 mod run;
 mod settings;
 mod target;
@@ -24,6 +26,7 @@ use dmwsi_store::{Keys, Store};
 
 use self::clients::Clients;
 use self::credential::Tokens;
+use self::places::Places;
 use crate::egress::Guard;
 use crate::queue::{Context, Lane, Outcome, Queues};
 
@@ -55,6 +58,8 @@ pub struct Deliverer {
     means: Means,
     clients: Clients,
     tokens: Tokens,
+    doing_well: Arc<Places>,
+    troubled: Arc<Places>,
 }
 
 impl Deliverer {
@@ -64,7 +69,9 @@ impl Deliverer {
             means.guard = means.guard.through(proxy)?;
         }
         let clients = Clients::open(means.guard.clone(), &means.settings)?;
-        Ok(Self { means, clients, tokens: Tokens::default() })
+        let places = |room: u32| Arc::new(Places::new(usize::try_from(room.max(1)).unwrap_or(usize::MAX)));
+        let (doing_well, troubled) = (places(means.settings.receivers), places(means.settings.troubled_receivers));
+        Ok(Self { means, clients, tokens: Tokens::default(), doing_well, troubled })
     }
 
     /// Has delivered again what a client asked for, a part at a time.

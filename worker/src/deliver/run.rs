@@ -1,11 +1,12 @@
 //! One run of the task that delivers to one subscription.
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
+use std::mem::take;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dmwsi_domain::delivery::{Attempt, DeliveryError, DeliveryState, Health, Patience};
-use dmwsi_domain::event::Event;
 use dmwsi_domain::id::SubscriptionId;
 use dmwsi_domain::subscription::StatusReason;
 use dmwsi_domain::{Error, Result, Timestamp};
@@ -13,24 +14,38 @@ use dmwsi_store::deliveries::Due;
 use dmwsi_store::settlement::SettledDelivery;
 use dmwsi_store::subscriptions::{DELIVER, DELIVER_TROUBLED};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::Deliverer;
 use super::attempt::{Ended, attempt};
+use super::ends::{Ends, settled};
+use super::places::Place;
 use super::target::Target;
 use crate::queue::{Context, Outcome};
 
-/// How long a run lasts before others have their turn.
+/// How long a run lasts at least before others, where they wait, have their turn.
 const SLICE: Duration = Duration::from_secs(5);
 
 /// How long what is known of the subscription and its client is believed.
 const BELIEVED: Duration = Duration::from_millis(500);
 
-/// The shortest pause after a run that has found nothing more.
+/// The first pause after nothing more was found to be due; each next one is twice as long, up to [`LONGEST_PAUSE`].
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// How long what became due while others are under way waits at most.
+const LONGEST_PAUSE: Duration = Duration::from_millis(320);
 
 /// How many deliveries are read at a time, beside those under way.
 const READ: usize = 256;
+
+/// How many times as many as may be under way may be not yet written.
+const UNWRITTEN: usize = 4;
+
+/// A receiver that takes longer to answer does not do well.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// After so many attempts in a row that failed or were slow a receiver is one that gives trouble.
+const IN_A_ROW: u32 = 3;
 
 /// A run.
 struct Run {
@@ -39,14 +54,30 @@ struct Run {
     read_at: Instant,
     patience: Patience,
     health: Health,
-    /// The same as it stands in the database.
+    /// The same as it stands in the database, or is being written.
     written: Health,
+    /// How many attempts in a row took long.
+    slow: u32,
+    /// When it is looked for more, and for how long not after that.
+    look_at: Instant,
+    pause: Duration,
     waiting: VecDeque<Due>,
     under_way: JoinSet<Ended>,
+    /// How attempts ended that are not being written yet.
+    ended: Vec<SettledDelivery>,
+    /// That the receiver has failed for so long, in percent of what it may, and how it failed last, where that is to be told.
+    notice: Option<(u8, DeliveryError)>,
+    /// Why nothing more is delivered to it, where that is to be written.
+    off: Option<StatusReason>,
+    writing: Option<Writing>,
+    /// The events that are under way or whose ends are not written.
     numbers: HashSet<u64>,
     /// Whether nothing more is begun.
     is_over: bool,
 }
+
+/// Ends of attempts on their way to the database, and the numbers of their events.
+type Writing = Pin<Box<dyn Future<Output = Result<Vec<u64>>> + Send>>;
 
 /// Delivers what is due, and says when to come again.
 pub(super) async fn deliver(
@@ -59,33 +90,42 @@ pub(super) async fn deliver(
     if target.subscription.health.is_troubled != is_troubled {
         return hand_over(&deliverer, id, None).await;
     }
+    let places = Arc::clone(if is_troubled { &deliverer.troubled } else { &deliverer.doing_well });
+    let _place = Place::take(&places);
+    let began = Instant::now();
     let mut run = Run {
         patience: deliverer.means.settings.patience(),
         health: target.subscription.health.clone(),
         written: target.subscription.health.clone(),
         target: Arc::new(target),
-        read_at: Instant::now(),
+        read_at: began,
+        slow: 0,
+        look_at: began,
+        pause: PAUSE,
         waiting: VecDeque::new(),
         under_way: JoinSet::new(),
+        ended: Vec::new(),
+        notice: None,
+        off: None,
+        writing: None,
         numbers: HashSet::new(),
         is_over: false,
         deliverer,
     };
-    let began = Instant::now();
     loop {
-        if context.is_stopping() || !context.is_held() || began.elapsed() > SLICE || (run.health.failures > 0) != is_troubled {
+        let others_wait = began.elapsed() > SLICE && places.are_full();
+        let is_interrupted = context.is_stopping() || !context.is_held();
+        if is_interrupted || others_wait || run.gives_trouble(is_troubled) != is_troubled {
             run.is_over = true;
         }
         run.begin().await?;
-        let Some(first) = run.under_way.join_next().await else { break };
-        let mut ended = vec![first];
-        while let Some(next) = run.under_way.try_join_next() {
-            ended.push(next);
+        run.write();
+        if run.under_way.is_empty() && run.writing.is_none() {
+            break;
         }
-        let ended = ended.into_iter().map(|one| one.map_err(Error::internal)).collect::<Result<Vec<_>>>()?;
-        run.settle(ended).await?;
+        run.wait().await?;
     }
-    if (run.health.failures > 0) != is_troubled {
+    if run.gives_trouble(is_troubled) != is_troubled {
         run.health.is_troubled = !is_troubled;
         return hand_over(&run.deliverer, id, Some(run.health)).await;
     }
@@ -117,31 +157,47 @@ impl Run {
         self.deliverer.means.clock.now()
     }
 
+    /// Whether the receiver belongs to those that give trouble: a few bad attempts in a row bring it there, one good one brings it back.
+    fn gives_trouble(&self, is_troubled: bool) -> bool {
+        if is_troubled { self.health.failures > 0 || self.slow > 0 } else { self.health.failures.max(self.slow) >= IN_A_ROW }
+    }
+
+    /// How many may be under way.
+    fn most(&self) -> usize {
+        if self.health.is_probing(&self.patience) { 1 } else { self.deliverer.means.settings.in_flight.max(1) }
+    }
+
+    fn has_room(&self) -> bool {
+        let most = self.most();
+        // A receiver that may be back is tried with one delivery, and what comes of that is known here before it is written.
+        !self.is_over && self.under_way.len() < most && self.numbers.len() < most.max(2).saturating_mul(UNWRITTEN)
+    }
+
     /// Begins as many deliveries as may be under way.
     async fn begin(&mut self) -> Result<()> {
-        loop {
-            let most = if self.health.is_probing(&self.patience) { 1 } else { self.deliverer.means.settings.in_flight.max(1) };
+        while self.has_room() {
             let now = self.now();
             let is_open = self.health.open_until.is_some_and(|until| until > now);
-            if self.is_over || is_open || self.under_way.len() >= most || !self.believe().await? {
+            if is_open || !self.believe().await? {
                 return Ok(());
             }
-            if self.waiting.is_empty() {
+            if self.waiting.is_empty() && self.look_at <= Instant::now() {
                 self.read(now).await?;
             }
             if self.waiting.is_empty() || self.is_paced(now) {
                 return Ok(());
             }
             let Some(due) = self.waiting.pop_front() else { return Ok(()) };
-            if due.event.told().is_some_and(|recorded| !self.target.may_have(recorded)) {
-                let refused =
-                    Attempt { at: now, response_status: None, duration_ms: 0, error: Some(DeliveryError::NotPermitted) };
-                self.settle(vec![Ended { due, attempt: refused, asked: None }]).await?;
-                continue;
-            }
             self.numbers.insert(due.number);
-            self.under_way.spawn(attempt(Arc::clone(&self.deliverer), Arc::clone(&self.target), due));
+            if due.event.told().is_none_or(|recorded| self.target.may_have(recorded)) {
+                self.under_way.spawn(attempt(Arc::clone(&self.deliverer), Arc::clone(&self.target), due));
+            } else {
+                let error = Some(DeliveryError::NotPermitted);
+                let attempt = Attempt { at: now, response_status: None, duration_ms: 0, error };
+                self.judge(Ended { due, attempt, asked: None });
+            }
         }
+        Ok(())
     }
 
     /// Looks whether the subscription is still as it was; false when nothing more is to be delivered.
@@ -151,9 +207,10 @@ impl Run {
         }
         match self.deliverer.target(self.id()).await? {
             Some(target) => {
-                // How the receiver does is known here first, unless its client has switched it on again.
                 if target.subscription.revision != self.target.subscription.revision {
-                    self.health.open_until = target.subscription.health.open_until;
+                    // How the receiver does is known here first, unless its client has changed something that begins it anew.
+                    self.health = target.subscription.health.clone();
+                    self.waiting.clear();
                 }
                 self.target = Arc::new(target);
                 self.read_at = Instant::now();
@@ -168,6 +225,12 @@ impl Run {
         let limit = i64::try_from(most).unwrap_or(i64::MAX);
         let due = self.deliverer.means.store.glance(move |tx| tx.due_deliveries(id, now, limit)).await?;
         self.waiting = due.into_iter().filter(|due| !self.numbers.contains(&due.number)).collect();
+        if self.waiting.is_empty() {
+            self.look_at = Instant::now() + self.pause;
+            self.pause = self.pause.saturating_mul(2).min(LONGEST_PAUSE);
+        } else {
+            self.pause = PAUSE;
+        }
         Ok(())
     }
 
@@ -185,98 +248,82 @@ impl Run {
         false
     }
 
-    /// Writes how attempts ended.
-    async fn settle(&mut self, ended: Vec<Ended>) -> Result<()> {
-        let now = self.now();
-        let (mut notice, mut is_gone, mut settled) = (None, false, Vec::with_capacity(ended.len()));
-        for Ended { due, attempt, asked } in ended {
-            self.numbers.remove(&due.number);
-            let chance = RandomState::new().hash_one(due.number);
-            let count = due.attempt.saturating_add(1);
-            let (state, wait) = match attempt.error {
-                None => {
-                    self.health.succeeded();
-                    (DeliveryState::Delivered, None)
-                }
-                Some(DeliveryError::NotPermitted | DeliveryError::Unreadable) => (DeliveryState::Dead, None),
-                Some(error) => {
-                    is_gone |= error == DeliveryError::Gone;
-                    if let Some(percent) = self.health.failed(&self.patience, asked, now, chance) {
-                        notice = Some((percent, error));
-                    }
-                    let wait = self.patience.wait(count, asked, chance);
-                    (if wait.is_some() { DeliveryState::Pending } else { DeliveryState::Dead }, wait)
-                }
-            };
-            let mut attempts = due.attempts;
-            attempts.push(attempt);
-            let next_at = wait.map(|wait| now.plus(wait));
-            settled.push(SettledDelivery {
-                number: due.number,
-                order_key: due.order_key,
-                attempt: due.attempt,
-                state,
-                attempts,
-                next_at,
-            });
-        }
-        let mut told = Vec::new();
-        if let (Some((percent, error)), Some(failing_since)) = (notice, self.health.failing_since) {
-            told.push(Event::SubscriptionDeliveryFailing { subscription_id: self.id(), failing_since, percent, error });
-        }
-        let off = if is_gone {
-            Some(StatusReason::Gone)
-        } else {
-            notice.filter(|(percent, _)| *percent >= 100).map(|_| StatusReason::DeliveryFailing)
+    /// Waits until an attempt ends, ends are written, or it is time to look for more.
+    async fn wait(&mut self) -> Result<()> {
+        let looks = self.has_room() && self.waiting.is_empty();
+        let Self { under_way, writing, .. } = self;
+        let written = async {
+            match writing {
+                Some(writing) => writing.await,
+                None => std::future::pending().await,
+            }
         };
-        if told.is_empty() && off.is_none() {
-            let (id, health) = (self.id(), (self.health != self.written).then(|| self.health.clone()));
-            self.written = self.health.clone();
-            return self.deliverer.means.store.write(move |tx| tx.settle_deliveries(id, &settled, health.as_ref(), now)).await;
-        }
-        self.is_over |= off.is_some();
-        self.settle_and_tell(settled, told, off, now).await
-    }
-
-    /// The same, where it changes the subscription or is told of.
-    async fn settle_and_tell(
-        &self,
-        settled: Vec<SettledDelivery>,
-        told: Vec<Event>,
-        off: Option<StatusReason>,
-        now: Timestamp,
-    ) -> Result<()> {
-        let (id, ids, health) = (self.id(), self.deliverer.means.clock.new_ids(), self.health.clone());
-        let (organisation, client) = (self.target.subscription.organisation, self.target.subscription.client);
-        let written = self.deliverer.means.store.write(move |tx| {
-            let mut ids = ids;
-            let found = tx.subscription_held(organisation, client, id);
-            tx.settle_deliveries(id, &settled, Some(&health), now)?;
-            let mut found = match found {
-                Ok(found) => found,
-                // Deleted meanwhile: nobody is to be told.
-                Err(Error::NotFound { .. }) => return Ok(()),
-                Err(error) => return Err(error),
-            };
-            found.health = health.clone();
-            let mut events = told.clone();
-            match off.map(|reason| found.switch(false, Some(reason), now)) {
-                // What is over cannot be switched off.
-                Some(Ok(Some(event))) => {
-                    events.push(event);
-                    tx.save_subscription(&found, events, None, now, &mut ids)
-                }
-                _ => {
-                    let told: Vec<_> = events.into_iter().map(|event| found.tells(event, now, None, &mut ids)).collect();
-                    tx.record_all(&told)
+        tokio::select! {
+            Some(first) = under_way.join_next() => {
+                let mut next = Some(first);
+                while let Some(one) = next {
+                    self.judge(one.map_err(Error::internal)?);
+                    next = self.under_way.try_join_next();
                 }
             }
-        });
-        written.await
+            numbers = written => {
+                self.writing = None;
+                for number in numbers? {
+                    self.numbers.remove(&number);
+                }
+                // What waited for these is due now.
+                (self.look_at, self.pause) = (Instant::now(), PAUSE);
+            }
+            () = sleep_until(self.look_at), if looks => {}
+        }
+        Ok(())
+    }
+
+    /// Begins to write how attempts ended, unless that is being done for others; those that end meanwhile are written together.
+    fn write(&mut self) {
+        if self.writing.is_some() || self.ended.is_empty() {
+            return;
+        }
+        let (settled, notice, off) = (take(&mut self.ended), self.notice.take(), self.off.take());
+        let numbers: Vec<_> = settled.iter().map(|one| one.number).collect();
+        let has_changed = self.health != self.written || notice.is_some() || off.is_some();
+        self.written = self.health.clone();
+        let ends = Ends { at: self.now(), settled, health: has_changed.then(|| self.health.clone()), notice, off };
+        let write = ends.write(Arc::clone(&self.deliverer), Arc::clone(&self.target));
+        self.writing = Some(Box::pin(async move { write.await.map(|()| numbers) }));
+    }
+
+    /// Notes how an attempt ended, and what follows for its delivery and for the receiver.
+    fn judge(&mut self, ended: Ended) {
+        let (Ended { due, attempt, asked }, now) = (ended, self.now());
+        let chance = RandomState::new().hash_one(due.number);
+        let is_slow = Duration::from_millis(attempt.duration_ms) > SLOW;
+        self.slow = if is_slow { self.slow.saturating_add(1) } else { 0 };
+        let (state, wait) = match attempt.error {
+            None => {
+                self.health.succeeded();
+                (DeliveryState::Delivered, None)
+            }
+            Some(DeliveryError::NotPermitted | DeliveryError::Unreadable) => (DeliveryState::Dead, None),
+            Some(error) => {
+                if let Some(percent) = self.health.failed(&self.patience, asked, now, chance) {
+                    self.notice = Some((percent, error));
+                }
+                self.off = match self.notice {
+                    _ if error == DeliveryError::Gone => Some(StatusReason::Gone),
+                    Some((100.., _)) => self.off.or(Some(StatusReason::DeliveryFailing)),
+                    _ => self.off,
+                };
+                self.is_over |= self.off.is_some();
+                let wait = self.patience.wait(due.attempt.saturating_add(1), asked, chance);
+                (if wait.is_some() { DeliveryState::Pending } else { DeliveryState::Dead }, wait)
+            }
+        };
+        self.ended.push(settled(due, attempt, state, wait.map(|wait| now.plus(wait))));
     }
 
     /// When to come again.
-    async fn next(&self) -> Result<Outcome> {
+    async fn next(self) -> Result<Outcome> {
         let id = self.id();
         let (now, next) = (self.now(), self.deliverer.means.store.glance(move |tx| tx.next_delivery(id)).await?);
         let Some(mut next) = next else { return Ok(Outcome::Done) };

@@ -27,7 +27,7 @@ pub struct Settings {
     pub in_flight: usize,
     /// How many receivers that do well are served at a time by this process.
     pub receivers: u32,
-    /// How many receivers that give trouble are tried at a time by this process; they have places of their own.
+    /// How many receivers that give trouble, or take long to answer, are tried at a time by this process; they have places of their own.
     pub troubled_receivers: u32,
     /// How long a receiver may take to answer, in milliseconds.
     pub timeout_ms: u64,
@@ -52,8 +52,8 @@ impl Default for Settings {
             proxy: None,
             authorities: None,
             in_flight: 64,
-            receivers: 64,
-            troubled_receivers: 64,
+            receivers: 1_000,
+            troubled_receivers: 1_000,
             timeout_ms: 15_000,
             retry_ms: RETRIES.iter().map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)).collect(),
             breaker_after: 5,
