@@ -8,7 +8,7 @@ use dmwsi_domain::Result;
 use dmwsi_domain::event::Event;
 use dmwsi_domain::id::{ClientId, DeviceId, EventId, JobId, OrganisationId};
 use dmwsi_domain::log_entry::LogEntry;
-use dmwsi_domain::{Result, Timestamp};
+use dmwsi_domain::Timestamp;
 
 use crate::column::{counted, number, text, uuid};
 use crate::schema::organisations;
