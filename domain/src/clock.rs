@@ -152,6 +152,17 @@ impl Ids {
         self.0 = self.0.wrapping_add(1);
         id
     }
+
+    /// From here on they also sort after that id, whatever the clock said of whoever minted it.
+    pub fn follow(&mut self, other: Uuid) {
+        // The upper half holds the milliseconds, the version and twelve bits more; the lower half is chance.
+        const MILLISECOND: u128 = 1 << 80;
+        const CHANCE: u128 = (1 << 64) - 1;
+        let other = other.as_u128();
+        if self.0 <= other {
+            self.0 = ((other & !CHANCE).wrapping_add(MILLISECOND)) | (self.0 & CHANCE);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -165,6 +176,18 @@ mod tests {
         let ids = [first.new_id(), first.new_id(), first.new_id()];
         assert_eq!(ids, [again.new_id(), again.new_id(), again.new_id()]);
         assert!(ids.is_sorted() && ids.iter().all(|id| id.get_version_num() == 7));
+    }
+
+    #[test]
+    fn ids_follow_those_of_a_clock_that_goes_before() {
+        let (mut early, mut late) = (Clock::System.new_ids(), Ids(Clock::System.new_ids().0 + (7 << 80)));
+        let last = late.new_id();
+        early.follow(last);
+        let next = early.new_id();
+        assert!(next > last && next.get_version_num() == 7 && next.get_variant() == uuid::Variant::RFC4122, "{next} {last}");
+        assert_ne!(next, late.new_id(), "nobody else mints it");
+        late.follow(last);
+        assert!(late.new_id() < next, "who is ahead stays where he is");
     }
 
     #[test]

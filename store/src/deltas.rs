@@ -7,7 +7,7 @@ use dmwsi_domain::job::{Counts, Job};
 use dmwsi_domain::{Ids, Result, Timestamp};
 use uuid::Uuid;
 
-use crate::column::{document, parsed, text};
+use crate::column::{document, parsed, text, uuid};
 use crate::jobs::FOLD;
 use crate::queue::NewTask;
 use crate::schema::job_deltas;
@@ -42,14 +42,17 @@ impl Deltas {
 
     fn add_one(&mut self, job: JobId, delta: Delta) {
         match self.0.get_mut(&job) {
-            Some(known) => known.counts.add(delta.counts),
+            Some(known) => {
+                known.counts.add(delta.counts);
+                known.id = known.id.max(delta.id);
+            }
             None => drop(self.0.insert(job, delta)),
         }
     }
 }
 
 impl Tx<'_> {
-    /// Adds a delta to the counts of a job and rings the task that folds it.
+    /// Adds a delta to the counts of a job and rings the task that folds it. Its id follows those of the events that tell of the change.
     pub(crate) fn add_delta(&mut self, job: JobId, counts: Counts, now: Timestamp, ids: &mut Ids) {
         self.deltas.add_one(job, Delta { counts, id: ids.new_id(), task: TaskId::new(ids.new_id()), at: now });
     }
@@ -81,8 +84,9 @@ impl Tx<'_> {
         Ok(counts)
     }
 
-    /// Takes deltas of a job away, at most 5,000, and adds them to its counts, which the caller then saves; how many they were.
-    pub fn fold_deltas(&mut self, job: &mut Job) -> Result<usize> {
+    /// Takes deltas of a job away, at most 5,000, and adds them to its counts, which the caller then saves; how many they were. From here
+    /// on `ids` follow the events of these changes, whatever the clocks said of those who wrote them: the end of a job is told last.
+    pub fn fold_deltas(&mut self, job: &mut Job, ids: &mut Ids) -> Result<usize> {
         self.write_deltas()?;
         let found = job_deltas::table
             .filter(job_deltas::job_id.eq(text(job.id.uuid())))
@@ -90,8 +94,9 @@ impl Tx<'_> {
             .limit(DELTAS_PER_FOLD)
             .select((job_deltas::id, job_deltas::counts));
         let rows: Vec<(String, String)> = on!(self, conn => found.load(conn)).map_err(failed)?;
-        for (_, delta) in &rows {
+        for (id, delta) in &rows {
             job.counts.add(parsed(delta)?);
+            ids.follow(uuid(id)?);
         }
         // By id, not by range: on PostgreSQL a delta with an earlier id may be committed later.
         for chunk in rows.chunks(IDS_PER_STATEMENT) {

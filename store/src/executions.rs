@@ -218,11 +218,11 @@ impl Tx<'_> {
         ids: &mut Ids,
     ) -> Result<()> {
         self.write_execution(execution)?;
+        let events: Vec<_> = told(execution, moved, correlator, now, ids).collect();
+        self.record_all(&events)?;
         if was != execution.state {
             self.add_delta(execution.job, Counts::moved(was, execution.state), now, ids);
         }
-        let events: Vec<_> = told(execution, moved, correlator, now, ids).collect();
-        self.record_all(&events)?;
         if !moved.results.is_empty() {
             self.append_results(execution.job, execution.ordinal, &moved.results)?;
         }

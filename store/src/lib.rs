@@ -4,6 +4,7 @@
 //! become values of the domain here. Reads run on a snapshot, writes in transactions that may run more than once.
 mod account;
 mod admission;
+mod bells;
 mod clients;
 mod column;
 mod contacts;
@@ -29,6 +30,7 @@ mod imports;
 pub mod ingest;
 pub mod jobs;
 mod kept;
+pub mod log;
 mod migrations;
 mod notice;
 mod organisations;

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use diesel::{Connection, PgConnection};
 
-/// Starts the server in a folder of its own and tells the folder's name; a line on its input restarts the server, the end of its input (our death
-/// in any manner) stops it and removes the folder.
+/// Starts the server in a folder of its own and tells the folder's name; the line `restart` on its input restarts the server, the line `kill`
+/// kills all its processes at once and starts it again; the end of its input (our death in any manner) stops it and removes the folder.
 const KEEPER: &str = r#"
 set -e
 dir=$(mktemp -d "${TMPDIR:-/tmp}/dmwsi-pg.XXXXXX")
@@ -31,9 +31,19 @@ start() {
 }
 start "$1"
 echo "$dir"
-while read -r _; do
-    kill -INT "$pid"
-    wait "$pid" || true
+while read -r order; do
+    if [ "$order" = kill ]; then
+        # A server that starts beside a process of the one before refuses to.
+        all="$pid $(cat "/proc/$pid/task/$pid/children" 2> /dev/null || true)"
+        kill -KILL $all || true
+        wait "$pid" || true
+        tries=0
+        while kill -0 $all 2> /dev/null && [ $tries -lt 50 ]; do tries=$((tries + 1)); sleep 0.02; done
+        rm -f "$dir/data/postmaster.pid"
+    else
+        kill -INT "$pid"
+        wait "$pid" || true
+    fi
     start "$1"
 done
 "#;
@@ -95,6 +105,13 @@ impl Server {
     /// Stops it, breaking every connection, and starts it again.
     pub(crate) fn restart(&self) {
         self.orders.lock().unwrap().write_all(b"restart\n").unwrap();
+        sleep(Duration::from_millis(200));
+        self.wait();
+    }
+
+    /// `kill -9` of all its processes; it is then started again and recovers.
+    pub(crate) fn kill(&self) {
+        self.orders.lock().unwrap().write_all(b"kill\n").unwrap();
         sleep(Duration::from_millis(200));
         self.wait();
     }

@@ -24,6 +24,16 @@ impl Process {
 
     /// The same in a role, with more settings in its environment.
     pub(crate) fn serve_as(database: &Database, keys: &str, role: &str, environment: &[(&str, &str)]) -> Self {
+        Self::try_serve_as(database, keys, role, environment).unwrap_or_else(|said| panic!("it did not start: {said}"))
+    }
+
+    /// The same where it may not start, its database being away; what it said then.
+    pub(crate) fn try_serve_as(
+        database: &Database,
+        keys: &str,
+        role: &str,
+        environment: &[(&str, &str)],
+    ) -> Result<Self, String> {
         let folder = tempfile::tempdir().unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_dmwsi"))
             .current_dir(folder.path())
@@ -44,7 +54,10 @@ impl Process {
         let mut said = String::new();
         let address = loop {
             let start = said.len();
-            assert!(log.read_line(&mut said).unwrap() > 0, "it did not start: {said}");
+            if log.read_line(&mut said).unwrap() == 0 {
+                child.wait().unwrap();
+                return Err(said);
+            }
             let line: Value = serde_json::from_str(&said[start..]).unwrap_or_default();
             if line["fields"]["message"] == "serving" {
                 break line["fields"]["address"].as_str().unwrap().to_owned();
@@ -60,7 +73,7 @@ impl Process {
                 heard.push('\n');
             }
         });
-        Self { child, log: said, _folder: folder, base: format!("http://{address}") }
+        Ok(Self { child, log: said, _folder: folder, base: format!("http://{address}") })
     }
 
     /// `kill -9`.

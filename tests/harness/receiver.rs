@@ -172,6 +172,11 @@ impl Receiver {
         *self.decide.lock().unwrap() = Arc::new(decide);
     }
 
+    /// What came so far is not kept.
+    pub(crate) fn forget(&self) {
+        self.came.lock().unwrap().clear();
+    }
+
     /// What came so far.
     pub(crate) fn all(&self) -> Vec<Came> {
         self.came.lock().unwrap().clone()

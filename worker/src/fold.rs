@@ -15,7 +15,7 @@ pub(crate) async fn fold(store: &Store, clock: &Clock, job: JobId, context: Cont
         let folded = store.write(move |tx| {
             let mut ids = ids;
             let mut job = tx.job(job)?;
-            let folded = tx.fold_deltas(&mut job)?;
+            let folded = tx.fold_deltas(&mut job, &mut ids)?;
             let told = job.settle(now).or_else(|| job.tell_progress(now));
             if folded > 0 || told.is_some() {
                 let correlator = job.correlator.clone();

@@ -7,7 +7,7 @@ use super::batch::{Batch, Fit};
 use super::on_wire::{next_id, on_wire};
 use super::piece::{piece, value_size};
 use super::session::{Session, State};
-use crate::encoding::Encoding;
+use crate::encoding::Form;
 use crate::message::{Alert, Challenge, Element, Header, Item, Message, Party, Status, alert as code};
 
 /// The largest message, in bytes, for a device that names none.
@@ -27,16 +27,17 @@ pub struct Reply {
 impl Session {
     /// Answers the message that was received last. `commands` are taken with [`super::Turn::Offer`] and must be none otherwise; they are sent in order, over
     /// as many messages as the device's limits and [`Limits::max_commands`] demand; an Exec, an Atomic and a question to the user each in a message
-    /// of its own.
+    /// of its own. The reply has the form of the message.
     #[must_use]
     pub fn reply(
         mut self,
         commands: Vec<Command>,
         account: &Account<'_>,
         nonces: &Nonces<'_>,
-        encoding: Encoding,
+        form: impl Into<Form>,
         limits: &Limits,
     ) -> (Self, Reply) {
+        let form = form.into();
         debug_assert!(commands.is_empty() || self.state == State::Offering, "commands out of turn");
         if self.state == State::Offering && !commands.is_empty() {
             self.batch = Some(Batch::new(commands));
@@ -55,7 +56,7 @@ impl Session {
         match self.state {
             State::Aborting => push_alert(&mut message, code::ABORT, Vec::new()),
             State::Asking => push_alert(&mut message, code::NEXT_MESSAGE, Vec::new()),
-            State::Sending => self.push_commands(&mut message, encoding, limits),
+            State::Sending => self.push_commands(&mut message, form, limits),
             State::Closing | State::Ended(_) | State::Listening | State::Offering | State::Refused | State::Refusing => {}
         }
         self.state = match self.state {
@@ -64,7 +65,7 @@ impl Session {
             State::Aborting | State::Closing | State::Ended(_) | State::Offering => State::Ended(self.last_word()),
         };
         self.due.commands.clear();
-        let bytes = encoding.encode(&message);
+        let bytes = form.encode(&message);
         let ended = self.is_ended();
         (self, Reply { message, bytes, ended })
     }
@@ -118,12 +119,13 @@ impl Session {
         std::iter::once(header).chain(others).map(Element::Status).collect()
     }
 
-    fn push_commands(&mut self, message: &mut Message, encoding: Encoding, limits: &Limits) {
+    fn push_commands(&mut self, message: &mut Message, form: Form, limits: &Limits) {
         let Some(batch) = &mut self.batch else { return };
         let theirs = self.max_message.filter(|size| *size > 0).unwrap_or(QUIET_MAX_MESSAGE).min(limits.max_message);
         // Clients count differently, so a twentieth stays free.
         let room = usize::try_from(theirs - theirs / 20).unwrap_or(usize::MAX);
-        let mut used = encoding.encode(message).len();
+        let encoding = form.encoding;
+        let mut used = form.encode(message).len();
         let mut count = 0_usize;
         let mut full = false;
         let (in_pieces, max_object) = (self.large_objects, self.max_object.filter(|most| *most > 0));

@@ -1,6 +1,6 @@
 //! What a message leads to, written in one transaction.
 use dmwsi_domain::contact::Contact;
-use dmwsi_domain::event::{Event, Recorded};
+use dmwsi_domain::event::Event;
 use dmwsi_domain::facts::Facts;
 use dmwsi_domain::id::EventId;
 use dmwsi_domain::known_tree::Lesson;
@@ -56,7 +56,7 @@ impl Gateway {
         if effects.is_nothing() {
             return Ok(());
         }
-        let (device, organisation, ids) = (contact.device, contact.organisation, self.clock.new_ids());
+        let (device, ids) = (contact.device, self.clock.new_ids());
         let idle = self.settings.session_idle();
         let lessons = self.sealing.seal_lessons(device, std::mem::take(&mut effects.lessons))?;
         self.store
@@ -93,19 +93,9 @@ impl Gateway {
                 if effects.failed_try {
                     tx.count_failed_try(device, now)?;
                 }
-                for (id, event) in effects.alerts.iter().flat_map(|alert| told(alert, &mut ids)).collect::<Vec<_>>() {
-                    tx.record(&Recorded {
-                        id,
-                        organisation,
-                        client: None,
-                        job: None,
-                        ordinal: None,
-                        device: Some(device),
-                        revision: 0,
-                        correlator: None,
-                        at: now,
-                        event,
-                    })?;
+                if !effects.alerts.is_empty() {
+                    let told: Vec<_> = effects.alerts.iter().flat_map(|alert| told(alert, &mut ids)).collect();
+                    tx.tell_of_device(device, told, now)?;
                 }
                 Ok(())
             })

@@ -217,7 +217,7 @@ impl Gateway {
         let has_work = !commands.is_empty() || goes_on || state.current.is_some();
         facts.max_object = contact.facts.max_object;
         state.session.set_large_objects(facts.large_objects == Some(true));
-        let (session, reply) = state.session.reply(commands, &account, &nonces, incoming.encoding, &self.limits);
+        let (session, reply) = state.session.reply(commands, &account, &nonces, incoming.form, &self.limits);
         state.session = session;
         let bytes = Bytes::from(reply.bytes);
 
