@@ -42,7 +42,12 @@ fn any_command(dice: &mut Dice) -> Command {
     match dice.below(7) {
         0 => exec("./A"),
         4 => Command::Atomic { members: vec![set("./A", "x"), Command::Delete { target: uri("./B") }] },
-        5 => Command::Alert(Prompt { kind: PromptKind::Confirm, options: String::new(), text: "?".to_owned(), choices: Vec::new() }),
+        5 => Command::Alert(Prompt {
+            kind: PromptKind::Confirm,
+            options: String::new(),
+            text: "?".to_owned(),
+            choices: Vec::new(),
+        }),
         6 => Command::Copy { source: uri("./A"), target: uri("./B") },
         1 => set("./B", &"x".repeat(usize::try_from(dice.below(3000)).unwrap())),
         _ => get("./A"),
