@@ -59,7 +59,7 @@ fn what_cannot_be_read_is_told_with_its_place() {
     for (input, what) in [
         (&b"<SyncML><a>"[..], "-, read as XML: truncated at byte 11"),
         (b"\x02\x01\x6A\x00\x6D\x4B\x83\x05", "-, read as WBXML: malformed at byte 7"),
-        (b"{\"A\": [\n{\"B\": 1, \"C\": 2}]}", "(byte 20)"),
+        (b"{\"A\": [\n{\"B\": 1, \"C\": 2}]}", "(byte 19)"),
         (b"{\"A b\": null}", "`A b` cannot be the name of an element"),
         (b"", "-, read as XML: truncated at byte 0"),
     ] {

@@ -1,6 +1,6 @@
 //! A session of the server with a device that may say anything.
 use dmwsi_objects::dmacc::AuthType;
-use dmwsi_objects::{Command, NodeUri, Value};
+use dmwsi_objects::{Command, NodeUri, Prompt, PromptKind, Value};
 use dmwsi_protocol::encoding::{Encoding, Form};
 use dmwsi_protocol::server::{Account, Limits, Nonces, Session, Turn};
 
@@ -72,14 +72,22 @@ fn split(mut rest: &[u8]) -> Vec<&[u8]> {
 
 fn commands(count: u8) -> Vec<Command> {
     let node = |text: &str| NodeUri::parse(text).expect("an address");
+    let add = Command::Add { target: node("./A/C"), value: Value::node(&[]) };
+    let large = Command::Replace { target: node("./A/B"), value: Value::text("x".repeat(3_000)) };
+    let prompt = Prompt {
+        kind: PromptKind::SingleChoice,
+        options: "DR=1".to_owned(),
+        text: "which?".to_owned(),
+        choices: vec!["one".to_owned(), "two".to_owned()],
+    };
     let all = [
         Command::Get { target: node("./DevInfo/Man") },
-        Command::Replace { target: node("./A/B"), value: Value::text("x".repeat(3_000)) },
+        Command::Atomic { members: vec![add, Command::Delete { target: node("./A/C") }] },
         Command::Exec { target: node("./FUMO/Update"), correlator: Some("c".to_owned()), value: None },
-        Command::Add { target: node("./A/C"), value: Value::node(&[]) },
-        Command::Delete { target: node("./A/C") },
+        Command::Copy { source: node("./A/B"), target: node("./A/D") },
+        Command::Alert(prompt),
+        large,
         Command::Get { target: node("./A?list=Struct") },
-        Command::Replace { target: node("./A/D"), value: Value::int(5) },
     ];
     all.into_iter().take(usize::from(count)).collect()
 }

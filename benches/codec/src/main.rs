@@ -12,6 +12,10 @@ use dmwsi_protocol::message::{Data, Element, Header, Item, Message, Meta, Party,
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
+/// As in the product. libwbxml keeps the allocator of the system.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measured rounds of each, in turn; the middle one counts.
 const ROUNDS: usize = 9;
 /// How long a round takes at least.
@@ -94,9 +98,9 @@ fn message() -> Message {
     let leaf = |n: usize| Item {
         source: Some(format!("./DevDetail/Ext/Diagnostics/Radio/Cell{n}/Quality/Reported")),
         meta: Meta { format: Some("chr".to_owned()), media_type: Some("text/plain".to_owned()), ..Meta::default() },
-        data: Some(Data::Text(
-            format!("{n}: the value of a node that was read & \"kept\", with some words more than a number ").repeat(1),
-        )),
+        data: Some(Data::Text(format!(
+            "{n}: the value of a node that was read & \"kept\", with some words more than a number, and on to the end "
+        ))),
         ..Item::default()
     };
     let status = |id: &str, command: &str, name: &str| Status {

@@ -71,8 +71,8 @@ pub(crate) trait Pull<'a> {
     fn text(&mut self) -> Result<String, DecodeError> {
         let text = into_text(Cow::Borrowed(self.content()?.bytes().trim_ascii()));
         // Blanks may have stood behind a control character.
-        let trimmed = text.trim_matches(|one: char| one.is_ascii_whitespace());
-        Ok(if trimmed.len() < text.len() { trimmed.to_owned() } else { text })
+        let trimmed = text.as_bytes().trim_ascii().len();
+        Ok(if trimmed < text.len() { text.trim_matches(|one: char| one.is_ascii_whitespace()).to_owned() } else { text })
     }
 
     /// Closes the element that is open, whatever is in it.

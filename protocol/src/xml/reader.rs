@@ -14,7 +14,10 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 pub(crate) fn text(body: &[u8]) -> Cow<'_, str> {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     if !has_dropped(body) {
-        return String::from_utf8_lossy(body);
+        return match std::str::from_utf8(body) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(body),
+        };
     }
     let clean: Vec<u8> = body.iter().copied().filter(|byte| !is_dropped(*byte)).collect();
     Cow::Owned(String::from_utf8(clean).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
