@@ -148,18 +148,6 @@ impl Tx<'_> {
         self.record_all(&told.into_iter().map(recorded).collect::<Vec<_>>())
     }
 
-    /// The log of an organisation after that number, in the order of the numbers; at most `limit`.
-    pub fn numbered_events(&mut self, organisation: OrganisationId, after: u64, limit: i64) -> Result<Vec<(u64, Recorded)>> {
-        let found = events::table
-            .filter(events::organisation_id.eq(text(organisation.uuid())))
-            .filter(events::number.gt(number(after)))
-            .order(events::number)
-            .limit(limit);
-        let number = events::number.assume_not_null();
-        let rows: Vec<(i64, Row)> = on!(self, conn => found.select((number, Row::as_select())).load(conn)).map_err(failed)?;
-        rows.into_iter().map(|(number, row)| Ok((counted(number, "number")?, Recorded::try_from(row)?))).collect()
-    }
-
     /// Those of such types in the log of an organisation after that number and up to another, in the order of the numbers; at most `limit`, the first ones.
     pub(crate) fn logged_events(
         &mut self,

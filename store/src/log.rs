@@ -5,10 +5,10 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use dmwsi_domain::Result;
-use dmwsi_domain::Timestamp;
 use dmwsi_domain::event::Event;
 use dmwsi_domain::id::{ClientId, DeviceId, EventId, JobId, OrganisationId};
 use dmwsi_domain::log_entry::LogEntry;
+use dmwsi_domain::Timestamp;
 
 use crate::column::{counted, number, text, uuid};
 use crate::schema::organisations;
@@ -22,8 +22,8 @@ macro_rules! entries {
         concat!(
             "SELECT id, number, type AS kind, client_id, job_id, device_id, correlator, created_at, data FROM events WHERE ",
             $of,
-            " AND number > $2 AND number <= $3 AND ($4 = '' OR $4 LIKE '%,' || type || ',%') AND ($5 IS NULL OR job_id = $5)
-            AND ($6 IS NULL OR device_id = $6) ORDER BY number LIMIT $7"
+            " AND number > $2 AND number <= $3 AND ($4 = '' OR $4 LIKE '%,' || type || ',%') AND (job_id = $5 OR $5 IS NULL)
+            AND (device_id = $6 OR $6 IS NULL) ORDER BY number LIMIT $7"
         )
     };
 }
