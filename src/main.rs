@@ -15,6 +15,7 @@ mod serve;
 mod simulate;
 mod simulate_faults;
 mod story;
+mod syncml;
 
 /// An open OMA DM 1.2 server with a REST interface.
 ///
@@ -46,6 +47,8 @@ enum Which {
     Serve(serve::Serve),
     /// Run simulated devices against a server.
     Simulate(simulate::Simulate),
+    /// Turn messages of OMA DM into what people read, and back: XML, WBXML and JSON.
+    Syncml(syncml::Syncml),
 }
 
 #[derive(Args)]
@@ -104,6 +107,7 @@ fn main() -> ExitCode {
             }
             Which::Serve(serve) => serve.run().await,
             Which::Simulate(simulate) => simulate.run().await,
+            Which::Syncml(syncml) => syncml.run(),
         }
         .map(|()| ExitCode::SUCCESS)
     });

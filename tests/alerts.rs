@@ -5,6 +5,7 @@ use dmwsi_objects::alert::{AlertType, GenericAlert, Mark};
 use dmwsi_objects::{NodeUri, Value as NodeValue};
 use dmwsi_protocol::encoding::Encoding;
 use dmwsi_simulator::Behaviour;
+use dmwsi_store::log::Wanted;
 use serde_json::{Value, json};
 
 use crate::harness::eventually;
@@ -94,8 +95,8 @@ both! {
         let store = open(&database);
         let organisation = OrganisationId::new(Clock::System.new_id());
         for (device, index) in [(None, "events_alerts "), (Some(DeviceId::new(Clock::System.new_id())), "events_alerts_of_device ")] {
-            let statements = sent(store.read(move |tx| tx.numbered_alerts(organisation, device, 7, 21))).await;
-            assert_eq!(statements.len(), 1);
+            let statements = sent(store.read(move |tx| tx.log_after(organisation, &Wanted { device, alerts: true, ..Wanted::default() }, 7, 21))).await;
+            assert_eq!(statements.len(), 2, "the events, and how far the log goes");
             let plan = plan(&database, &statements[0]);
             assert_indexed(&statements[0], &plan);
             assert!(plan.contains(index), "{plan}");

@@ -1,11 +1,14 @@
 //! Bodies in the forms in which clients in the field send them.
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
 use dmwsi::keys::Keys;
 use dmwsi_domain::Clock;
 use serde_json::{Value, json};
 
 use crate::harness::Database;
 use crate::harness::handset::{SCOPES, ended, job};
-use crate::harness::phone::{Phone, WBXML, XML, between, md5};
+use crate::harness::phone::{Phone, WBXML, between, md5};
 use crate::harness::server::{Portal, Server};
 
 async fn server(database: &Database) -> (Server, Portal) {
@@ -82,7 +85,7 @@ both! {
         let job = job(&portal, &id, &json!({"type": "NODES_GET", "nodes": ["./DevDetail", "./DevDetail/FwV", "./nothere"]})).await;
         let phone = Phone::of(server.url());
         let heard = phone.post("application/vnd.syncml+xml", lib_first(1, "basic", "ZnVuYW1ib2w6ZnVuYW1ib2w=", "", 1)).await;
-        assert_eq!((heard.status, heard.content_type.as_str()), (200, XML));
+        assert_eq!((heard.status, heard.content_type.as_str()), (200, "application/vnd.syncml+xml"));
         let text = String::from_utf8(heard.body.to_vec()).unwrap();
         assert!(text.contains("<Get><CmdID>4</CmdID><Item><Target><LocURI>./DevDetail</LocURI>"), "{text}");
         assert_eq!(phone.post("application/vnd.syncml+xml", LIB_ANSWERS).await.status, 200);
@@ -115,7 +118,8 @@ both! {
         let phone = Phone::of(server.url());
         for body in [[&head[..], b"1", sender, cred, limit, first].concat(), [&head[..], b"2", sender, limit, told].concat()] {
             let heard = phone.post("application/vnd.syncml+wbxml", body).await;
-            assert_eq!((heard.status, heard.content_type.as_str()), (200, WBXML), "{}", heard.body.escape_ascii());
+            assert_eq!((heard.status, heard.content_type.as_str()), (200, "application/vnd.syncml+wbxml"));
+            assert!(heard.body.starts_with(b"\x02\xA4\x01\x6A\x00\x6D"), "{}", heard.body.escape_ascii());
         }
         ended(&portal, &job).await;
         let results = portal.get(&format!("{job}/executions/{id}/results")).await.of(200);
@@ -151,6 +155,7 @@ both! {
         let phone = Phone::of(server.url());
         let heard = phone.post(WBXML, engine_first("DE6", b"")).await;
         assert_eq!((heard.status, heard.content_type.as_str()), (200, WBXML));
+        assert!(heard.body.starts_with(b"\x02\x00\x00\x6A\x1D-//SYNCML//DTD SyncML 1.2//EN\x6D"), "{}", heard.body.escape_ascii());
         assert!(heard.body.windows(3).any(|three| three == b"212"), "{}", heard.body.escape_ascii());
         let facts = portal.get(&format!("/v1/devices/{id}")).await.of(200)["facts"].clone();
         assert_eq!((facts["manufacturer"].as_str(), facts["model"].as_str()), (Some("AOSP"), Some("engine")));
@@ -159,6 +164,42 @@ both! {
         let told = database.lines("SELECT data AS line FROM events WHERE type = 'dmwsi.v1.device-alert'");
         let told: Value = serde_json::from_str(&told[0]).unwrap();
         assert!(told.to_string().contains("corr-77") && told.to_string().contains("firmwareupdate.downloadandupdate"), "{told}");
+        server.stop().await;
+    }
+
+    /// AD-12: whatever HTTP a client speaks, the answer has a length, and the whole of it comes.
+    async fn http_1_0_odd_header_names_and_an_absolute_address_are_answered_with_a_length(database: Database) {
+        let (server, portal) = server(&database).await;
+        device(&portal, "Lab-Client", "BASIC", "funambol", "funambol").await;
+        let address = server.url().strip_prefix("http://").unwrap().trim_end_matches('/').to_owned();
+        let body = lib_first(1, "basic", "ZnVuYW1ib2w6ZnVuYW1ib2w=", "", 1);
+        for (line, more) in [
+            ("POST /dm HTTP/1.0".to_owned(), ""),
+            ("POST /dm?mode=Maintenance HTTP/1.1".to_owned(), "Expect: 100-continue\r\n"),
+            (format!("POST http://{address}/dm HTTP/1.1"), "accept-ENCODING: identity\r\nUser-Agent: SyncML_DM Client\r\n"),
+        ] {
+            let head = format!(
+                "{line}\r\nhOsT: {address}\r\nCONTENT-type: Application/vnd.SyncML+XML; charset=\"utf-8\"\r\ncOntent-LENGTH: {}\r\n\
+                Connection: Close\r\n{more}\r\n",
+                body.len()
+            );
+            let request = [head.as_bytes(), body.as_bytes()].concat();
+            let to = address.clone();
+            let heard = tokio::task::spawn_blocking(move || {
+                let mut stream = TcpStream::connect(to).unwrap();
+                stream.write_all(&request).unwrap();
+                let mut heard = String::new();
+                stream.read_to_string(&mut heard).unwrap();
+                heard.strip_prefix("HTTP/1.1 100 Continue\r\n\r\n").map(str::to_owned).unwrap_or(heard)
+            });
+            let heard = heard.await.unwrap();
+            let (head, reply) = heard.split_once("\r\n\r\n").unwrap();
+            let head = head.to_ascii_lowercase();
+            assert!(head.starts_with("http/1.") && head.contains(" 200 "), "{line}: {heard}");
+            assert!(head.contains(&format!("content-length: {}", reply.len())), "{line}: {heard}");
+            assert!(head.contains("content-type: application/vnd.syncml+xml") && !head.contains("transfer-encoding"), "{line}: {heard}");
+            assert!(reply.contains("<Cmd>SyncHdr</Cmd>") && reply.ends_with("</SyncML>"), "{line}: {heard}");
+        }
         server.stop().await;
     }
 }

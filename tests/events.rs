@@ -5,6 +5,7 @@ use std::time::Duration;
 use dmwsi::keys::Keys;
 use dmwsi_domain::Clock;
 use dmwsi_domain::event::{Event, Recorded};
+use dmwsi_domain::facts::Facts;
 use dmwsi_domain::id::{DeviceId, EventId, OrganisationId};
 use dmwsi_simulator::Behaviour;
 use dmwsi_store::event_numbers::NUMBERED_AT_ONCE;
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 use crate::harness::eventually;
 use crate::harness::handset::{Handset, ended, job};
 use crate::harness::server::{Portal, Server};
+use crate::harness::statements::{open, plan, sent};
 
 const SCOPES: &str = "events:read jobs:read jobs:write devices:read devices:write containers:read containers:write";
 
@@ -204,20 +206,83 @@ both! {
         for one in numbering.collect::<Vec<_>>() {
             one.await.unwrap();
         }
-        let mut after = 0;
         let (mut numbers, mut last) = (Vec::new(), BTreeMap::new());
-        loop {
-            let read = server.store().read(move |tx| tx.numbered_events(organisation, after, 300)).await.unwrap();
-            let Some((end, _)) = read.last() else { break };
-            after = *end;
-            for (number, event) in read {
-                numbers.push(number);
-                let before = last.insert(event.device, event.revision).unwrap_or(0);
-                assert_eq!(before + 1, event.revision, "{number}");
-            }
+        for line in database.lines("SELECT number || ' ' || device_id || ' ' || revision AS line FROM events ORDER BY number") {
+            let [number, device, revision] = line.split(' ').collect::<Vec<_>>().try_into().unwrap();
+            let revision: u64 = revision.parse().unwrap();
+            numbers.push(number.parse().unwrap());
+            let before = last.insert(device.to_owned(), revision).unwrap_or(0);
+            assert_eq!(before + 1, revision, "{number}");
         }
         assert_eq!(numbers, (1..=u64::try_from(count).unwrap()).collect::<Vec<_>>());
         server.stop().await;
+    }
+
+    /// What is told of a device without changing it stands behind the change that came before it, whatever the clocks say, also within one transaction.
+    async fn an_alert_is_told_behind_the_change_before_it(database: Database) {
+        let server = Server::on(&database).await;
+        let portal = server.portal("acme", SCOPES).await;
+        let [(device, _)] = server.devices(&portal, 1).await.try_into().unwrap();
+        let (early, now) = (EventId::new(Clock::System.new_id()), Clock::System.now());
+        let (fault, late) = (EventId::new(Clock::System.new_id()), Clock::System.new_ids());
+        let mark = || ("com.example.low".to_owned(), "CRITICAL".to_owned());
+        let told = server.store().write(move |tx| {
+            let mut ids = late;
+            tx.save_facts(device, &Facts::default(), now, &mut ids)?;
+            let ((alert_type, mark), format, data) = (mark(), "chr".to_owned(), "17 %".to_owned());
+            let alert = Event::DeviceAlert { alert_type, mark, correlator: None, source: None, format, data };
+            tx.tell_of_device(device, [(early, alert)], now)
+        });
+        told.await.unwrap();
+        // Another process, whose clock is behind, tells of the device as it is now.
+        let (alert_type, alert_mark) = mark();
+        let event = Event::DeviceFault { alert_type, mark: alert_mark, correlator: None, source: None, alert_event_id: early };
+        server.store().write(move |tx| tx.tell_of_device(device, [(fault, event.clone())], now)).await.unwrap();
+        numbered(&server).await;
+        assert_eq!(kinds(&all(&portal, "").await), ["device-updated", "device-alert", "device-fault"]);
+        let gone = DeviceId::new(Clock::System.new_id());
+        let told = server.store().write(move |tx| tx.tell_of_device(gone, [(early, Event::DeviceWakeRequested {})], now)).await;
+        assert!(matches!(told, Err(dmwsi_domain::Error::Stale { .. })));
+        server.stop().await;
+    }
+
+    /// However long the backlog is and however often one device is told of in it, a transaction numbers a bounded part of it, and none is told too early.
+    async fn a_long_backlog_is_numbered_in_bounded_parts(database: Database) {
+        let server = Server::on(&database).await;
+        let portal = server.portal("acme", SCOPES).await;
+        server.stop().await;
+        let (store, organisation, clock) = (database.store().await, portal.organisation, Clock::System);
+        let (device, other, now) = (DeviceId::new(clock.new_id()), DeviceId::new(clock.new_id()), clock.now());
+        let make = |device, revision| foreign(organisation, device, revision, EventId::new(clock.new_id()), now);
+        let most = usize::try_from(NUMBERED_AT_ONCE).unwrap();
+        let mut rows = vec![make(device, 9), make(other, 1)];
+        rows.extend((0..4 * most).map(|_| make(device, 8)));
+        let count = rows.len();
+        store.write(move |tx| tx.record_all(&rows)).await.unwrap();
+        let mut parts = Vec::new();
+        while parts.iter().sum::<usize>() < count {
+            parts.push(store.write(move |tx| tx.number_events(organisation)).await.unwrap());
+        }
+        assert!(parts.iter().all(|part| (1..=2 * most).contains(part)), "{parts:?}");
+        let last = database.lines("SELECT CAST(revision AS TEXT) AS line FROM events ORDER BY number DESC LIMIT 1");
+        assert_eq!(last, ["9"], "told last, as its revision says");
+    }
+
+    /// The log is numbered by three statements, whatever is in it, and what is to be told before the rest is found by indexes.
+    async fn a_part_of_the_log_is_found_by_one_statement(database: Database) {
+        drop(database.store().await);
+        let server = Server::on(&database).await;
+        let portal = server.portal("acme", SCOPES).await;
+        server.stop().await;
+        let (store, organisation) = (open(&database), portal.organisation);
+        let statements = sent(store.write(move |tx| tx.number_events(organisation))).await;
+        let found: Vec<_> = statements.iter().filter(|statement| statement.starts_with("WITH")).collect();
+        assert_eq!(found.len(), 1, "{statements:?}");
+        let plan = plan(&database, found[0]);
+        for index in ["events_unnumbered", "events_of_job", "events_of_device"] {
+            assert!(plan.contains(index), "{index}\n{plan}");
+        }
+        assert!(!plan.contains("SCAN events") && !plan.contains("Seq Scan on events"), "{plan}");
     }
 
     /// What was committed without a number when everything died gets one.

@@ -30,7 +30,7 @@ async fn execution(store: &Store, job: &Job, ordinal: u32) -> Execution {
 fn answer() -> Answer {
     let node = NodeUri::parse("./DevInfo/Man").unwrap();
     let reading = Reading { node: node.clone(), value: Value::text("Acme") };
-    Answer { command: Command::Get { target: node }, status: Some(StatusCode::OK), readings: vec![reading] }
+    Answer { readings: vec![reading], ..Answer::with(Command::Get { target: node }, StatusCode::OK) }
 }
 
 both! {

@@ -49,13 +49,10 @@ async fn call(server: &Server, device: DeviceId) {
     let answers: Vec<_> = commands
         .into_iter()
         .map(|command| {
-            let there = command.target().as_str() != "./Absent";
-            let reading = Reading { node: command.target().clone(), value: NodeValue::text("Acme") };
-            Answer {
-                command,
-                status: Some(StatusCode(if there { 200 } else { 404 })),
-                readings: there.then_some(reading).into_iter().collect(),
-            }
+            let there = command.target_text() != "./Absent";
+            let reading = Reading { node: command.target().unwrap().clone(), value: NodeValue::text("Acme") };
+            let status = StatusCode(if there { 200 } else { 404 });
+            Answer { readings: there.then_some(reading).into_iter().collect(), ..Answer::with(command, status) }
         })
         .collect();
     step(server, device, move |execution, now| execution.answered(&answers, &Facts::default(), now)).await;
@@ -329,9 +326,9 @@ both! {
         let mut commands = step(&server, device, |execution, now| execution.turn(&Facts::default(), now)).await;
         while !commands.is_empty() {
             let answers: Vec<_> = commands.into_iter().map(|command| {
-                let text = if command.target().as_str().ends_with("State") { "10" } else { "1" };
-                let reading = Reading { node: command.target().clone(), value: NodeValue::text(text) };
-                Answer { command, status: Some(StatusCode(200)), readings: vec![reading] }
+                let text = if command.target_text().ends_with("State") { "10" } else { "1" };
+                let reading = Reading { node: command.target().unwrap().clone(), value: NodeValue::text(text) };
+                Answer { readings: vec![reading], ..Answer::with(command, StatusCode(200)) }
             }).collect();
             commands = step(&server, device, move |execution, now| execution.answered(&answers, &Facts::default(), now)).await;
         }

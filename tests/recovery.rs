@@ -162,7 +162,7 @@ both! {
         database.execute("UPDATE organisations SET next_event = 1000001");
         let empty = dmwsi_domain::subscription_index::SubscriptionIndex::default();
         let lay_out = async || {
-            let (empty, ids) = (empty.clone(), ids.clone());
+            let empty = empty.clone();
             store.write(move |tx| tx.lay_out(organisation, &empty, 0, now, &mut ids.clone())).await.unwrap()
         };
         let statements = sent(async { assert_eq!(lay_out().await, dmwsi_store::distribution::LaidOut::Events(1_000_000)) }).await;

@@ -145,6 +145,47 @@ async fn a_notice_reaches_other_processes_after_commit() {
     assert!(fastest < Duration::from_millis(50), "{fastest:?}");
 }
 
+/// Many commits ring one bell, and the last of all is heard although its process ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_commits_are_told_by_few_notices_and_the_last_is_heard() {
+    let Some(database) = Database::postgres() else { return };
+    let (here, there) = (database.store().await, database.open());
+    let mut heard = there.notices();
+    // The connection that listens says so when it is open.
+    assert_eq!(heard.recv().await.unwrap(), Notice::Lost);
+    let began = std::time::Instant::now();
+    let writes: Vec<_> = (0..1_000_u32)
+        .map(|n| {
+            let (store, id) = (here.clone(), TaskId::new(Clock::System.new_id()));
+            tokio::spawn(async move {
+                let write = move |tx: &mut dmwsi_store::Tx<'_>| tx.enqueue(id, &task(n), Timestamp::from_micros(1));
+                store.write(write).await.unwrap();
+            })
+        })
+        .collect();
+    for write in writes {
+        write.await.unwrap();
+    }
+    let most = began.elapsed().as_millis() / 10 + 2;
+    let last = Clock::System.new_id();
+    here.write(move |tx| {
+        tx.announce(last);
+        Ok(())
+    })
+    .await
+    .unwrap();
+    drop(here);
+    let mut rung = 0;
+    loop {
+        match tokio::time::timeout(Duration::from_secs(10), heard.recv()).await.unwrap().unwrap() {
+            Notice::Announce(job) if job == last => break,
+            Notice::Ring(_) => rung += 1,
+            _ => {}
+        }
+    }
+    assert!(rung >= 1 && rung <= most, "{rung} notices, {most} at most");
+}
+
 /// A deadlock is told by its text, so that must be English whatever the server speaks.
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_is_spoken_to_in_english_whatever_the_server_speaks() {

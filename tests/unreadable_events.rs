@@ -67,7 +67,7 @@ both! {
             database.execute(&format!(
                 "INSERT INTO events (id, organisation_id, client_id, type, job_id, ordinal, device_id, revision, data, correlator, created_at, alert_type)
                 SELECT '0000000000007000800000000000000{number}', organisation_id, client_id, '{kind}', job_id, ordinal, device_id, revision, '{data}', correlator, created_at, alert_type
-                FROM events WHERE alert_type = 'a'"
+                FROM events WHERE alert_type = 'a' AND id > '00000000000070009'"
             ));
         }
         for of in [device, other] {

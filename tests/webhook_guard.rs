@@ -327,7 +327,7 @@ both! {
         server.stop().await;
     }
 
-    /// API7: a proxy of the operator's carries all there is to carry, and is given nothing whose name leads inside as far as this server knows.
+    /// API7, ES4: a proxy of the operator's carries all there is to carry, and is given nothing whose name leads inside as far as this server knows.
     async fn a_proxy_carries_everything_and_the_guard_still_judges(database: Database) {
         let proxy = Receiver::taking().await;
         proxy.answer(|came, _| {

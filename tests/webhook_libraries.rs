@@ -86,8 +86,8 @@ fn judged(program: &str, script: &str, cases: &[Value]) -> Option<BTreeMap<Strin
         "the webhook libraries of {program} are required: {absent}"
     );
     // Not by the macro: what a passing test prints is swallowed.
-    writeln!(std::io::stderr(), "\n*** the webhook libraries of {program} are not installed: their test is SKIPPED ***\n")
-        .unwrap();
+    let mut told = std::io::stderr();
+    writeln!(told, "\n*** the webhook libraries of {program} are not installed: their test is SKIPPED ***\n").unwrap();
     None
 }
 

@@ -75,6 +75,13 @@ impl Caller {
         })
     }
 
+    /// The caller as it is now, at most five seconds ago; none when the client was revoked meanwhile.
+    pub(crate) async fn again(&self, app: &App) -> Result<Option<Self>, Problem> {
+        let client = app.client(self.client).await?;
+        let client = client.filter(|client| client.is_active() && client.organisation == self.organisation);
+        Ok(client.map(|client| Self { scopes: self.scopes.both(&client.scopes), ..self.clone() }))
+    }
+
     /// Refuses a caller who may not do `scope`.
     pub fn needs(&self, scope: Scope) -> Result<(), Problem> {
         if self.scopes.allows(scope) {

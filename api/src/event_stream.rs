@@ -7,11 +7,12 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderName};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use dmwsi_domain::id::{ClientId, JobId};
+use dmwsi_domain::scope::Scope;
 use dmwsi_domain::{Error, Result};
 use futures_util::stream;
 use tokio::sync::watch;
 
-use crate::allowed::{Allowed, EventsRead, JobsRead};
+use crate::allowed::{Allowed, EventsRead, JobsRead, Permission};
 use crate::events::{EventsQuery, Read, Reader};
 use crate::problem::{Code, Problem};
 use crate::query::Query;
@@ -27,6 +28,9 @@ const PING: Duration = Duration::from_secs(15);
 
 /// How long a reader whose stream broke is asked to wait, in milliseconds.
 const RETRY_MS: u64 = 5_000;
+
+/// By how much the clocks of the processes that write events may differ.
+const CLOCKS: Duration = Duration::from_secs(60);
 
 /// The type of the event that ends a job's stream.
 const LAST: &str = "dmwsi.v1.job-completed";
@@ -73,6 +77,8 @@ struct Stream {
     /// How long the caller's token is good.
     left: tokio::time::Instant,
     closing: watch::Receiver<bool>,
+    /// What the caller must be allowed to as long as it goes on.
+    scope: Scope,
     /// Whether the end of a job is the end of the stream.
     ends: bool,
     state: State,
@@ -103,6 +109,15 @@ impl Stream {
             () = tokio::time::sleep_until(self.left) => return None,
             _closed = closing.wait_for(|closing| *closing) => return None,
         };
+        // Who was revoked while it was waited is told nothing more.
+        match self.reader.still_reads(self.scope).await {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(_unknown) => {
+                self.state = State::Over;
+                return Some((Err(Error::Unavailable("nobody knows whether the client may still read".into())), self));
+            }
+        }
         let piece = read.and_then(|read| self.piece(&read));
         if piece.is_err() {
             self.state = State::Over;
@@ -114,8 +129,7 @@ impl Stream {
         self.after = read.after;
         let mut text = String::new();
         for event in &read.items {
-            let data = serde_json::to_string(event).map_err(Error::internal)?;
-            text.push_str(&format!("id: {}\nevent: {}\ndata: {data}\n\n", event.sequence, event.kind));
+            text.push_str(&format!("id: {:020}\nevent: {}\ndata: {}\n\n", event.number, event.kind, event.json()));
             if self.ends && event.kind == LAST {
                 text.push_str("event: end\ndata: {}\n\n");
                 self.state = State::Over;
@@ -123,7 +137,8 @@ impl Stream {
             }
         }
         if text.is_empty() {
-            text.push_str(": ping\n\n");
+            // Whoever goes on from here is not asked to begin with what is long gone.
+            text.push_str(&format!("id: {:020}\n: ping\n\n", self.after));
         }
         Ok(Bytes::from(text))
     }
@@ -136,12 +151,24 @@ fn last_event(request: &HttpRequest) -> Result<Option<u64>, Problem> {
     number.map(Some).ok_or_else(|| Problem::invalid("Last-Event-ID is the number of an event, as it stood in `id`."))
 }
 
-async fn open<S>(allowed: &Allowed<S>, reader: Reader, after: u64, ends: bool) -> Result<HttpResponse, Problem> {
+/// Opens a stream: after the event that was read last, or else from where it begins.
+async fn open<S: Permission>(
+    allowed: &Allowed<S>,
+    request: &HttpRequest,
+    reader: Reader,
+    begin: impl Future<Output = Result<u64, Problem>>,
+    ends: bool,
+) -> Result<HttpResponse, Problem> {
+    let after = match last_event(request)? {
+        Some(after) => after,
+        None => begin.await?,
+    };
     let (app, caller) = (&allowed.app, &allowed.caller);
     reader.check(after).await?;
     let place = app.streams.open(caller.client)?;
     let left = tokio::time::Instant::now() + caller.expires_at.since(app.clock.now());
-    let stream = Stream { reader, after, left, closing: app.closing.clone(), ends, state: State::Begins, _place: place };
+    let (closing, state) = (app.closing.clone(), State::Begins);
+    let stream = Stream { reader, after, left, closing, scope: S::SCOPE, ends, state, _place: place };
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -156,7 +183,7 @@ async fn open<S>(allowed: &Allowed<S>, reader: Reader, after: u64, ends: bool) -
 ///
 /// The same events as those of `GET /v1/events`, as they come: `id` is the number, `event` the type, `data` the CloudEvent in one line. Whoever goes on with
 /// `Last-Event-ID` misses nothing. A stream ends with the token; a comment every 15 seconds shows that it lives. Without `Last-Event-ID`, `after`,
-/// `since` or `cursor` it begins with what is kept; where events after them are not kept any more the answer is 410.
+/// `since` or `cursor` it begins with what is kept; where events after them are not kept any more the answer is 410. The comments carry an `id`, too.
 #[utoipa::path(
     tag = "Events",
     params(
@@ -177,11 +204,7 @@ pub async fn stream_events(
     request: HttpRequest,
     query: Query<EventsQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let after = match last_event(&request)? {
-        Some(after) => after,
-        None => query.start(&allowed).await?,
-    };
-    open(&allowed, query.reader(&allowed)?, after, false).await
+    open(&allowed, &request, query.reader(&allowed)?, query.start(&allowed), false).await
 }
 
 /// Follow a job
@@ -209,9 +232,10 @@ pub async fn stream_job_events(
 ) -> Result<HttpResponse, Problem> {
     let (job, client, organisation) = (id.into_inner(), allowed.caller.client, allowed.caller.organisation);
     let found = allowed.app.store.read(move |tx| tx.job_of(client, job)).await?;
-    let after = match last_event(&request)? {
-        Some(after) => after,
-        None => allowed.app.store.read(move |tx| tx.number_before(organisation, found.created_at)).await?,
+    let begin = async {
+        // The numbers follow the times only as well as the clocks agree.
+        let since = found.created_at.minus(CLOCKS);
+        Ok(allowed.app.store.read(move |tx| tx.number_before(organisation, since)).await?)
     };
-    open(&allowed, Reader::of_job(&allowed, job), after, true).await
+    open(&allowed, &request, Reader::of_job(&allowed, job), begin, true).await
 }

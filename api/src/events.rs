@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use actix_web::body::BoxBody;
 use actix_web::{HttpRequest, HttpResponse, Responder, get};
-use dmwsi_domain::alert_filter::AlertFilter;
 use dmwsi_domain::cloud_event::{CloudEvent, Payload};
-use dmwsi_domain::event::{Event, Recorded};
-use dmwsi_domain::id::{DeviceId, JobId};
+use dmwsi_domain::event::Event;
+use dmwsi_domain::id::JobId;
+use dmwsi_domain::log_entry::{LogEntry, Told};
+use dmwsi_domain::scope::Scope;
+use dmwsi_domain::subscription_filter::Filter;
 use dmwsi_domain::{Error, Result, Timestamp};
 use dmwsi_objects::alert::Mark;
+use dmwsi_store::log::Wanted;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -25,8 +28,11 @@ use crate::query::Query;
 /// How many rows of the log a request looks at; it then answers with what it found, be it nothing.
 const LOOKED_AT: usize = 1_000;
 
-/// How many of them a statement brings.
-const CHUNK: i64 = 200;
+/// How many numbers a request goes over where hardly any event is wanted.
+const GONE_OVER: u64 = 10_000;
+
+/// How many rows a statement brings after the first, which brings a page.
+const CHUNK: usize = 200;
 
 /// The longest wait, in seconds.
 const LONGEST_WAIT: u64 = 30;
@@ -45,8 +51,8 @@ const LONGEST_WAIT: u64 = 30;
 }))]
 pub struct EventPage {
     /// The events, in the order of their numbers.
-    #[schema(max_items = 100)]
-    pub items: Vec<CloudEvent>,
+    #[schema(max_items = 100, value_type = Vec<CloudEvent>)]
+    pub items: Vec<Told>,
     /// Give it as `cursor` to go on, now or later: whoever always goes on with the last one misses nothing and gets nothing twice.
     #[schema(max_length = 1024)]
     pub next_cursor: String,
@@ -110,16 +116,14 @@ pub struct EventsQuery {
 pub(crate) struct Reader {
     app: App,
     caller: Caller,
-    types: BTreeSet<&'static str>,
-    device: Option<DeviceId>,
-    job: Option<JobId>,
-    alerts: Option<AlertFilter>,
+    wanted: Wanted,
+    alerts: Option<Filter>,
     payload: Payload,
 }
 
 /// What was read of the log: the events, how far it was looked at, and whether there is more.
 pub(crate) struct Read {
-    pub(crate) items: Vec<CloudEvent>,
+    pub(crate) items: Vec<Told>,
     pub(crate) after: u64,
     pub(crate) has_more: bool,
 }
@@ -128,13 +132,16 @@ impl EventsQuery {
     pub(crate) fn reader<S>(&self, allowed: &Allowed<S>) -> Result<Reader, Problem> {
         let mut types = BTreeSet::new();
         for name in self.types.iter().flat_map(|types| types.split(',')) {
-            let known = Event::TYPES.iter().find(|known| **known == name);
-            types.insert(*known.ok_or_else(|| Problem::invalid(format!("There is no type of event `{name}`.")))?);
+            let known = Event::known(name).ok_or_else(|| Problem::invalid(format!("There is no type of event `{name}`.")))?;
+            types.insert(known.0);
         }
         let device = self.device_id.as_deref().map(|device| allowed.device(device)).transpose()?;
-        let (app, caller) = (allowed.app.clone(), allowed.caller.clone());
-        let alerts = AlertFilter::new(self.alert_type.as_deref(), self.mark);
-        Ok(Reader { app, caller, types, device, job: self.job_id, alerts, payload: self.payload })
+        let alert_types = self.alert_type.iter().map(|one| one.to_ascii_lowercase()).collect();
+        let alerts = Filter { alert_types, mark_at_least: self.mark, ..Filter::default() };
+        let alerts = (self.alert_type.is_some() || self.mark.is_some()).then_some(alerts);
+        let types = (!types.is_empty()).then_some(types);
+        let wanted = Wanted { types, job: self.job_id, device, alerts: alerts.is_some() };
+        Ok(Reader { app: allowed.app.clone(), caller: allowed.caller.clone(), wanted, alerts, payload: self.payload })
     }
 
     /// After which number it begins: what the cursor says, or what is said in its place.
@@ -172,23 +179,21 @@ impl Reader {
     /// A reader of one job's events.
     pub(crate) fn of_job<S>(allowed: &Allowed<S>, job: JobId) -> Self {
         let (app, caller) = (allowed.app.clone(), allowed.caller.clone());
-        Self { app, caller, types: BTreeSet::new(), device: None, job: Some(job), alerts: None, payload: Payload::Thin }
+        Self { app, caller, wanted: Wanted { job: Some(job), ..Wanted::default() }, alerts: None, payload: Payload::Thin }
     }
 
-    fn sees(&self, recorded: &Recorded) -> bool {
-        let is_own = !recorded.is_private() || recorded.client == Some(self.caller.client);
-        is_own
-            && self.caller.scopes.allows(recorded.event.scope())
-            && (self.types.is_empty() || self.types.contains(recorded.event.type_name()))
-            && self.device.is_none_or(|device| recorded.device == Some(device))
-            && self.job.is_none_or(|job| recorded.job == Some(job))
-            && self.alerts.as_ref().is_none_or(|alerts| alerts.lets(&recorded.event))
+    fn sees(&self, entry: &LogEntry) -> bool {
+        let lets = |alerts: &Filter| {
+            let told = entry.alert();
+            told.is_some_and(|alert| alerts.lets_alert(&alert.alert_type, &alert.mark, alert.source.as_deref()))
+        };
+        entry.is_for(self.caller.client) && self.caller.scopes.allows(entry.scope) && self.alerts.as_ref().is_none_or(lets)
     }
 
-    fn view(&self, number: u64, recorded: Recorded) -> Result<CloudEvent> {
+    fn view(&self, entry: LogEntry) -> Result<Told> {
         let ids = &self.app.keys.device_ids;
-        let device = recorded.device.map(|device| ids.public(recorded.organisation, device)).transpose()?;
-        CloudEvent::new(self.app.public_url.as_str(), number, recorded, device, self.payload)
+        let device = entry.device.map(|device| ids.public(self.caller.organisation, device)).transpose()?;
+        entry.told(self.app.public_url.as_str(), device, self.payload)
     }
 
     /// At most `most` events after that number.
@@ -196,36 +201,33 @@ impl Reader {
         let organisation = self.caller.organisation;
         let mut read = Read { items: Vec::new(), after, has_more: true };
         let mut looked = 0;
-        while looked < LOOKED_AT && read.items.len() < most {
-            let from = read.after;
-            let (is_of_alerts, device) = (self.alerts.is_some(), self.device);
-            let rows = self.app.store.read(move |tx| {
-                let rows = match is_of_alerts {
-                    true => tx.numbered_alerts(organisation, device, from, CHUNK)?,
-                    false => tx.numbered_events(organisation, from, CHUNK)?,
-                };
-                // The first one that is kept is asked for last: what it says then, the rows were complete by.
-                let follows = rows.first().is_some_and(|(number, _)| *number == from.saturating_add(1));
-                if follows || tx.first_event(organisation)? <= from.saturating_add(1) { Ok(rows) } else { Err(expired()) }
-            });
-            let rows = rows.await?;
-            read.has_more = i64::try_from(rows.len()).is_ok_and(|rows| rows >= CHUNK);
-            looked = looked.saturating_add(rows.len());
-            for (number, recorded) in rows {
+        while read.has_more && looked < LOOKED_AT && read.after.saturating_sub(after) < GONE_OVER && read.items.len() < most {
+            let (from, wanted) = (read.after, self.wanted.clone());
+            let chunk = i64::try_from(if looked == 0 { most } else { CHUNK }).map_err(Error::internal)?;
+            let stretch = self.app.store.read(move |tx| tx.log_after(organisation, &wanted, from, chunk)).await?;
+            let stretch = stretch.ok_or_else(expired)?;
+            looked = looked.saturating_add(stretch.entries.len());
+            (read.after, read.has_more) = (stretch.until, stretch.has_more);
+            let mut last = from;
+            for entry in stretch.entries {
                 if read.items.len() >= most {
-                    read.has_more = true;
+                    (read.after, read.has_more) = (last, true);
                     break;
                 }
-                read.after = number;
-                if self.sees(&recorded) {
-                    read.items.push(self.view(number, recorded)?);
+                last = entry.number;
+                if self.sees(&entry) {
+                    read.items.push(self.view(entry)?);
                 }
-            }
-            if !read.has_more {
-                break;
             }
         }
         Ok(read)
+    }
+
+    /// Whether the caller may still read, and what: its client may have been revoked meanwhile.
+    pub(crate) async fn still_reads(&mut self, scope: Scope) -> Result<bool, Problem> {
+        let Some(caller) = self.caller.again(&self.app).await? else { return Ok(false) };
+        self.caller = caller;
+        Ok(self.caller.scopes.allows(scope))
     }
 
     /// Fails where events after that number are not kept any more.

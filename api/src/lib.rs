@@ -20,6 +20,7 @@ mod deliverables;
 mod deliveries;
 pub mod device_id;
 mod device_search;
+mod device_tree;
 mod device_view;
 mod devices;
 mod digest_header;

@@ -33,7 +33,7 @@ const NDJSON: &str = "application/x-ndjson";
     "deviceId": "dev_8f14e45fceea167a5a36dedd4bea2543",
     "state": "SUCCEEDED",
     "outcome": "READ",
-    "results": [{"node": "./DevInfo/Man", "command": "GET", "status": 200, "value": {"format": "chr", "data": "Acme"}}]
+    "results": [{"node": "./DevInfo/Man", "command": "GET", "outcome": "DONE", "status": 200, "value": {"format": "chr", "data": "Acme"}}]
 }))]
 pub struct ResultsView {
     /// The job.

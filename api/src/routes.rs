@@ -7,6 +7,7 @@ use crate::containers::{create_container, list_containers, read_container, withd
 use crate::deliverables::{list_deliverables, read_deliverable};
 use crate::deliveries::{list_deliveries, redeliver_event};
 use crate::device_search::search_devices;
+use crate::device_tree::read_tree;
 use crate::devices::{change_device, create_device, delete_device, list_devices, read_device};
 use crate::discovery::{read_authorization_server, read_catalog, read_jwks, read_problem_type, read_start};
 use crate::docs::{read_asyncapi_json, read_asyncapi_yaml, read_openapi_json, read_openapi_yaml};
@@ -44,6 +45,7 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(list_software_packages)
         .service(wake_device)
         .service(read_wake)
+        .service(read_tree)
         // Jobs
         .service(create_job)
         .service(list_jobs)

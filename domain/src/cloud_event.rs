@@ -4,7 +4,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::event::{Event, Recorded};
-use crate::id::EventId;
+use crate::id::{ContainerId, EventId, JobId, SubscriptionId};
 use crate::{Error, Result, Timestamp};
 
 /// How much of an event is told.
@@ -60,21 +60,27 @@ pub struct CloudEvent {
     #[schema(max_length = 256)]
     pub correlationid: Option<String>,
     /// What is to be said of it: the fields of its type, with `jobId` and `deviceId` where it is about one.
-    #[schema(value_type = Object)]
+    #[serde(skip_serializing_if = "Value::is_null")]
+    #[schema(value_type = Object, required = true)]
     pub data: Value,
+}
+
+/// What is told of an event beside its data.
+pub(crate) struct Head {
+    pub(crate) number: u64,
+    pub(crate) id: EventId,
+    pub(crate) kind: &'static str,
+    pub(crate) container: Option<ContainerId>,
+    pub(crate) subscription: Option<SubscriptionId>,
+    pub(crate) job: Option<JobId>,
+    pub(crate) device: Option<String>,
+    pub(crate) at: Timestamp,
+    pub(crate) correlator: Option<String>,
 }
 
 impl CloudEvent {
     /// An event of that number as the server of that address tells it; `device` is how the organisation knows the device it is about.
     pub fn new(public_url: &str, number: u64, recorded: Recorded, device: Option<String>, payload: Payload) -> Result<Self> {
-        let subject = match (recorded.event.container(), recorded.event.subscription(), recorded.job, &device) {
-            (Some(container), ..) => Some(format!("containers/{container}")),
-            (None, Some(subscription), ..) => Some(format!("subscriptions/{subscription}")),
-            (None, None, Some(job), Some(device)) => Some(format!("jobs/{job}/executions/{device}")),
-            (None, None, Some(job), None) => Some(format!("jobs/{job}")),
-            (None, None, None, Some(device)) => Some(format!("devices/{device}")),
-            (None, None, None, None) => None,
-        };
         let mut data = match serde_json::to_value(&recorded.event).map_err(Error::internal)? {
             Value::Object(mut event) => event.remove("data").unwrap_or_else(|| Value::Object(serde_json::Map::new())),
             _ => Value::Null,
@@ -86,21 +92,44 @@ impl CloudEvent {
             if let Some(job) = recorded.job {
                 data.insert("jobId".to_owned(), job.to_string().into());
             }
-            if let Some(device) = device {
-                data.insert("deviceId".to_owned(), device.into());
+            if let Some(device) = &device {
+                data.insert("deviceId".to_owned(), device.as_str().into());
             }
         }
-        Ok(Self {
-            specversion: "1.0",
+        let head = Head {
+            number,
             id: recorded.id,
-            source: format!("{}/v1", public_url.trim_end_matches('/')),
             kind: recorded.event.type_name(),
+            container: recorded.event.container(),
+            subscription: recorded.event.subscription(),
+            job: recorded.job,
+            device,
+            at: recorded.at,
+            correlator: recorded.correlator,
+        };
+        Ok(Self { data, ..Self::without_data(public_url, head) })
+    }
+
+    pub(crate) fn without_data(public_url: &str, head: Head) -> Self {
+        let subject = match (head.container, head.subscription, head.job, &head.device) {
+            (Some(container), ..) => Some(format!("containers/{container}")),
+            (None, Some(subscription), ..) => Some(format!("subscriptions/{subscription}")),
+            (None, None, Some(job), Some(device)) => Some(format!("jobs/{job}/executions/{device}")),
+            (None, None, Some(job), None) => Some(format!("jobs/{job}")),
+            (None, None, None, Some(device)) => Some(format!("devices/{device}")),
+            (None, None, None, None) => None,
+        };
+        Self {
+            specversion: "1.0",
+            id: head.id,
+            source: format!("{}/v1", public_url.trim_end_matches('/')),
+            kind: head.kind,
             subject,
-            time: recorded.at,
+            time: head.at,
             datacontenttype: "application/json",
-            sequence: format!("{number:020}"),
-            correlationid: recorded.correlator,
-            data,
-        })
+            sequence: format!("{:020}", head.number),
+            correlationid: head.correlator,
+            data: Value::Null,
+        }
     }
 }

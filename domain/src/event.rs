@@ -15,7 +15,7 @@ use crate::wake::WakeState;
 
 // The types are taken as `tt`: a `literal` reaches derives within a group, which utoipa does not look into.
 macro_rules! events {
-    ($($(#[$doc:meta])* $name:ident = $type:tt $body:tt)*) => {
+    ($($(#[$doc:meta])* $name:ident: $scope:ident = $type:tt $body:tt)*) => {
         /// What happened, tagged by `type`. Whose it is and what it is about stand beside it, in [`Recorded`].
         #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
         #[serde(tag = "type", content = "data")]
@@ -32,13 +32,25 @@ macro_rules! events {
             pub const fn type_name(&self) -> &'static str {
                 match self { $(Self::$name { .. } => $type,)* }
             }
+
+            /// What somebody must be allowed to read to be told of it.
+            #[must_use]
+            pub const fn scope(&self) -> Scope {
+                match self { $(Self::$name { .. } => Scope::$scope,)* }
+            }
+
+            /// The type of that name, and what somebody must be allowed to read to be told of events of it; none where there is no such type.
+            #[must_use]
+            pub fn known(name: &str) -> Option<(&'static str, Scope)> {
+                match name { $($type => Some(($type, Scope::$scope)),)* _ => None }
+            }
         }
     };
 }
 
 events! {
     /// A container was judged, and what was accepted of it can be distributed.
-    ContainerAvailable = "dmwsi.v1.container-available" {
+    ContainerAvailable: ContainersRead = "dmwsi.v1.container-available" {
         /// Which.
         container_id: ContainerId,
         /// How its originator calls it.
@@ -51,7 +63,7 @@ events! {
         verdicts: Vec<ItemVerdict>,
     }
     /// A container has come whole and will be judged.
-    ContainerReceived = "dmwsi.v1.container-received" {
+    ContainerReceived: ContainersRead = "dmwsi.v1.container-received" {
         /// Which.
         container_id: ContainerId,
         /// What its originator calls its own doing.
@@ -59,7 +71,7 @@ events! {
         client_correlator: Option<String>,
     }
     /// A container was judged, and nothing of it was taken.
-    ContainerRejected = "dmwsi.v1.container-rejected" {
+    ContainerRejected: ContainersRead = "dmwsi.v1.container-rejected" {
         /// Which.
         container_id: ContainerId,
         /// How its originator calls it.
@@ -75,7 +87,7 @@ events! {
         verdicts: Vec<ItemVerdict>,
     }
     /// A container is not distributed any more.
-    ContainerWithdrawn = "dmwsi.v1.container-withdrawn" {
+    ContainerWithdrawn: ContainersRead = "dmwsi.v1.container-withdrawn" {
         /// Which.
         container_id: ContainerId,
         /// How its originator calls it.
@@ -86,7 +98,7 @@ events! {
         client_correlator: Option<String>,
     }
     /// A device told something by a Generic Alert that belongs to no execution.
-    DeviceAlert = "dmwsi.v1.device-alert" {
+    DeviceAlert: DevicesRead = "dmwsi.v1.device-alert" {
         /// The type of the alert.
         alert_type: String,
         /// How important the device thinks it is.
@@ -103,11 +115,11 @@ events! {
         data: String,
     }
     /// A device was registered.
-    DeviceCreated = "dmwsi.v1.device-created" {}
+    DeviceCreated: DevicesRead = "dmwsi.v1.device-created" {}
     /// A device was deleted.
-    DeviceDeleted = "dmwsi.v1.device-deleted" {}
+    DeviceDeleted: DevicesRead = "dmwsi.v1.device-deleted" {}
     /// A device told of trouble, by an alert that stands in the log before this as `dmwsi.v1.device-alert`.
-    DeviceFault = "dmwsi.v1.device-fault" {
+    DeviceFault: DevicesRead = "dmwsi.v1.device-fault" {
         /// The type of the alert.
         alert_type: String,
         /// How important the device thinks it is: `MINOR`, `CRITICAL` or `FATAL`; any, where the device says that an update failed.
@@ -122,7 +134,7 @@ events! {
         alert_event_id: EventId,
     }
     /// A device could not be woken: it did not call in time, or its push address leads nowhere.
-    DeviceNotWoken = "dmwsi.v1.device-not-woken" {
+    DeviceNotWoken: DevicesRead = "dmwsi.v1.device-not-woken" {
         /// In which state that ended.
         state: WakeState,
         /// How often it was tried.
@@ -132,11 +144,11 @@ events! {
         trouble: Option<String>,
     }
     /// A device was changed, by a client or by what it told of itself.
-    DeviceUpdated = "dmwsi.v1.device-updated" {}
+    DeviceUpdated: DevicesRead = "dmwsi.v1.device-updated" {}
     /// A client asked that a device be woken.
-    DeviceWakeRequested = "dmwsi.v1.device-wake-requested" {}
+    DeviceWakeRequested: DevicesRead = "dmwsi.v1.device-wake-requested" {}
     /// An execution ended.
-    ExecutionFinished = "dmwsi.v1.execution-finished" {
+    ExecutionFinished: JobsRead = "dmwsi.v1.execution-finished" {
         /// In which state.
         state: ExecutionState,
         /// The stable code of the end.
@@ -146,26 +158,26 @@ events! {
         detail: Option<String>,
     }
     /// An execution entered a phase.
-    ExecutionPhase = "dmwsi.v1.execution-phase" {
+    ExecutionPhase: JobsRead = "dmwsi.v1.execution-phase" {
         /// Which phase, in the words of the operation.
         phase: String,
         /// How far it is, 0 to 100.
         progress: u8,
     }
     /// An execution began.
-    ExecutionStarted = "dmwsi.v1.execution-started" {
+    ExecutionStarted: JobsRead = "dmwsi.v1.execution-started" {
         /// Which attempt, from 1.
         attempt: u32,
     }
     /// A job was taken.
-    JobAccepted = "dmwsi.v1.job-accepted" {
+    JobAccepted: JobsRead = "dmwsi.v1.job-accepted" {
         /// The kind of operation.
         operation: String,
         /// How many devices it is for.
         devices: u64,
     }
     /// The receiver of a job's result confirmed it.
-    JobAcknowledged = "dmwsi.v1.job-acknowledged" {
+    JobAcknowledged: JobsRead = "dmwsi.v1.job-acknowledged" {
         /// The client that did.
         client_id: ClientId,
         /// The receiver's own word for it.
@@ -173,9 +185,9 @@ events! {
         reference: Option<String>,
     }
     /// A job is being cancelled.
-    JobCancelling = "dmwsi.v1.job-cancelling" {}
+    JobCancelling: JobsRead = "dmwsi.v1.job-cancelling" {}
     /// A job ended.
-    JobCompleted = "dmwsi.v1.job-completed" {
+    JobCompleted: JobsRead = "dmwsi.v1.job-completed" {
         /// In which state.
         state: JobState,
         /// How.
@@ -184,17 +196,17 @@ events! {
         counts: Counts,
     }
     /// Executions of a job have ended since this was told last. At most every 5 seconds for each job, and never for its end.
-    JobProgress = "dmwsi.v1.job-progress" {
+    JobProgress: JobsRead = "dmwsi.v1.job-progress" {
         /// How many executions stand in which state.
         counts: Counts,
     }
     /// All executions of a job have been made.
-    JobStarted = "dmwsi.v1.job-started" {
+    JobStarted: JobsRead = "dmwsi.v1.job-started" {
         /// How many.
         executions: u64,
     }
     /// Nothing has been delivered to a subscription for a while.
-    SubscriptionDeliveryFailing = "dmwsi.v1.subscription-delivery-failing" {
+    SubscriptionDeliveryFailing: SubscriptionsRead = "dmwsi.v1.subscription-delivery-failing" {
         /// Which.
         subscription_id: SubscriptionId,
         /// Since when every attempt has failed.
@@ -205,26 +217,26 @@ events! {
         error: DeliveryError,
     }
     /// A subscription ended.
-    SubscriptionEnded = "dmwsi.v1.subscription-ended" {
+    SubscriptionEnded: SubscriptionsRead = "dmwsi.v1.subscription-ended" {
         /// Which.
         subscription_id: SubscriptionId,
         /// Why.
         termination_reason: TerminationReason,
     }
     /// A subscription began.
-    SubscriptionStarted = "dmwsi.v1.subscription-started" {
+    SubscriptionStarted: SubscriptionsRead = "dmwsi.v1.subscription-started" {
         /// Which.
         subscription_id: SubscriptionId,
         /// Why: `SUBSCRIPTION_CREATED`.
         initiation_reason: InitiationReason,
     }
     /// A client asked for an event that means nothing, to try a subscription.
-    SubscriptionTest = "dmwsi.v1.subscription-test" {
+    SubscriptionTest: SubscriptionsRead = "dmwsi.v1.subscription-test" {
         /// Which.
         subscription_id: SubscriptionId,
     }
     /// A subscription was changed.
-    SubscriptionUpdated = "dmwsi.v1.subscription-updated" {
+    SubscriptionUpdated: SubscriptionsRead = "dmwsi.v1.subscription-updated" {
         /// Which.
         subscription_id: SubscriptionId,
         /// Whether it is active now.
@@ -236,49 +248,19 @@ events! {
 }
 
 impl Event {
-    /// What somebody must be allowed to read to be told of it.
-    #[must_use]
-    pub const fn scope(&self) -> Scope {
-        match self {
-            Self::ContainerAvailable { .. }
-            | Self::ContainerReceived { .. }
-            | Self::ContainerRejected { .. }
-            | Self::ContainerWithdrawn { .. } => Scope::ContainersRead,
-            Self::DeviceAlert { .. }
-            | Self::DeviceCreated {}
-            | Self::DeviceDeleted {}
-            | Self::DeviceFault { .. }
-            | Self::DeviceNotWoken { .. }
-            | Self::DeviceUpdated {}
-            | Self::DeviceWakeRequested {} => Scope::DevicesRead,
-            Self::ExecutionFinished { .. }
-            | Self::ExecutionPhase { .. }
-            | Self::ExecutionStarted { .. }
-            | Self::JobAccepted { .. }
-            | Self::JobAcknowledged { .. }
-            | Self::JobCancelling {}
-            | Self::JobCompleted { .. }
-            | Self::JobProgress { .. }
-            | Self::JobStarted { .. } => Scope::JobsRead,
-            Self::SubscriptionDeliveryFailing { .. }
-            | Self::SubscriptionEnded { .. }
-            | Self::SubscriptionStarted { .. }
-            | Self::SubscriptionTest { .. }
-            | Self::SubscriptionUpdated { .. } => Scope::SubscriptionsRead,
-        }
-    }
+    /// The types that tell of an alert.
+    pub const ALERTS: [&'static str; 2] = ["dmwsi.v1.device-alert", "dmwsi.v1.device-fault"];
 
     /// What somebody must be allowed to read to be told of events of a type; none where there is no such type.
     #[must_use]
     pub fn scope_of(name: &str) -> Option<Scope> {
-        let noun = Self::TYPES.iter().find(|known| **known == name)?.strip_prefix("dmwsi.v1.")?.split('-').next()?;
-        match noun {
-            "container" => Some(Scope::ContainersRead),
-            "device" => Some(Scope::DevicesRead),
-            "execution" | "job" => Some(Scope::JobsRead),
-            "subscription" => Some(Scope::SubscriptionsRead),
-            _ => None,
-        }
+        Self::known(name).map(|(_, scope)| scope)
+    }
+
+    /// Whether only the client is told of what that scope lets read, whose job or subscription it is about.
+    #[must_use]
+    pub const fn is_private(scope: Scope) -> bool {
+        matches!(scope, Scope::JobsRead | Scope::SubscriptionsRead)
     }
 
     /// The subscription that it is about.
@@ -311,7 +293,7 @@ impl Recorded {
     /// Whether only the client is told whose job or subscription it is about.
     #[must_use]
     pub const fn is_private(&self) -> bool {
-        self.job.is_some() || self.event.subscription().is_some()
+        Event::is_private(self.event.scope())
     }
 }
 
@@ -361,7 +343,8 @@ mod tests {
     fn the_types_are_sorted_and_versioned() {
         assert!(Event::TYPES.is_sorted());
         assert!(Event::TYPES.iter().all(|name| name.starts_with("dmwsi.v1.")));
-        assert!(Event::TYPES.iter().all(|name| Event::scope_of(name).is_some()) && Event::scope_of("dmwsi.v1.job").is_none());
+        assert!(Event::TYPES.iter().all(|name| Event::known(name).is_some_and(|(known, _)| known == *name)));
+        assert!(Event::ALERTS.iter().all(|name| Event::TYPES.contains(name)) && Event::scope_of("dmwsi.v1.job").is_none());
         assert_eq!(Event::scope_of(Event::JobCancelling {}.type_name()), Some(Event::JobCancelling {}.scope()));
     }
 }

@@ -87,7 +87,7 @@ impl Fact {
     /// What an answer proves: the status, or that it was lost.
     #[must_use]
     pub fn answer(answer: &Answer) -> Self {
-        let (command, node) = (answer.command.name().to_owned(), answer.command.target().to_string());
+        let (command, node) = (answer.command.name().to_owned(), answer.command.target_text().to_owned());
         match answer.status {
             Some(status) => Self::Answered { command, node, status: status.0 },
             None => Self::AnswerLost { command, node },

@@ -3,7 +3,6 @@
 //! Nothing here does I/O: time and ids are arguments, rows and messages are turned into these values elsewhere.
 pub mod account;
 pub mod acknowledgement;
-pub mod alert_filter;
 pub mod archive;
 pub mod client;
 pub mod clock;
@@ -30,6 +29,8 @@ pub mod id;
 pub mod identity;
 pub mod import;
 pub mod job;
+pub mod known_tree;
+pub mod log_entry;
 pub mod manifest;
 pub mod operation;
 pub mod organisation;

@@ -27,7 +27,13 @@ impl Filter {
     /// Whether an event gets through.
     #[must_use]
     pub fn lets(&self, recorded: &Recorded) -> bool {
-        self.names(recorded.device, recorded.job) && self.lets_alert(&recorded.event)
+        let lets_alert = match &recorded.event {
+            Event::DeviceAlert { alert_type, mark, source, .. } | Event::DeviceFault { alert_type, mark, source, .. } => {
+                self.lets_alert(alert_type, mark, source.as_deref())
+            }
+            _ => true,
+        };
+        lets_alert && self.names(recorded.device, recorded.job)
     }
 
     /// Whether it lets events of that device and that job through, whatever they say.
@@ -37,14 +43,12 @@ impl Filter {
         named && (self.jobs.is_empty() || job.is_some_and(|job| self.jobs.contains(&job)))
     }
 
-    fn lets_alert(&self, event: &Event) -> bool {
-        let (Event::DeviceAlert { alert_type, mark, source, .. } | Event::DeviceFault { alert_type, mark, source, .. }) = event
-        else {
-            return true;
-        };
+    /// Whether it lets an alert of that type and mark through that comes from that node.
+    #[must_use]
+    pub fn lets_alert(&self, alert_type: &str, mark: &str, source: Option<&str>) -> bool {
         let typed = self.alert_types.is_empty() || self.alert_types.iter().any(|pattern| fits(pattern, alert_type));
         let marked = self.mark_at_least.is_none_or(|least| Mark::lenient(mark) >= least);
-        let from = source.as_deref().unwrap_or_default();
+        let from = source.unwrap_or_default();
         let sourced = self.sources.is_empty() || self.sources.iter().any(|node| is_at_or_below(from, node));
         typed && marked && sourced
     }
@@ -56,4 +60,24 @@ fn fits(pattern: &str, alert_type: &str) -> bool {
 
 fn is_at_or_below(node: &str, top: &str) -> bool {
     node.strip_prefix(top.trim_end_matches('/')).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_stands_for_itself_or_for_all_that_begin_so() {
+        for (alert_type, mark_at_least, lets) in [
+            (Some("com.example.low"), None, true),
+            (Some("com.example.*"), Some(Mark::Warning), true),
+            (Some("*"), Some(Mark::Minor), false),
+            (Some("com.example"), None, false),
+            (None, Some(Mark::Harmless), true),
+        ] {
+            let alert_types = alert_type.map(str::to_owned).into_iter().collect();
+            let filter = Filter { alert_types, mark_at_least, ..Filter::default() };
+            assert_eq!(filter.lets_alert("com.example.low", "WARNING", None), lets, "{filter:?}");
+        }
+    }
 }

@@ -113,9 +113,9 @@ fn places(subscription: &Subscription) -> Vec<(String, Slot)> {
             filter.jobs.iter().copied().map(Slot::Job).collect()
         } else if !filter.devices.is_empty() {
             filter.devices.iter().copied().map(Slot::Device).collect()
-        } else if is_private(kind) {
+        } else if Event::scope_of(kind).is_some_and(Event::is_private) {
             vec![Slot::Client(subscription.client)]
-        } else if is_alert(kind) && !filter.alert_types.is_empty() {
+        } else if Event::ALERTS.contains(&kind.as_str()) && !filter.alert_types.is_empty() {
             let slot = |pattern: &String| match pattern.strip_suffix('*') {
                 Some(start) => Slot::AlertsThatBegin(start.to_owned()),
                 None => Slot::Alert(pattern.clone()),
@@ -127,16 +127,6 @@ fn places(subscription: &Subscription) -> Vec<(String, Slot)> {
         slots.into_iter().map(|slot| (kind.clone(), slot)).collect::<Vec<_>>()
     };
     subscription.purpose.types.iter().flat_map(of_type).collect()
-}
-
-/// Whether events of a type have a type of alert.
-fn is_alert(kind: &str) -> bool {
-    matches!(kind, "dmwsi.v1.device-alert" | "dmwsi.v1.device-fault")
-}
-
-/// Whether all events of a type are of a job or a subscription.
-fn is_private(kind: &str) -> bool {
-    ["dmwsi.v1.execution-", "dmwsi.v1.job-", "dmwsi.v1.subscription-"].iter().any(|start| kind.starts_with(start))
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! What a server asks of a node, and what the device answers.
 use serde::{Deserialize, Serialize};
 
-use crate::{NodeUri, StatusCode, Value};
+use crate::{NodeUri, Prompt, StatusCode, Value};
 
-/// A command on one node (OMA DM RepPro 1.2, 6.6). As JSON it is tagged by `command` in upper case.
+/// What a server asks for (OMA DM RepPro 1.2, 6.6): a command on one node, several of which all or nothing is done, or a question to the user. As
+/// JSON it is tagged by `command` in upper case.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(tag = "command", rename_all = "UPPERCASE")]
 pub enum Command {
@@ -13,6 +14,20 @@ pub enum Command {
         target: NodeUri,
         /// What it holds.
         value: Value,
+    },
+    /// Tell or ask the user something.
+    Alert(Prompt),
+    /// Do all of these in order, or none. It holds neither a Get nor an Exec nor another of its kind.
+    Atomic {
+        /// The commands.
+        members: Vec<Self>,
+    },
+    /// Give the node the value of another one; where it is not there, create it.
+    Copy {
+        /// The leaf that is read.
+        source: NodeUri,
+        /// The node that is written.
+        target: NodeUri,
     },
     /// Remove the node and all below it.
     Delete {
@@ -45,16 +60,24 @@ pub enum Command {
 }
 
 impl Command {
-    /// The node it is about.
+    /// The node it is about, or the one it writes; none where it is about no single node.
     #[must_use]
-    pub const fn target(&self) -> &NodeUri {
+    pub const fn target(&self) -> Option<&NodeUri> {
         match self {
             Self::Add { target, .. }
+            | Self::Copy { target, .. }
             | Self::Delete { target }
             | Self::Exec { target, .. }
             | Self::Get { target }
-            | Self::Replace { target, .. } => target,
+            | Self::Replace { target, .. } => Some(target),
+            Self::Alert(_) | Self::Atomic { .. } => None,
         }
+    }
+
+    /// The node as text; empty where it is about no single node.
+    #[must_use]
+    pub fn target_text(&self) -> &str {
+        self.target().map_or("", NodeUri::as_str)
     }
 
     /// The name of the command on the wire.
@@ -62,11 +85,29 @@ impl Command {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Add { .. } => "Add",
+            Self::Alert(_) => "Alert",
+            Self::Atomic { .. } => "Atomic",
+            Self::Copy { .. } => "Copy",
             Self::Delete { .. } => "Delete",
             Self::Exec { .. } => "Exec",
             Self::Get { .. } => "Get",
             Self::Replace { .. } => "Replace",
         }
+    }
+
+    /// The commands that are done with it: those of an Atomic.
+    #[must_use]
+    pub fn members(&self) -> &[Self] {
+        match self {
+            Self::Atomic { members } => members,
+            _ => &[],
+        }
+    }
+
+    /// Whether it does no harm to send it again when nobody knows whether it was carried out.
+    #[must_use]
+    pub const fn is_repeatable(&self) -> bool {
+        !matches!(self, Self::Alert(_) | Self::Exec { .. })
     }
 }
 
@@ -89,9 +130,28 @@ pub struct Answer {
     /// What a Get brought: one reading for a leaf or the children of a node, several for `?list=`.
     #[serde(default)]
     pub readings: Vec<Reading>,
+    /// What the user answered: a text, or the numbers of choices.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<String>,
+    /// What became of the commands of an Atomic, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Self>,
 }
 
 impl Answer {
+    /// A command of which nothing was heard.
+    #[must_use]
+    pub fn unheard(command: Command) -> Self {
+        let members = command.members().iter().cloned().map(Self::unheard).collect();
+        Self { command, status: None, readings: Vec::new(), said: Vec::new(), members }
+    }
+
+    /// A command with that status and nothing else.
+    #[must_use]
+    pub fn with(command: Command, status: StatusCode) -> Self {
+        Self { status: Some(status), ..Self::unheard(command) }
+    }
+
     /// Whether the device said that it did it, or that it has begun.
     #[must_use]
     pub fn succeeded(&self) -> bool {

@@ -21,6 +21,8 @@ impl StatusCode {
     pub const CANCELLED: Self = Self(214);
     /// Not executed.
     pub const NOT_EXECUTED: Self = Self(215);
+    /// Rolled back, since another command of its Atomic failed.
+    pub const ROLLED_BACK: Self = Self(216);
     /// Not modified: the user said no.
     pub const NOT_MODIFIED: Self = Self(304);
     /// Not understood.
@@ -37,6 +39,8 @@ impl StatusCode {
     pub const NOT_SUPPORTED: Self = Self(406);
     /// Credentials are missing.
     pub const MISSING_CREDENTIALS: Self = Self(407);
+    /// The user did not answer in time.
+    pub const TIMED_OUT: Self = Self(408);
     /// A part of the command is missing.
     pub const INCOMPLETE: Self = Self(412);
     /// Too large.
@@ -61,8 +65,12 @@ impl StatusCode {
     pub const NOT_IMPLEMENTED: Self = Self(501);
     /// That version of the DTD is not supported.
     pub const DTD_VERSION: Self = Self(505);
+    /// A command of the Atomic failed.
+    pub const ATOMIC_FAILED: Self = Self(507);
     /// That version of the protocol is not supported.
     pub const PROTOCOL_VERSION: Self = Self(513);
+    /// The command was carried out and could not be undone when another of its Atomic failed.
+    pub const ROLLBACK_FAILED: Self = Self(516);
 
     /// Whether the command was carried out or has begun: 200 and 202, and 1200 to 1299, which some clients give to an Exec. Other codes
     /// from 200 to 299 say that it was not, not wholly or not yet.

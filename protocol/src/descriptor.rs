@@ -69,9 +69,7 @@ impl Descriptor {
         }
         while let Some(tag) = reader.child()? {
             let name = if tag == Tag::Other { reader.other().to_owned() } else { String::new() };
-            let mut value = Vec::new();
-            reader.content(&mut value)?;
-            let value = String::from_utf8_lossy(&value).trim().to_owned();
+            let value = reader.text()?;
             match name.as_str() {
                 "DDVersion" => read.version = value,
                 "name" => read.name = value,

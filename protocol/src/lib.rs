@@ -2,12 +2,15 @@
 //!
 //! Nothing here opens a socket, reads a clock or knows what a job is. Bytes go in, values come out, and the other way round.
 pub mod credentials;
+pub mod ddf;
 pub mod descriptor;
 pub mod device;
+pub mod document;
 pub mod encoding;
 pub mod message;
 pub mod notification;
 pub mod server;
+pub mod tnds;
 
 mod wbxml;
 mod xml;

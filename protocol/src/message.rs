@@ -140,7 +140,7 @@ impl Verb {
 }
 
 /// `Atomic` or `Sequence`.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Group {
     /// `CmdID`.
     pub id: String,
@@ -167,6 +167,12 @@ pub mod alert {
     pub const DISPLAY: u16 = 1100;
     /// Ask the user yes or no.
     pub const CONFIRM: u16 = 1101;
+    /// Ask the user for a text.
+    pub const TEXT_INPUT: u16 = 1102;
+    /// Ask the user for one of several choices.
+    pub const SINGLE_CHOICE: u16 = 1103;
+    /// Ask the user for any of several choices.
+    pub const MULTIPLE_CHOICE: u16 = 1104;
     /// A session that the server asked for.
     pub const SERVER_INITIATED: u16 = 1200;
     /// A session that the device began.
@@ -219,6 +225,8 @@ pub struct Results {
     pub meta: Meta,
     /// `TargetRef`.
     pub target: Option<String>,
+    /// `SourceRef`.
+    pub source: Option<String>,
     /// The nodes.
     pub items: Vec<Item>,
 }

@@ -2,8 +2,11 @@
 use dmwsi_objects::dmacc::AuthType;
 use dmwsi_objects::fumo::ResultCode;
 use dmwsi_objects::{NodeUri, StatusCode};
+use dmwsi_protocol::device::Quirks;
 use dmwsi_protocol::encoding::Encoding;
 use serde::{Deserialize, Serialize};
+
+use crate::user::User;
 
 /// What a device does and fails to do. The default is a good device: XML, md5 for both sides, and no time needed for anything.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -82,6 +85,12 @@ pub struct Behaviour {
     pub ignore_resp_uri: bool,
     /// It reports success, but its firmware stays what it was.
     pub lie_about_version: bool,
+    /// It does not echo the correlator of a task, as clients of Windows do not.
+    pub omit_task_correlator: bool,
+    /// Who holds it.
+    pub user: User,
+    /// What it does otherwise than the standard says.
+    pub quirks: Quirks,
 }
 
 impl Default for Behaviour {
@@ -123,6 +132,9 @@ impl Default for Behaviour {
             alert_from_exec_node: false,
             ignore_resp_uri: false,
             lie_about_version: false,
+            omit_task_correlator: false,
+            user: User::default(),
+            quirks: Quirks::default(),
         }
     }
 }

@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use dmwsi_objects::{GenericAlert, StatusCode, fumo};
+use dmwsi_objects::{GenericAlert, Prompt, StatusCode, fumo};
 use dmwsi_protocol::credentials::account_hash;
 use dmwsi_protocol::device::{Account, End, Initiator, Opening, Session, Tree, Turn};
 use dmwsi_protocol::message::{Element, Message};
@@ -147,6 +147,12 @@ impl Device {
         &self.memory.alerts
     }
 
+    /// What its user was shown.
+    #[must_use]
+    pub fn shown(&self) -> &[Prompt] {
+        &self.memory.handset.shown
+    }
+
     /// Adds an alert to be told in the next session.
     pub fn tell(&mut self, alert: GenericAlert) {
         self.memory.alerts.push(alert);
@@ -205,8 +211,10 @@ impl Device {
             return Err(SessionError::Gone);
         }
         memory.handset.refusal = memory.behaviour.refuse_exec;
-        let Behaviour { encoding, max_message, max_object, .. } = memory.behaviour;
-        let opening = Opening { session, initiator, alerts: memory.alerts.clone(), encoding, max_message, max_object };
+        memory.handset.user.clone_from(&memory.behaviour.user);
+        let Behaviour { encoding, max_message, max_object, quirks, .. } = memory.behaviour;
+        let alerts = memory.alerts.clone();
+        let opening = Opening { session, initiator, alerts, encoding, max_message, max_object, quirks };
         let (mut session, mut message) = Session::begin(opening, &memory.account, &memory.handset);
         let mut record = Record::default();
         let ending = loop {
@@ -231,6 +239,15 @@ impl Device {
         };
         let mut heard = ending.heard.iter();
         memory.alerts.retain(|_alert| !heard.next().copied().unwrap_or(false));
+        let omits = memory.behaviour.omit_task_correlator;
+        memory.alerts.extend(
+            memory
+                .handset
+                .task
+                .reports()
+                .into_iter()
+                .map(|report| GenericAlert { correlator: report.correlator.filter(|_| !omits), ..report }),
+        );
         memory.gone = memory.behaviour.go_away && memory.handset.fumo.is_busy();
         Ok(SessionReport {
             end: ending.end,

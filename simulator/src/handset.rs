@@ -1,18 +1,28 @@
 //! The nodes of a device.
 use dmwsi_objects::dmacc::AuthType;
-use dmwsi_objects::{Command, Format, NodeUri, Reading, StatusCode, Value, devdetail, devinfo, dmacc};
+use dmwsi_objects::{Command, Format, NodeUri, Prompt, Reading, StatusCode, Value, devdetail, devinfo, dmacc};
 use dmwsi_protocol::device::{Access, Account, Nodes, Outcome, Tree};
 use serde::{Deserialize, Serialize};
 
 use crate::behaviour::Behaviour;
 use crate::fumo::{Fumo, Step};
 use crate::profile::DeviceProfile;
+use crate::task::Task;
+use crate::user::User;
 
 /// A tree with an update package in it that can be started.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Handset {
     pub(crate) tree: Tree,
     pub(crate) fumo: Fumo,
+    #[serde(default)]
+    pub(crate) task: Task,
+    /// What the user was shown.
+    #[serde(default)]
+    pub(crate) shown: Vec<Prompt>,
+    /// Who looks at it.
+    #[serde(skip)]
+    pub(crate) user: User,
     /// What every Exec is answered instead of being carried out.
     #[serde(skip)]
     pub(crate) refusal: Option<StatusCode>,
@@ -79,7 +89,8 @@ impl Handset {
         put("./Vendor/Test/Switch", Value { format: Format::Bool, ..Value::text("false") }, change);
         put("./Vendor/Test/Octets", Value { format: Format::Bin, ..Value::default() }, change);
         let fumo = Fumo::new(behaviour.fumo_root.clone(), &mut tree);
-        Self { tree, fumo, refusal: None }
+        let task = Task::new(&mut tree);
+        Self { tree, fumo, task, shown: Vec::new(), user: User::default(), refusal: None }
     }
 
     /// Goes on with an update by one phase.
@@ -95,10 +106,14 @@ impl Nodes for Handset {
 
     fn execute(&mut self, command: &Command, server: &str) -> Outcome {
         match command {
-            Command::Exec { target, correlator, .. } => match self.tree.judge(target, server, Access::EXEC) {
+            Command::Exec { target, correlator, value } => match self.tree.judge(target, server, Access::EXEC) {
                 Ok(()) => match self.refusal {
                     Some(status) => status.into(),
-                    None => self.fumo.exec(&mut self.tree, target, correlator.clone()).into(),
+                    None => {
+                        let argument = value.as_ref().map_or("", |value| value.data.as_str());
+                        let begun = self.task.exec(target, correlator.clone(), argument);
+                        begun.unwrap_or_else(|| self.fumo.exec(&mut self.tree, target, correlator.clone())).into()
+                    }
                 },
                 Err(code) => code.into(),
             },
@@ -109,10 +124,16 @@ impl Nodes for Handset {
                 }
                 outcome
             }
-            Command::Add { .. } | Command::Delete { .. } | Command::Get { .. } | Command::Replace { .. } => {
-                self.tree.execute(command, server)
-            }
+            _ => self.tree.execute(command, server),
         }
+    }
+
+    fn prompt(&mut self, prompt: &Prompt) -> (StatusCode, Vec<String>) {
+        let answer = self.user.prompted(prompt);
+        if answer.0 != StatusCode::NOT_SUPPORTED {
+            self.shown.push(prompt.clone());
+        }
+        answer
     }
 }
 

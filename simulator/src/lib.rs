@@ -13,6 +13,8 @@ mod package;
 mod profile;
 mod random;
 mod tally;
+mod task;
+mod user;
 mod wire;
 
 #[cfg(test)]
@@ -25,4 +27,5 @@ pub use fleet::{Fleet, Pace};
 pub use package::{Package, sample_package};
 pub use profile::DeviceProfile;
 pub use tally::Snapshot;
+pub use user::{Mood, User};
 pub use wire::{SessionError, Wire, WireError};

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::column::{counted, document, number, parsed, text, uuid};
 use crate::event_numbers::LOG;
-use crate::schema::events;
+use crate::schema::{devices, events};
 use crate::{Tx, failed, insert_all, on};
 
 #[derive(Queryable, Selectable, Insertable)]
@@ -122,16 +122,30 @@ impl Tx<'_> {
         insert_all!(self, events::table, rows.as_slice())
     }
 
-    /// The log of an organisation after that number, in the order of the numbers; at most `limit`.
-    pub fn numbered_events(&mut self, organisation: OrganisationId, after: u64, limit: i64) -> Result<Vec<(u64, Recorded)>> {
-        let found = events::table
-            .filter(events::organisation_id.eq(text(organisation.uuid())))
-            .filter(events::number.gt(number(after)))
-            .order(events::number)
-            .limit(limit);
-        let number = events::number.assume_not_null();
-        let rows: Vec<(i64, Row)> = on!(self, conn => found.select((number, Row::as_select())).load(conn)).map_err(failed)?;
-        rows.into_iter().map(|(number, row)| Ok((counted(number, "number")?, Recorded::try_from(row)?))).collect()
+    /// Writes what is told of a device without changing it, as of the revision that it has. `Stale` when it was deleted meanwhile.
+    pub fn tell_of_device(
+        &mut self,
+        device: DeviceId,
+        told: impl IntoIterator<Item = (EventId, Event)>,
+        now: Timestamp,
+    ) -> Result<()> {
+        let found = devices::table.find(text(device.uuid())).select((devices::organisation_id, devices::revision));
+        let found: Option<(String, i64)> = on!(self, conn => found.first(conn)).optional().map_err(failed)?;
+        let (organisation, revision) = found.ok_or(Error::Stale { what: "device" })?;
+        let (organisation, revision) = (OrganisationId::new(uuid(&organisation)?), counted(revision, "revision")?);
+        let recorded = |(id, event)| Recorded {
+            id,
+            organisation,
+            client: None,
+            job: None,
+            ordinal: None,
+            device: Some(device),
+            revision,
+            correlator: None,
+            at: now,
+            event,
+        };
+        self.record_all(&told.into_iter().map(recorded).collect::<Vec<_>>())
     }
 
     /// Those of such types in the log of an organisation after that number and up to another, in the order of the numbers; at most `limit`, the first ones.
@@ -185,31 +199,6 @@ impl Tx<'_> {
         let number = events::number.assume_not_null();
         let rows: Vec<(i64, Row)> = on!(self, conn => found.select((number, Row::as_select())).load(conn)).map_err(failed)?;
         logged(rows)
-    }
-
-    /// The alerts and faults of an organisation's devices, or of one of them, after that number, in the order of the numbers; at most `limit`.
-    pub fn numbered_alerts(
-        &mut self,
-        organisation: OrganisationId,
-        device: Option<DeviceId>,
-        after: u64,
-        limit: i64,
-    ) -> Result<Vec<(u64, Recorded)>> {
-        let number_of = events::number.assume_not_null();
-        let found = events::table.filter(events::alert_type.is_not_null()).filter(events::number.gt(number(after)));
-        let found = found.order(events::number).limit(limit);
-        let rows: Vec<(i64, Row)> = match device {
-            Some(device) => {
-                let found = found.filter(events::device_id.eq(text(device.uuid())));
-                on!(self, conn => found.select((number_of, Row::as_select())).load(conn))
-            }
-            None => {
-                let found = found.filter(events::organisation_id.eq(text(organisation.uuid())));
-                on!(self, conn => found.select((number_of, Row::as_select())).load(conn))
-            }
-        }
-        .map_err(failed)?;
-        rows.into_iter().map(|(number, row)| Ok((counted(number, "number")?, Recorded::try_from(row)?))).collect()
     }
 
     /// The number before the first event of an organisation that was numbered at `since` or later: where a replay from that time begins. Times do not

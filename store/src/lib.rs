@@ -4,6 +4,7 @@
 //! become values of the domain here. Reads run on a snapshot, writes in transactions that may run more than once.
 mod account;
 mod admission;
+mod bells;
 mod clients;
 mod column;
 mod contacts;
@@ -29,6 +30,7 @@ mod imports;
 pub mod ingest;
 pub mod jobs;
 mod kept;
+pub mod log;
 mod migrations;
 mod notice;
 mod organisations;
@@ -47,6 +49,7 @@ mod store;
 mod store_test;
 pub mod subscriptions;
 pub mod sweep;
+mod trees;
 mod tx;
 mod uploads;
 pub mod wakes;
@@ -71,6 +74,7 @@ pub use sessions::StoredSession;
 pub use settings::{DatabaseUrl, Settings, Synchronous};
 pub use sqlite::Exclusive;
 pub use store::Store;
+pub use trees::{NodePage, NodeRow, SealedLesson};
 pub use tx::Tx;
 pub use uploads::Upload;
 

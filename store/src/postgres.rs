@@ -1,12 +1,13 @@
 //! PostgreSQL: a pool, one transaction for each caller, and the connection that listens.
+use std::collections::BTreeSet;
 use std::sync::Weak;
 use std::thread;
 use std::time::Duration;
 
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnection};
-use diesel::sql_types::Text;
-use diesel::{Connection, PgConnection, QueryResult, RunQueryDsl};
+use diesel::sql_types::{Array, Text};
+use diesel::{Connection, PgConnection, RunQueryDsl, sql_query};
 use dmwsi_domain::{Error, Result};
 use tokio::sync::broadcast;
 use uuid::Uuid;
@@ -20,6 +21,7 @@ use crate::writer::caught;
 
 /// The channel of LISTEN and NOTIFY.
 const CHANNEL: &str = "dmwsi";
+const NOTIFY: &str = "SELECT pg_notify($1, bell) FROM UNNEST($2) AS rung (bell)";
 /// How often a transaction that lost against another one is run.
 const TRIES: u32 = 5;
 /// How often the listening connection looks into its socket. It asks the system only, never the database.
@@ -106,7 +108,7 @@ impl Postgres {
         outcome
     }
 
-    /// Runs a closure in a transaction, again while it loses against others; the notices have gone to other processes when it returns.
+    /// Runs a closure in a transaction, again while it loses against others; with what others are to be told now.
     pub(crate) fn write<T>(&self, run: impl Fn(&mut Tx<'_>) -> Result<T>) -> Result<(T, Vec<Notice>)> {
         let mut tries = 1;
         loop {
@@ -146,7 +148,7 @@ impl Postgres {
             Ok(value) => value,
             Err(error) => return self.undo(&mut conn, Err::<T, Error>(error), |error| Attempt::Done(Err(error))),
         };
-        let committed = self.notify(&mut conn, &notices).and_then(|()| AnsiTransactionManager::commit_transaction(&mut *conn));
+        let committed = AnsiTransactionManager::commit_transaction(&mut *conn);
         match committed {
             Ok(()) => Attempt::Done(Ok((value, notices))),
             Err(error) => {
@@ -163,11 +165,19 @@ impl Postgres {
         then(outcome.err().unwrap_or_else(|| Error::internal("a failed transaction had no error")))
     }
 
-    fn notify(&self, conn: &mut PgConnection, notices: &[Notice]) -> QueryResult<()> {
-        for notice in notices {
-            diesel::select(pg_notify(CHANNEL, notice.encode(self.sender))).execute(conn)?;
-        }
-        Ok(())
+    /// Tells other processes, on a connection that is opened where there is none.
+    pub(crate) fn notify(&self, conn: &mut Option<PgConnection>, bells: &BTreeSet<Notice>) -> Result<()> {
+        let conn = match conn {
+            Some(conn) => conn,
+            None => {
+                let mut new = self.connect()?;
+                // A bell need not outlive the database.
+                new.batch_execute("SET synchronous_commit = off").map_err(failed)?;
+                conn.insert(new)
+            }
+        };
+        let bells: Vec<_> = bells.iter().map(|bell| bell.encode(self.sender)).collect();
+        sql_query(NOTIFY).bind::<Text, _>(CHANNEL).bind::<Array<Text>, _>(bells).execute(conn).map(drop).map_err(failed)
     }
 
     /// Passes on what other processes notify, until `bell` has no owner left.
@@ -208,11 +218,6 @@ enum Attempt<T> {
 diesel::define_sql_function! {
     /// The value of a parameter of the session.
     fn current_setting(name: Text) -> Text;
-}
-
-diesel::define_sql_function! {
-    /// Queues a notification, sent when the transaction commits.
-    fn pg_notify(channel: Text, payload: Text);
 }
 
 fn connect(url: &str) -> Result<PgConnection> {

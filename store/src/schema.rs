@@ -351,6 +351,16 @@ table! {
 }
 
 table! {
+    device_nodes (device_id, path) {
+        device_id -> Text,
+        path -> Text,
+        learned_by -> Text,
+        learned_at -> BigInt,
+        document -> Binary,
+    }
+}
+
+table! {
     downloads (job_id, ordinal, payload) {
         job_id -> Text,
         ordinal -> BigInt,
@@ -434,6 +444,7 @@ allow_tables_to_appear_in_same_query!(
     clients,
     devices,
     device_identities,
+    device_nodes,
     device_tags,
     strangers,
     imports,

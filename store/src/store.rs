@@ -8,6 +8,7 @@ use diesel::connection::SimpleConnection as _;
 use dmwsi_domain::{Clock, Error, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, oneshot};
 
+use crate::bells::Bells;
 use crate::failed::failed;
 use crate::migrations::{self, Migrations, Step};
 use crate::notice::Notice;
@@ -35,7 +36,7 @@ struct Opened {
 }
 
 enum Place {
-    Postgres { postgres: Postgres, listening: OnceLock<()> },
+    Postgres { postgres: Postgres, listening: OnceLock<()>, bells: Bells },
     Sqlite { manner: Manner, readers: Readers, thread: WriterThread },
 }
 
@@ -65,7 +66,8 @@ impl Store {
         let (place, readers) = match &settings.url {
             DatabaseUrl::Postgres(url) => {
                 let postgres = Postgres::open(url, settings, watch, Clock::System.new_id())?;
-                (Place::Postgres { postgres, listening: OnceLock::new() }, settings.pool_size)
+                let bells = Bells::start(postgres.clone())?;
+                (Place::Postgres { postgres, listening: OnceLock::new(), bells }, settings.pool_size)
             }
             DatabaseUrl::Sqlite(path) => {
                 let manner = Manner::new(settings, watch);
@@ -130,12 +132,13 @@ impl Store {
     pub async fn write<T: Send + 'static>(&self, run: impl Fn(&mut Tx<'_>) -> Result<T> + Send + Sync + 'static) -> Result<T> {
         let permit = self.permit(&self.0.writes).await?;
         match &self.0.place {
-            Place::Postgres { postgres, .. } => {
-                let (postgres, bell) = (postgres.clone(), Arc::clone(&self.0.bell));
+            Place::Postgres { postgres, bells, .. } => {
+                let (postgres, bell, others) = (postgres.clone(), Arc::clone(&self.0.bell), bells.sender());
                 blocking(permit, move || {
                     let (value, notices) = postgres.write(run)?;
                     for notice in notices {
-                        drop(bell.send(notice));
+                        drop(bell.send(notice.clone()));
+                        drop(others.as_ref().map(|others| others.send(notice)));
                     }
                     Ok(value)
                 })
@@ -157,7 +160,7 @@ impl Store {
     #[must_use]
     pub fn notices(&self) -> broadcast::Receiver<Notice> {
         let heard = self.0.bell.subscribe();
-        if let Place::Postgres { postgres, listening } = &self.0.place {
+        if let Place::Postgres { postgres, listening, .. } = &self.0.place {
             listening.get_or_init(|| {
                 let (postgres, bell) = (postgres.clone(), Arc::downgrade(&self.0.bell));
                 let started = thread::Builder::new().name("dmwsi-listener".into()).spawn(move || postgres.listen(&bell));

@@ -56,7 +56,7 @@ pub(crate) async fn sent(call: impl Future) -> Vec<String> {
     let id = span.id().unwrap().into_u64();
     call.instrument(span.clone()).await;
     let heard = HEARD.lock().unwrap_or_else(PoisonError::into_inner).as_mut().and_then(|heard| heard.remove(&id));
-    let is_query = |statement: &String| ["SELECT", "DELETE", "UPDATE"].iter().any(|verb| statement.starts_with(verb));
+    let is_query = |statement: &String| ["SELECT", "DELETE", "UPDATE", "WITH"].iter().any(|verb| statement.starts_with(verb));
     heard.unwrap_or_default().into_iter().filter(is_query).collect()
 }
 

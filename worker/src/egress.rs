@@ -114,7 +114,6 @@ impl Guard {
     }
 
     /// The same, to be set up further.
-    #[must_use]
     pub fn builder(&self, timeout: Duration) -> ClientBuilder {
         let builder = Client::builder()
             .user_agent(concat!("dmwsi/", env!("CARGO_PKG_VERSION")))

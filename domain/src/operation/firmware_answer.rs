@@ -41,7 +41,7 @@ pub(super) fn refused(answer: &Answer, in_wrong_state: bool) -> Step {
     if matches!(status, StatusCode::NOT_MODIFIED | StatusCode::CANCELLED) {
         return Step::done(End::Declined, "USER_CANCELLED", "the user declined".to_owned());
     }
-    let detail = format!("the device answered {} to {} {}", status.0, answer.command.name(), answer.command.target());
+    let detail = format!("the device answered {} to {} {}", status.0, answer.command.name(), answer.command.target_text());
     let code = match status {
         StatusCode::PERMISSION_DENIED => "PERMISSION_DENIED",
         StatusCode::TOO_LARGE | StatusCode::SIZE_TOO_BIG => "PACKAGE_TOO_LARGE",

@@ -27,7 +27,10 @@ impl FirmwareUpdate {
                 }
                 if self.is_judged() {
                     commands.extend(
-                        PARTICULARS.map(|node| get(known(node))).into_iter().filter(|get| get.target() != &self.version_node()),
+                        PARTICULARS
+                            .map(|node| get(known(node)))
+                            .into_iter()
+                            .filter(|get| get.target() != Some(&self.version_node())),
                     );
                 }
                 Step::send(LOCATING, commands)

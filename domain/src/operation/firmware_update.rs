@@ -178,7 +178,7 @@ impl FirmwareUpdate {
     /// Whether these are the answers to what is said at the present stage.
     fn has_asked(&self, answers: &[Answer], cx: &Context<'_>) -> bool {
         let Next::Send(_, said) = self.say(cx).next else { return false };
-        let key = |command: &Command| (command.name(), command.target().clone());
+        let key = |command: &Command| (command.name(), command.target().cloned());
         said.iter().map(key).eq(answers.iter().map(|answer| key(&answer.command)))
     }
 
@@ -203,7 +203,7 @@ impl FirmwareUpdate {
         let below = answers.iter().skip(2).take(USUAL_ROOTS.len()).filter(|answer| answer.succeeded());
         let candidates = below.flat_map(|answer| {
             let children = answer.value().into_iter().flat_map(Value::children);
-            children.filter_map(|name| answer.command.target().join(name).ok()).collect::<Vec<_>>()
+            children.filter_map(|name| answer.command.target()?.join(name).ok()).collect::<Vec<_>>()
         });
         let candidates: Vec<_> = candidates.take(MAX_CANDIDATES).collect();
         if candidates.is_empty() {

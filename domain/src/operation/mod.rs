@@ -1,6 +1,7 @@
 //! What is done on a device: values that, given the last answers, offer commands or are done.
 //!
 //! A kind is one file here and one line in the list below. It may span sessions and survives being stored between any two steps.
+mod command_list;
 mod firmware_answer;
 mod firmware_command;
 mod firmware_package;
@@ -9,12 +10,23 @@ mod firmware_request;
 mod firmware_retry;
 mod firmware_supply;
 mod firmware_update;
+mod node_outcome;
+mod node_result;
+mod node_value;
+mod nodes_add;
+mod nodes_atomic;
+mod nodes_copy;
+mod nodes_delete;
+mod nodes_exec;
 mod nodes_get;
 mod nodes_set;
+mod tally;
+mod tree_read;
+mod user_prompt;
 
 use std::time::Duration;
 
-use dmwsi_objects::{Answer, Command, GenericAlert, StatusCode, Value};
+use dmwsi_objects::{Answer, Command, GenericAlert};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -29,8 +41,17 @@ use crate::{Error, Result};
 pub use firmware_package::Supply;
 pub use firmware_request::{Delivery, FirmwareUpdateRequest};
 pub use firmware_update::FirmwareUpdate;
+pub use node_outcome::NodeOutcome;
+pub use node_result::{NodeResult, StatusNumber};
+pub use nodes_add::{NewNode, NodesAdd, NodesAddRequest};
+pub use nodes_atomic::{AtomicCommand, AtomicVerb, NodesAtomic, NodesAtomicRequest};
+pub use nodes_copy::{NodeCopy, NodesCopy, NodesCopyRequest};
+pub use nodes_delete::{NodesDelete, NodesDeleteRequest};
+pub use nodes_exec::{NodeExec, NodesExec, NodesExecRequest};
 pub use nodes_get::{NodesGet, NodesGetRequest};
 pub use nodes_set::{Change, ChangeCommand, NodesSet, NodesSetRequest};
+pub use tree_read::{NodeProperty, TreeMethod, TreeRead, TreeReadRequest};
+pub use user_prompt::{InputType, UserPrompt, UserPromptKind, UserPromptRequest};
 
 // The names are taken as `tt`: a `literal` reaches derives within a group, which utoipa does not look into.
 macro_rules! operations {
@@ -91,10 +112,24 @@ macro_rules! operations {
 operations! {
     /// Bring a firmware onto the device (OMA FUMO 1.0).
     FirmwareUpdate(FirmwareUpdateRequest) = "FIRMWARE_UPDATE";
+    /// Create nodes.
+    NodesAdd(NodesAddRequest) = "NODES_ADD";
+    /// Change several nodes together, all or none.
+    NodesAtomic(NodesAtomicRequest) = "NODES_ATOMIC";
+    /// Copy leaves.
+    NodesCopy(NodesCopyRequest) = "NODES_COPY";
+    /// Remove nodes.
+    NodesDelete(NodesDeleteRequest) = "NODES_DELETE";
+    /// Start what nodes stand for.
+    NodesExec(NodesExecRequest) = "NODES_EXEC";
     /// Read nodes.
     NodesGet(NodesGetRequest) = "NODES_GET";
     /// Change nodes.
     NodesSet(NodesSetRequest) = "NODES_SET";
+    /// Read a part of the tree, whatever is in it.
+    TreeRead(TreeReadRequest) = "TREE_READ";
+    /// Tell or ask the user of the device something.
+    UserPrompt(UserPromptRequest) = "USER_PROMPT";
 }
 
 impl Request {
@@ -103,7 +138,7 @@ impl Request {
     pub const fn deliverable(&self) -> Option<DeliverableId> {
         match self {
             Self::FirmwareUpdate(request) => request.deliverable_id,
-            Self::NodesGet(_) | Self::NodesSet(_) => None,
+            _ => None,
         }
     }
 
@@ -112,7 +147,7 @@ impl Request {
     pub fn targets(&self) -> &[Target] {
         match self {
             Self::FirmwareUpdate(request) => &request.targets,
-            Self::NodesGet(_) | Self::NodesSet(_) => &[],
+            _ => &[],
         }
     }
 }
@@ -123,7 +158,7 @@ impl Operation {
     pub fn wanted(&self) -> Option<DeliverableId> {
         match self {
             Self::FirmwareUpdate(update) => update.wanted(),
-            Self::NodesGet(_) | Self::NodesSet(_) => None,
+            _ => None,
         }
     }
 
@@ -132,8 +167,19 @@ impl Operation {
     pub fn wants_content(&self, now: Timestamp) -> bool {
         match self {
             Self::FirmwareUpdate(update) => update.wants_content(now),
-            Self::NodesGet(_) | Self::NodesSet(_) => false,
+            _ => false,
         }
+    }
+
+    /// Whether it says what may be too large for one message, so that it matters whether the device takes values in pieces.
+    #[must_use]
+    pub fn sends_large(&self) -> bool {
+        let longest = match self {
+            Self::NodesAdd(add) => add.longest(),
+            Self::NodesSet(set) => set.longest(),
+            _ => 0,
+        };
+        longest > LARGE
     }
 
     /// Until when it has nothing to say, where it waits for a report of the device or for a time; `said` is when it last had its turn.
@@ -141,15 +187,24 @@ impl Operation {
     pub fn rests_until(&self, said: Timestamp) -> Option<Timestamp> {
         match self {
             Self::FirmwareUpdate(update) => update.rests_until(said),
-            Self::NodesGet(_) | Self::NodesSet(_) => None,
+            Self::NodesExec(exec) => exec.rests_until(said),
+            _ => None,
+        }
+    }
+
+    /// Whether the device is to report what came of it, and has not.
+    #[must_use]
+    pub fn awaits_report(&self) -> bool {
+        match self {
+            Self::NodesExec(exec) => exec.awaits_report(),
+            _ => false,
         }
     }
 
     /// Hands in the deliverable that it wants.
     pub fn supply(&mut self, supply: Supply) {
-        match self {
-            Self::FirmwareUpdate(update) => update.supply(supply),
-            Self::NodesGet(_) | Self::NodesSet(_) => {}
+        if let Self::FirmwareUpdate(update) = self {
+            update.supply(supply);
         }
     }
 
@@ -158,7 +213,7 @@ impl Operation {
     pub fn time_to_fetch(&self) -> Duration {
         match self {
             Self::FirmwareUpdate(update) => update.time_to_fetch(),
-            Self::NodesGet(_) | Self::NodesSet(_) => Duration::ZERO,
+            _ => Duration::ZERO,
         }
     }
 
@@ -168,6 +223,9 @@ impl Operation {
         matches!(self, Self::FirmwareUpdate(_))
     }
 }
+
+/// From how many bytes on a value may be too large for one message: most devices take at least twice as much.
+const LARGE: usize = 4_096;
 
 /// What an operation may know when it steps.
 #[derive(Clone, Copy, Debug)]
@@ -274,40 +332,6 @@ impl Step {
         facts.append(&mut self.facts);
         self.facts = facts;
         self
-    }
-}
-
-/// What became of one node.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct NodeResult {
-    /// The node.
-    #[schema(max_length = 1024, example = "./DevInfo/Man")]
-    pub node: String,
-    /// What was done: `GET`, `REPLACE`, `ADD`, `DELETE` or `EXEC`.
-    #[schema(max_length = 16, example = "GET")]
-    pub command: String,
-    /// The device's status; absent when its answer was lost.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = 200)]
-    pub status: Option<StatusNumber>,
-    /// What a Get brought.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object, example = json!({"format": "chr", "data": "Acme"}))]
-    pub value: Option<Value>,
-}
-
-/// A status code of OMA DM as a number.
-pub type StatusNumber = u16;
-
-impl NodeResult {
-    fn of(answer: &Answer) -> Self {
-        Self {
-            node: answer.command.target().to_string(),
-            command: answer.command.name().to_uppercase(),
-            status: answer.status.map(|StatusCode(number)| number),
-            value: answer.value().cloned(),
-        }
     }
 }
 

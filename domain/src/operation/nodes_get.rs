@@ -12,6 +12,9 @@ use crate::{Error, Result};
 /// The most nodes of one operation.
 const MAX_NODES: usize = 100;
 
+/// The most results that one operation brings.
+const MAX_RESULTS: usize = 1_000;
+
 const READING: Phase = Phase { name: "READING", progress: 50 };
 
 /// Which nodes to read.
@@ -45,11 +48,14 @@ pub struct NodesGet {
     waiting: Vec<NodeUri>,
     read: u32,
     refused: u32,
+    /// How many results it brought.
+    #[serde(default)]
+    brought: usize,
 }
 
 impl NodesGet {
     pub(super) fn begin(request: NodesGetRequest) -> Self {
-        Self { version: 1, waiting: request.nodes, read: 0, refused: 0 }
+        Self { version: 1, waiting: request.nodes, read: 0, refused: 0, brought: 0 }
     }
 
     pub(super) fn step(&mut self, input: Input<'_>, _cx: &Context<'_>) -> Step {
@@ -71,14 +77,17 @@ impl NodesGet {
                 step.facts.push(Fact::answer(answer));
                 continue;
             }
-            self.waiting.retain(|node| node != answer.command.target());
+            self.waiting.retain(|node| Some(node) != answer.command.target());
             if answer.succeeded() {
                 self.read = self.read.saturating_add(1)
             } else {
                 self.refused = self.refused.saturating_add(1)
             }
-            step.results.push(NodeResult::of(answer));
+            // A list may tell of very many.
+            let room = MAX_RESULTS.saturating_sub(self.brought.saturating_add(self.waiting.len())).max(1);
+            step.results.extend(NodeResult::each_of(answer).into_iter().take(room));
         }
+        self.brought = self.brought.saturating_add(step.results.len());
         step.next = match (self.waiting.is_empty(), self.read, self.refused) {
             (false, ..) => Next::Rest(READING, None),
             (true, 0, _) => Step::failed("NODES_UNREADABLE", "the device gave none of the nodes".to_owned()).next,

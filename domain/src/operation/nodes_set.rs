@@ -143,6 +143,11 @@ impl NodesSet {
         Self { version: 1, waiting, refused: 0 }
     }
 
+    /// The length of the longest value to be sent, in bytes of text.
+    pub(super) fn longest(&self) -> usize {
+        self.waiting.iter().filter_map(|waiting| waiting.change.value.as_ref()).map(String::len).max().unwrap_or_default()
+    }
+
     pub(super) fn step(&mut self, input: Input<'_>, _cx: &Context<'_>) -> Step {
         match input {
             Input::Alert(_) => Step::default(),

@@ -90,7 +90,7 @@ impl Script {
         let mut moved = self.turn();
         while !moved.commands.is_empty() {
             if moved.commands.iter().any(|command| command.name() == name) {
-                let lost = |command: &Command| Answer { command: command.clone(), status: None, readings: Vec::new() };
+                let lost = |command: &Command| Answer::unheard(command.clone());
                 let answers: Vec<_> = moved.commands.iter().map(lost).collect();
                 let (facts, now) = (self.facts.clone(), self.now);
                 self.step(|execution| execution.cut(&answers, &facts, now));
@@ -122,8 +122,13 @@ impl Script {
             mark: Mark::default(),
             value: Value::text(code),
         };
+        self.alerted(&alert).mine
+    }
+
+    /// The device tells that.
+    pub(crate) fn alerted(&mut self, alert: &GenericAlert) -> Move {
         let (facts, now) = (self.facts.clone(), self.now);
-        self.step(|execution| execution.alerted(&alert, &facts, now)).mine
+        self.step(|execution| execution.alerted(alert, &facts, now))
     }
 
     /// Time passes; what is due then times out, as the sweep would have it.
@@ -182,7 +187,7 @@ impl Script {
     }
 
     pub(crate) fn answer(&mut self, command: &Command) -> Answer {
-        let target = command.target().to_string();
+        let target = command.target_text().to_owned();
         let below = |name: &String| {
             name.strip_prefix(&format!("{target}/")).map(|rest| rest.split('/').next().unwrap_or(rest).to_owned())
         };
@@ -193,14 +198,14 @@ impl Script {
             (Some(status), _) => *status,
             (None, Command::Get { .. }) => match self.tree.get(&target) {
                 Some(text) => {
-                    readings.push(Reading { node: command.target().clone(), value: Value::text(text) });
+                    readings.push(Reading { node: command.target().unwrap().clone(), value: Value::text(text) });
                     200
                 }
                 None if held => {
                     let mut names = children;
                     names.dedup();
                     let value = Value { format: dmwsi_objects::Format::Node, media_type: None, data: names.join("/") };
-                    readings.push(Reading { node: command.target().clone(), value });
+                    readings.push(Reading { node: command.target().unwrap().clone(), value });
                     200
                 }
                 None => 404,
@@ -222,8 +227,16 @@ impl Script {
                     404
                 }
             }
+            (None, Command::Copy { source, .. }) => match self.tree.get(source.as_str()).cloned() {
+                Some(text) => {
+                    self.tree.insert(target, text);
+                    200
+                }
+                None => 404,
+            },
             (None, Command::Exec { .. }) => 202,
+            (None, Command::Alert(_) | Command::Atomic { .. }) => 406,
         };
-        Answer { command: command.clone(), status: Some(StatusCode(status)), readings }
+        Answer { readings, ..Answer::with(command.clone(), StatusCode(status)) }
     }
 }

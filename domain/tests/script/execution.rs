@@ -22,7 +22,7 @@ fn execution(state: ExecutionState) -> Execution {
 }
 
 fn answer(status: Option<u16>) -> Answer {
-    Answer { command: Command::Get { target: node("./DevInfo/Man") }, status: status.map(StatusCode), readings: Vec::new() }
+    Answer { status: status.map(StatusCode), ..Answer::unheard(Command::Get { target: node("./DevInfo/Man") }) }
 }
 
 /// AD-1: for each state, where each action leads.

@@ -86,8 +86,7 @@ fn answers_that_are_lost_after_a_report_leave_the_next_turn_to_what_the_report_c
     script.set("./FUMO/State", "50");
     let correlator = script.execs().pop().unwrap().1;
     assert!(script.alert("download", "200", Some(&correlator), None));
-    let lost: Vec<_> =
-        exec.iter().map(|command| Answer { command: command.clone(), status: None, readings: Vec::new() }).collect();
+    let lost: Vec<_> = exec.iter().map(|command| Answer::unheard(command.clone())).collect();
     assert!(script.answered(&lost).commands.is_empty());
     script.session();
     assert_eq!(script.execs().len(), 2);

@@ -7,4 +7,6 @@ mod firmware_reports;
 mod firmware_supply;
 mod firmware_update;
 mod job;
+mod node_commands;
+mod node_groups;
 mod nodes;

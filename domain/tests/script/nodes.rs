@@ -1,6 +1,6 @@
 //! Reading and changing nodes.
 use dmwsi_domain::evidence::Fact;
-use dmwsi_domain::operation::NodeResult;
+use dmwsi_domain::operation::{NodeOutcome, NodeResult};
 use dmwsi_objects::{Answer, Command, StatusCode, Value};
 
 use super::device::{Script, node};
@@ -16,7 +16,7 @@ fn what_is_there_is_read_and_what_is_not_is_named() {
     let answers: Vec<_> = moved.commands.iter().map(|command| script.answer(command)).collect();
     let moved = script.answered(&answers);
     assert_eq!(script.end(), ("SUCCEEDED", "PARTLY_READ"));
-    let statuses: Vec<_> = moved.results.iter().map(|result| (result.node.as_str(), result.status)).collect();
+    let statuses: Vec<_> = moved.results.iter().map(|result| (result.node.as_deref().unwrap(), result.status)).collect();
     assert_eq!(statuses, [("./DevInfo/Man", Some(200)), ("./Absent", Some(404)), ("./Vendor", Some(200))]);
     assert_eq!(moved.results[0].value, Some(Value::text("Acme")));
     let ends = [(r#"["./DevInfo/Man"]"#, ("SUCCEEDED", "READ")), (r#"["./No","./None"]"#, ("FAILED", "NODES_UNREADABLE"))];
@@ -31,7 +31,7 @@ fn what_was_lost_is_asked_again_in_the_next_session_and_nothing_else() {
     let mut script = Script::of(r#"{"type":"NODES_GET","nodes":["./DevInfo/Man","./Vendor/Name"]}"#, TREE);
     let moved = script.turn();
     let first = script.answer(&moved.commands[0]);
-    let lost = Answer { command: moved.commands[1].clone(), status: None, readings: Vec::new() };
+    let lost = Answer::unheard(moved.commands[1].clone());
     let moved = script.answered(&[first, lost]);
     assert_eq!((moved.results.len(), script.phase()), (1, ("WAITING", "READING")));
     assert!(script.facts().contains(&&Fact::AnswerLost { command: "Get".to_owned(), node: "./Vendor/Name".to_owned() }));
@@ -84,7 +84,15 @@ fn a_result_names_node_command_and_status() {
     let answer = script.answer(&moved.commands[0]);
     assert_eq!(answer.status, Some(StatusCode::PERMISSION_DENIED));
     let moved = script.answered(&[answer]);
-    let expected = NodeResult { node: "./Vendor/Name".into(), command: "REPLACE".into(), status: Some(425), value: None };
+    let expected = NodeResult {
+        node: Some("./Vendor/Name".into()),
+        source: None,
+        command: "REPLACE".into(),
+        outcome: NodeOutcome::PermissionDenied,
+        status: Some(425),
+        value: None,
+        answers: Vec::new(),
+    };
     assert_eq!(moved.results, [expected]);
     assert_eq!(script.end(), ("FAILED", "CHANGES_REFUSED"));
 }

@@ -1,11 +1,16 @@
 //! Alerts as they stand in a message.
 use dmwsi_objects::GenericAlert;
 
-use crate::message::{Alert, Data, Element, Item, Meta, alert};
+use crate::message::{Alert, Data, Element, Item, Message, Meta, alert};
 
 /// An alert that has nothing but a code.
 pub(super) fn plain_alert(code: u16) -> Element {
     Element::Alert(Alert { code, ..Alert::default() })
+}
+
+/// Whether a message has an alert of that code.
+pub(super) fn has_alert(message: &Message, code: u16) -> bool {
+    message.body.iter().any(|element| matches!(element, Element::Alert(alert) if alert.code == code))
 }
 
 /// A Generic Alert (OMA DM Protocol 1.2, 8.7).

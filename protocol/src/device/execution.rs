@@ -2,9 +2,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dmwsi_objects::node::NodeUriError;
-use dmwsi_objects::{Command, Format, NodeUri, Reading, StatusCode, Value};
+use dmwsi_objects::{Command, Format, NodeUri, Prompt, PromptKind, Reading, StatusCode, Value};
 
-use super::{Nodes, Outcome};
+use super::{AtomicQuirk, Nodes, Outcome, Quirks};
 use crate::message::{Alert, Data, Element, Group, Item, Meta, NodeCommand, Results, Status, Verb, alert};
 
 /// A value that comes in pieces: its first item, and what has come of it.
@@ -28,6 +28,8 @@ pub(super) struct Execution<'a, N> {
     pub(super) max_object: u64,
     /// The status that every command gets instead of being carried out.
     pub(super) refusal: Option<StatusCode>,
+    /// What it does otherwise.
+    pub(super) quirks: Quirks,
     /// The largest Results that the server can take.
     pub(super) fits: &'a dyn Fn(&Element) -> bool,
 }
@@ -36,26 +38,60 @@ impl<N: Nodes> Execution<'_, N> {
     /// Carries out one element of the body.
     pub(super) fn run(&mut self, element: &Element) -> Vec<Element> {
         match element {
-            Element::Alert(Alert { id, code, .. }) => {
-                // What asks for the next message is part of the protocol and needs no rights; there is nobody to show the others to.
-                let known = if *code == alert::NEXT_MESSAGE { StatusCode::OK } else { StatusCode::NOT_SUPPORTED };
-                vec![self.status(id, "Alert", self.refusal.unwrap_or(known))]
-            }
+            Element::Alert(said) => self.alert(said),
             Element::Atomic(group) => self.atomic(group),
             Element::Command(command) => self.command(command),
             Element::Results(_) | Element::Status(_) => Vec::new(),
-            Element::Sequence(group) => {
-                let mut out = vec![self.status(&group.id, "Sequence", self.refusal.unwrap_or(StatusCode::OK))];
-                out.extend(group.members.iter().flat_map(|member| self.run(member)));
-                out
-            }
+            Element::Sequence(group) => self.sequence(group),
             Element::Unknown { id, name } => vec![self.status(id, name, self.refusal.unwrap_or(StatusCode::NOT_SUPPORTED))],
         }
+    }
+
+    /// An alert for the protocol or for the user.
+    fn alert(&mut self, said: &Alert) -> Vec<Element> {
+        let (code, answers) = match (self.refusal, prompt(said)) {
+            (Some(code), _) | (None, Err(code)) => (code, Vec::new()),
+            (None, Ok(prompt)) => self.nodes.prompt(&prompt),
+        };
+        let mut status = self.status(&said.id, "Alert", code);
+        if let Element::Status(status) = &mut status {
+            let item = |text| Item { data: Some(Data::Text(text)), ..Item::default() };
+            status.items = answers.into_iter().map(item).collect();
+        }
+        if code == StatusCode::CANCELLED {
+            // What comes after is not done either (OMA DM Protocol 1.2, 10.2).
+            self.refusal = Some(StatusCode::NOT_EXECUTED);
+        }
+        vec![status]
+    }
+
+    /// One after the other: a user's no ends it.
+    fn sequence(&mut self, group: &Group) -> Vec<Element> {
+        let mut out = vec![self.status(&group.id, "Sequence", self.refusal.unwrap_or(StatusCode::OK))];
+        let before = self.refusal;
+        for member in &group.members {
+            let answers = self.run(member);
+            let said_no =
+                answers.iter().any(|answer| matches!(answer, Element::Status(status) if status.code == StatusCode::NOT_MODIFIED));
+            if said_no {
+                self.refusal = Some(StatusCode::NOT_EXECUTED);
+            }
+            out.extend(answers);
+        }
+        self.refusal = before;
+        out
     }
 
     /// All or nothing (OMA DM RepPro 1.2, 6.6.2): a failing member keeps its own status, the ones before it are rolled back, those after it
     /// are not begun.
     fn atomic(&mut self, group: &Group) -> Vec<Element> {
+        match self.quirks.atomic {
+            AtomicQuirk::Proper => {}
+            AtomicQuirk::Silent => return group.members.iter().flat_map(|member| self.run(member)).collect(),
+            AtomicQuirk::Unsupported => {
+                return vec![self.status(&group.id, "Atomic", self.refusal.unwrap_or(StatusCode::NOT_SUPPORTED))];
+            }
+        }
         let before = self.nodes.clone();
         let mut done = Vec::new();
         let mut members = group.members.iter();
@@ -72,8 +108,8 @@ impl<N: Nodes> Execution<'_, N> {
                 continue;
             }
             *self.nodes = before;
-            let mut out = vec![self.status(&group.id, "Atomic", self.refusal.unwrap_or(StatusCode(507)))];
-            out.extend(done.into_iter().map(|answer| with_code(answer, StatusCode(216))));
+            let mut out = vec![self.status(&group.id, "Atomic", self.refusal.unwrap_or(StatusCode::ATOMIC_FAILED))];
+            out.extend(done.into_iter().map(|answer| with_code(answer, StatusCode::ROLLED_BACK)));
             out.append(&mut answers);
             let refusal = self.refusal.get_or_insert(StatusCode::NOT_EXECUTED).to_owned();
             out.extend(members.flat_map(|member| self.run(member)));
@@ -104,13 +140,14 @@ impl<N: Nodes> Execution<'_, N> {
             }
         };
         let item = joined.as_ref().unwrap_or(item);
-        let outcome = match (self.refusal, read(command, item)) {
+        let outcome = match (self.refusal.or_else(|| self.unknown(command, item)), read(command, item)) {
             (Some(code), _) | (None, Err(code)) => Outcome::from(code),
             (None, Ok(command)) => self.nodes.execute(&command, self.server),
         };
-        let results = outcome.reading.map(|reading| {
+        let results = (!outcome.readings.is_empty()).then(|| {
             let (message, command) = (self.message, command.id.clone());
-            Element::Results(Results { message, command, items: vec![shown(reading)], ..Results::default() })
+            let items = outcome.readings.into_iter().map(shown).collect();
+            Element::Results(Results { message, command, items, ..Results::default() })
         });
         let (code, results) = match results {
             Some(large) if !(self.fits)(&large) => (StatusCode::TOO_LARGE, None),
@@ -122,6 +159,19 @@ impl<N: Nodes> Execution<'_, N> {
         }
         status.extend(results);
         status
+    }
+
+    /// The status of what this device does not know.
+    fn unknown(&self, command: &NodeCommand, item: &Item) -> Option<StatusCode> {
+        let asks = |what: &str| {
+            let question = item.target.as_deref().and_then(|target| target.split_once('?'));
+            command.verb == Verb::Get && question.is_some_and(|(_, question)| question.starts_with(what))
+        };
+        let Quirks { no_copy, no_list, no_tnds, .. } = self.quirks;
+        if no_copy && command.verb == Verb::Copy {
+            return Some(StatusCode::NOT_IMPLEMENTED);
+        }
+        (no_list && asks("list=") || no_tnds && asks("list=TNDS")).then_some(StatusCode::NOT_SUPPORTED)
     }
 
     /// The whole item, where this is the last piece of it; none where it is no piece. The status where it is one and more is to come, or where
@@ -180,6 +230,26 @@ fn with_code(answer: Element, code: StatusCode) -> Element {
     }
 }
 
+/// What an alert has to say to the user; the status that it gets by itself where it is none for the user, or not whole.
+fn prompt(said: &Alert) -> Result<Prompt, StatusCode> {
+    if said.code == alert::NEXT_MESSAGE {
+        // It is part of the protocol and needs nobody.
+        return Err(StatusCode::OK);
+    }
+    let kind = PromptKind::of(said.code).ok_or(StatusCode::NOT_SUPPORTED)?;
+    let mut texts = said.items.iter().map(|item| match &item.data {
+        Some(Data::Text(text)) => text.clone(),
+        Some(Data::Octets(octets)) => String::from_utf8_lossy(octets).into_owned(),
+        None => String::new(),
+    });
+    let (options, text) = (texts.next(), texts.next());
+    let choices: Vec<_> = texts.collect();
+    match (options, text) {
+        (Some(options), Some(text)) if !kind.has_choices() || !choices.is_empty() => Ok(Prompt { kind, options, text, choices }),
+        _ => Err(StatusCode::INCOMPLETE),
+    }
+}
+
 /// The command that an item stands for, or the status it gets because it stands for none.
 fn read(command: &NodeCommand, item: &Item) -> Result<Command, StatusCode> {
     let text = item.target.as_deref().ok_or(StatusCode::INCOMPLETE)?;
@@ -200,7 +270,10 @@ fn read(command: &NodeCommand, item: &Item) -> Result<Command, StatusCode> {
     };
     Ok(match command.verb {
         Verb::Add => Command::Add { value: value(), target },
-        Verb::Copy => return Err(StatusCode::NOT_SUPPORTED),
+        Verb::Copy => {
+            let source = item.source.as_deref().ok_or(StatusCode::INCOMPLETE)?;
+            Command::Copy { source: NodeUri::parse(source).map_err(|_not_an_address| StatusCode::NOT_FOUND)?, target }
+        }
         Verb::Delete => Command::Delete { target },
         Verb::Exec => {
             let value = item.data.is_some().then(value);

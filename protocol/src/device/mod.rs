@@ -8,6 +8,7 @@ mod alert;
 mod execution;
 mod nodes;
 mod outbox;
+mod quirks;
 mod session;
 mod tree;
 
@@ -17,5 +18,6 @@ mod tests;
 pub use access::{Access, Acl};
 pub use account::Account;
 pub use nodes::{Nodes, Outcome};
+pub use quirks::{AtomicQuirk, Quirks};
 pub use session::{End, Ending, Fault, Initiator, Opening, Session, Turn};
 pub use tree::{Node, Tree};

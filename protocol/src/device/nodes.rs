@@ -1,5 +1,5 @@
 //! What a session acts upon.
-use dmwsi_objects::{Command, Reading, StatusCode};
+use dmwsi_objects::{Command, Prompt, Reading, StatusCode};
 
 /// A device's nodes, as a session needs them. A copy is taken before an `Atomic` and put back when a member of it fails.
 pub trait Nodes: Clone {
@@ -8,6 +8,12 @@ pub trait Nodes: Clone {
 
     /// Carries out a command of the server with this identifier.
     fn execute(&mut self, command: &Command, server: &str) -> Outcome;
+
+    /// Shows the user something: the status to answer, and what the user answered. Not supported by what has no screen.
+    fn prompt(&mut self, prompt: &Prompt) -> (StatusCode, Vec<String>) {
+        let _nobody = prompt;
+        (StatusCode::NOT_SUPPORTED, Vec::new())
+    }
 }
 
 /// What became of a command.
@@ -15,23 +21,23 @@ pub trait Nodes: Clone {
 pub struct Outcome {
     /// The status to answer.
     pub status: StatusCode,
-    /// What a Get brought.
-    pub reading: Option<Reading>,
+    /// What a Get brought: several for `?list=`.
+    pub readings: Vec<Reading>,
 }
 
 impl Outcome {
     /// Done, with nothing to show.
-    pub const OK: Self = Self { status: StatusCode::OK, reading: None };
+    pub const OK: Self = Self { status: StatusCode::OK, readings: Vec::new() };
 
     /// Done, with something to show.
     #[must_use]
-    pub const fn read(reading: Reading) -> Self {
-        Self { status: StatusCode::OK, reading: Some(reading) }
+    pub const fn read(readings: Vec<Reading>) -> Self {
+        Self { status: StatusCode::OK, readings }
     }
 }
 
 impl From<StatusCode> for Outcome {
     fn from(status: StatusCode) -> Self {
-        Self { status, reading: None }
+        Self { status, readings: Vec::new() }
     }
 }

@@ -2,10 +2,10 @@
 use dmwsi_objects::dmacc::AuthType;
 use dmwsi_objects::{GenericAlert, StatusCode};
 
-use super::alert::{generic_alert, plain_alert};
+use super::alert::{generic_alert, has_alert, plain_alert};
 use super::execution::{Execution, Object, shown};
-use super::outbox::Outbox;
-use super::{Account, Nodes};
+use super::outbox::{Outbox, item_count};
+use super::{Account, Nodes, Quirks};
 use crate::credentials::decode_nonce;
 use crate::encoding::Encoding;
 use crate::message::{Element, Header, Message, Meta, NodeCommand, Party, Status, Verb, alert};
@@ -45,6 +45,8 @@ pub struct Opening {
     pub max_message: u32,
     /// The largest value it takes in pieces, in bytes as sent, where it says so (`MaxObjSize`).
     pub max_object: Option<u32>,
+    /// What it does otherwise than the standard says.
+    pub quirks: Quirks,
 }
 
 /// A session, stepped by [`Session::receive`].
@@ -301,8 +303,13 @@ impl Session {
 
     fn execute<N: Nodes>(&mut self, message: &Message, account: &Account, nodes: &mut N, refusal: Option<StatusCode>) {
         let encoding = self.opening.encoding;
+        let is_refused = |status: &Status| status.name == "Results" && status.code != StatusCode::CHUNK_ACCEPTED;
+        if statuses(message).any(is_refused) {
+            self.outbox.drop_pieces();
+        }
         // A Results shares its message with the header, the Status for it and its own Status.
         let room = self.bytes().saturating_sub(1_500);
+        let quirks = self.opening.quirks;
         let mut execution = Execution {
             nodes,
             server: &account.server_id,
@@ -310,10 +317,15 @@ impl Session {
             max_object: self.opening.max_object.map_or(MAX_OBJECT, u64::from),
             message: message.header.message,
             refusal,
-            fits: &|results| encoding.size_of(results) <= room,
+            quirks,
+            fits: &|results| !quirks.no_pieces && item_count(results) == 1 || encoding.size_of(results) <= room,
         };
-        for answer in message.body.iter().flat_map(|element| execution.run(element)) {
-            self.outbox.push(answer);
+        let answers: Vec<_> = message.body.iter().flat_map(|element| execution.run(element)).collect();
+        for answer in quirks.told(answers, message.header.message) {
+            match answer {
+                Element::Results(results) => self.outbox.push_results(results, room, encoding),
+                answer => self.outbox.push(answer),
+            }
         }
     }
 
@@ -377,10 +389,6 @@ fn statuses(message: &Message) -> impl Iterator<Item = &Status> {
         Element::Status(status) => Some(status),
         _ => None,
     })
-}
-
-fn has_alert(message: &Message, code: u16) -> bool {
-    message.body.iter().any(|element| matches!(element, Element::Alert(alert) if alert.code == code))
 }
 
 /// The kind of credentials a challenge wants, where this side has them.

@@ -5,6 +5,8 @@ use dmwsi_objects::{Command, Format, NodeUri, Reading, StatusCode, Value, devinf
 use serde::{Deserialize, Serialize};
 
 use super::{Access, Acl, Nodes, Outcome};
+use crate::encoding::Encoding;
+use crate::tnds;
 
 /// The root, which every tree has.
 const ROOT: &str = ".";
@@ -127,6 +129,53 @@ impl Tree {
         Ok(Reading { node: target.clone(), value })
     }
 
+    /// The node and all below it that this server may read, with what leaves hold where that is wanted (OMA DM TND 1.2, 8.3).
+    fn list(&self, target: &NodeUri, server: &str, with_data: bool) -> Result<Vec<Reading>, StatusCode> {
+        self.allowed(target, server, Access::GET)?;
+        let keys = std::iter::once(target.path()).chain(self.below(target.path()).map(|(key, _node)| key));
+        let nodes = keys.filter_map(|key| NodeUri::parse(key).ok());
+        let readings = nodes.filter_map(|node| {
+            let found = self.allowed(&node, server, Access::GET).ok()?;
+            let is_leaf = found.value.format != Format::Node;
+            let data = if is_leaf && with_data { found.value.data.clone() } else { String::new() };
+            Some(Reading { node, value: Value { data, ..found.value.clone() } })
+        });
+        Ok(readings.collect())
+    }
+
+    /// The same as one document (OMA DM TND 1.2, 9.1), with the lists of access that nodes have.
+    fn serialised(&self, target: &NodeUri, server: &str) -> Result<Reading, StatusCode> {
+        let nodes = self.list(target, server, true)?;
+        let top = self.branch(target, &nodes);
+        let path = target.parent().map(|parent| parent.path().to_owned());
+        let tree = tnds::Tree { version: "1.2".to_owned(), nodes: vec![tnds::Node { path, ..top }], ..tnds::Tree::default() };
+        let data = String::from_utf8(tree.encode(Encoding::Xml)).map_err(|_not_text| StatusCode::COMMAND_FAILED)?;
+        let node = NodeUri::parse(target.path()).map_err(|_never| StatusCode::COMMAND_FAILED)?;
+        Ok(Reading { node, value: Value { format: Format::Xml, media_type: Some(tnds::XML.to_owned()), data } })
+    }
+
+    /// A node with all of `nodes` that are below it.
+    fn branch(&self, at: &NodeUri, nodes: &[Reading]) -> tnds::Node {
+        let value = nodes.iter().find(|reading| reading.node.path() == at.path()).map(|reading| &reading.value);
+        let format = value.map(|value| value.format).unwrap_or(Format::Node);
+        let is_interior = format == Format::Node;
+        let kind = value.and_then(|value| value.media_type.clone()).unwrap_or_default();
+        let acl = self.0.get(at.path()).map(|node| node.acl.as_str().to_owned()).filter(|acl| !acl.is_empty());
+        let children = nodes.iter().filter(|reading| reading.node.parent().is_some_and(|parent| parent.path() == at.path()));
+        tnds::Node {
+            name: Some(at.name().to_owned()),
+            path: None,
+            properties: tnds::Properties {
+                acl,
+                format: Some(format),
+                kind: Some(if is_interior { tnds::Kind::Object(kind) } else { tnds::Kind::Media(kind) }),
+                ..tnds::Properties::default()
+            },
+            value: value.filter(|_| !is_interior).map(|value| value.data.clone()),
+            children: children.map(|reading| self.branch(&reading.node, nodes)).collect(),
+        }
+    }
+
     fn add(&mut self, target: &NodeUri, value: &Value, server: &str) -> Result<(), StatusCode> {
         if target.question().is_some() {
             return Err(StatusCode::NOT_ALLOWED);
@@ -220,6 +269,21 @@ impl Tree {
         Ok(())
     }
 
+    /// Leaves only; the target is made where it is not there.
+    fn copy(&mut self, source: &NodeUri, target: &NodeUri, server: &str) -> Result<(), StatusCode> {
+        if source.question().is_some() || target.question().is_some() {
+            return Err(StatusCode::NOT_ALLOWED);
+        }
+        let value = self.allowed(source, server, Access::GET)?.value.clone();
+        if value.format == Format::Node {
+            return Err(StatusCode::FORBIDDEN);
+        }
+        match self.add(target, &value, server) {
+            Err(StatusCode::ALREADY_EXISTS) => self.replace(target, &value, server),
+            done => done,
+        }
+    }
+
     fn delete(&mut self, target: &NodeUri, server: &str) -> Result<(), StatusCode> {
         if target.question().is_some() || self.allowed(target, server, Access::DELETE)?.permanent {
             return Err(StatusCode::NOT_ALLOWED);
@@ -245,9 +309,20 @@ impl Nodes for Tree {
     /// An Exec is only judged: a tree by itself has nothing to start, so one that is allowed gets 406.
     fn execute(&mut self, command: &Command, server: &str) -> Outcome {
         let done = match command {
-            Command::Get { target } => return self.get(target, server).map_or_else(Outcome::from, Outcome::read),
+            Command::Get { target } => {
+                let found = match target.question() {
+                    Some("list=Struct") => self.list(target, server, false),
+                    Some("list=StructData") => self.list(target, server, true),
+                    Some(question) if question.starts_with("list=TNDS") => self.serialised(target, server).map(|one| vec![one]),
+                    _ => self.get(target, server).map(|reading| vec![reading]),
+                };
+                return found.map_or_else(Outcome::from, Outcome::read);
+            }
             Command::Add { target, value } => self.add(target, value, server),
+            Command::Copy { source, target } => self.copy(source, target, server),
             Command::Delete { target } => self.delete(target, server),
+            // A session takes these apart itself.
+            Command::Alert(_) | Command::Atomic { .. } => Err(StatusCode::NOT_SUPPORTED),
             Command::Exec { target, .. } => self.allowed(target, server, Access::EXEC).and(Err(StatusCode::NOT_SUPPORTED)),
             Command::Replace { target, value } => self.replace(target, value, server),
         };

@@ -6,11 +6,13 @@ pub const MAX_DEPTH: usize = 64;
 /// The most elements in one message, known or not; an item takes 4 to 10 of them.
 pub const MAX_ELEMENTS: usize = 10_000;
 
+/// The most elements in one tree, serialised or described; a node takes 5 to 20 of them.
+pub const MAX_TREE_ELEMENTS: usize = 100_000;
+
 /// The most text in one message, in bytes. It matters in WBXML, where three bytes can name a long text of the string table again and again.
 pub const MAX_TEXT: usize = 8 * 1024 * 1024;
 
-/// Why a body is no message; `at` is the offset in bytes where that was seen (in XML after control characters were removed and
-/// octets that are no UTF-8 replaced).
+/// Why a body is no message; `at` is the offset in bytes where that was seen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum DecodeError {
     /// It nests deeper than [`MAX_DEPTH`].
@@ -31,7 +33,7 @@ pub enum DecodeError {
         /// Where.
         at: usize,
     },
-    /// It has more than [`MAX_ELEMENTS`] elements.
+    /// It has more elements than [`MAX_ELEMENTS`] or [`MAX_TREE_ELEMENTS`] allow.
     #[error("too many elements at byte {at}")]
     Many {
         /// Where.
@@ -53,22 +55,56 @@ pub enum DecodeError {
     },
 }
 
+impl DecodeError {
+    /// The offset in bytes where that was seen.
+    #[must_use]
+    pub const fn at(self) -> usize {
+        match self {
+            Self::Deep { at }
+            | Self::Long { at }
+            | Self::Malformed { at }
+            | Self::Many { at }
+            | Self::Missing { at, .. }
+            | Self::Truncated { at } => at,
+        }
+    }
+
+    /// The same, seen at another offset.
+    pub(crate) fn moved(mut self, place: impl FnOnce(usize) -> usize) -> Self {
+        match &mut self {
+            Self::Deep { at }
+            | Self::Long { at }
+            | Self::Malformed { at }
+            | Self::Many { at }
+            | Self::Missing { at, .. }
+            | Self::Truncated { at } => *at = place(*at),
+        }
+        self
+    }
+}
+
 /// What a message has used of its limits so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Budget {
     depth: usize,
     elements: usize,
     text: usize,
+    most_elements: usize,
 }
 
 impl Budget {
+    /// Nothing is used yet of so many elements.
+    pub(crate) const fn of(most_elements: usize) -> Self {
+        Self { depth: 0, elements: 0, text: 0, most_elements }
+    }
+
     /// Counts an element that begins.
     pub(crate) fn open(&mut self, at: usize) -> Result<(), DecodeError> {
         self.depth = self.depth.saturating_add(1);
         self.elements = self.elements.saturating_add(1);
         match () {
             () if self.depth > MAX_DEPTH => Err(DecodeError::Deep { at }),
-            () if self.elements > MAX_ELEMENTS => Err(DecodeError::Many { at }),
+            () if self.elements > self.most_elements => Err(DecodeError::Many { at }),
             () => Ok(()),
         }
     }

@@ -3,6 +3,8 @@
 //! Both share one reader and one writer of elements, so that a message means the same in either; what differs is how the next element is
 //! pulled out of the bytes and pushed into them.
 mod error;
+mod form;
+mod pull;
 mod read;
 mod tag;
 mod write;
@@ -10,12 +12,14 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use error::{DecodeError, MAX_DEPTH, MAX_ELEMENTS, MAX_TEXT};
+pub use error::{DecodeError, MAX_DEPTH, MAX_ELEMENTS, MAX_TEXT, MAX_TREE_ELEMENTS};
+pub use form::{Family, Form, Name, PublicId};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use error::Budget;
-pub(crate) use read::{Nature, Pull, is_dropped};
-pub(crate) use tag::Tag;
+pub(crate) use form::Version;
+pub(crate) use pull::{Content, Piece, Pull, has_dropped, into_text, is_dropped, is_text};
+pub(crate) use tag::{METINF, SYNCML, TREE, Tag};
 pub(crate) use write::Push;
 
 use crate::message::{Element, Message};
@@ -56,27 +60,17 @@ impl Encoding {
     pub fn decode(self, body: &[u8]) -> Result<Message, DecodeError> {
         match self {
             Self::Wbxml => read::message(wbxml::Reader::new(body)?),
-            Self::Xml => read::message(xml::Reader::new(&xml::text(body))),
+            Self::Xml => {
+                let text = xml::text(body);
+                read::message(xml::Reader::new(&text)).map_err(|error| error.moved(|at| xml::place(body, at)))
+            }
         }
     }
 
-    /// Writes a message, each element in the order of the DTD. Control characters, which XML cannot carry, are left out of texts in
-    /// either encoding.
+    /// Writes a message in the usual [`Form`] of this encoding.
     #[must_use]
     pub fn encode(self, message: &Message) -> Vec<u8> {
-        let out = Vec::with_capacity(1024 + 256 * message.body.len());
-        match self {
-            Self::Wbxml => {
-                let mut writer = wbxml::Writer::document(out);
-                write::message(&mut writer, message);
-                writer.into_bytes()
-            }
-            Self::Xml => {
-                let mut writer = xml::Writer::document(out);
-                write::message(&mut writer, message);
-                writer.into_bytes()
-            }
-        }
+        Form::from(self).encode(message)
     }
 
     /// How many bytes the element takes inside a message; never less than it does.

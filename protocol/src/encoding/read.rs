@@ -1,56 +1,23 @@
 //! Reads a message out of elements, as tolerant as real clients need it.
+use std::marker::PhantomData;
+
 use dmwsi_objects::StatusCode;
 
 use super::error::DecodeError;
+use super::pull::{Content, Pull, into_text, is_text};
 use super::tag::Tag;
 use crate::message::{
     Alert, Challenge, Credentials, Data, Element, Group, Header, Item, Message, Meta, NodeCommand, Party, Results, Status, Verb,
 };
 
-/// What an element's text was.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Nature {
-    /// Octets whose meaning the format tells (WBXML `OPAQUE`).
-    Opaque,
-    /// Characters in UTF-8, or what a client took for it.
-    Text,
-}
-
-/// Where the elements come from. Whoever is given a tag takes the element to its end by one of the methods.
-pub(crate) trait Pull {
-    /// The next child of the element that is open, or none at its end. Text between children is passed over.
-    fn child(&mut self) -> Result<Option<Tag>, DecodeError>;
-    /// Appends the text of the element that is open, and closes it.
-    fn content(&mut self, into: &mut Vec<u8>) -> Result<Nature, DecodeError>;
-    /// The name of the last [`Tag::Other`].
-    fn other(&self) -> &str;
-    /// How far it has read, in bytes.
-    fn at(&self) -> usize;
-
-    /// Closes the element that is open, whatever is in it.
-    fn skip(&mut self) -> Result<(), DecodeError> {
-        let mut depth = 1_usize;
-        while depth > 0 {
-            depth = if self.child()?.is_some() { depth.saturating_add(1) } else { depth.saturating_sub(1) };
-        }
-        Ok(())
-    }
-}
-
-/// Whether the byte is a control character that XML cannot carry; clients send them, NUL above all.
-pub(crate) const fn is_dropped(byte: u8) -> bool {
-    byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r')
-}
-
 /// Reads a whole message.
-pub(crate) fn message(pull: impl Pull) -> Result<Message, DecodeError> {
-    Reading { pull, scratch: Vec::new() }.message()
+pub(crate) fn message<'a>(pull: impl Pull<'a>) -> Result<Message, DecodeError> {
+    Reading { pull, bytes: PhantomData }.message()
 }
 
-struct Reading<P> {
+struct Reading<'a, P> {
     pull: P,
-    /// For texts that become numbers.
-    scratch: Vec<u8>,
+    bytes: PhantomData<&'a [u8]>,
 }
 
 /// All that a Meta can say, wherever it stands.
@@ -62,7 +29,7 @@ struct MetInf {
     max_object: Option<u32>,
 }
 
-impl<P: Pull> Reading<P> {
+impl<'a, P: Pull<'a>> Reading<'a, P> {
     fn message(mut self) -> Result<Message, DecodeError> {
         if self.pull.child()? != Some(Tag::SyncMl) {
             return Err(DecodeError::Malformed { at: self.pull.at() });
@@ -86,13 +53,13 @@ impl<P: Pull> Reading<P> {
         let mut meta = MetInf::default();
         while let Some(tag) = self.pull.child()? {
             match tag {
-                Tag::VerDtd => header.dtd = self.text()?,
-                Tag::VerProto => header.protocol = self.text()?,
-                Tag::SessionId => header.session = self.text()?,
+                Tag::VerDtd => header.dtd = self.pull.text()?,
+                Tag::VerProto => header.protocol = self.pull.text()?,
+                Tag::SessionId => header.session = self.pull.text()?,
                 Tag::MsgId => number = self.number()?,
                 Tag::Target => header.target = self.party()?,
                 Tag::Source => header.source = self.party()?,
-                Tag::RespUri => header.respond_to = Some(self.text()?),
+                Tag::RespUri => header.respond_to = Some(self.pull.text()?),
                 Tag::Cred => header.credentials = Some(self.credentials()?),
                 Tag::Meta => self.meta(&mut meta)?,
                 _ => self.pull.skip()?,
@@ -115,8 +82,8 @@ impl<P: Pull> Reading<P> {
         let mut party = Party::default();
         while let Some(tag) = self.pull.child()? {
             match tag {
-                Tag::LocUri => party.uri = self.text()?,
-                Tag::LocName => party.name = Some(self.text()?),
+                Tag::LocUri => party.uri = self.pull.text()?,
+                Tag::LocName => party.name = Some(self.pull.text()?),
                 _ => self.pull.skip()?,
             }
         }
@@ -128,7 +95,7 @@ impl<P: Pull> Reading<P> {
         let mut data = String::new();
         while let Some(tag) = self.pull.child()? {
             match tag {
-                Tag::Data => data = self.text()?,
+                Tag::Data => data = self.pull.text()?,
                 _ => self.meta_part(tag, &mut meta)?,
             }
         }
@@ -176,8 +143,8 @@ impl<P: Pull> Reading<P> {
         let mut meta = MetInf::default();
         while let Some(tag) = self.pull.child()? {
             match tag {
-                Tag::CmdId => command.id = self.text()?,
-                Tag::Correlator => command.correlator = Some(self.text()?),
+                Tag::CmdId => command.id = self.pull.text()?,
+                Tag::Correlator => command.correlator = Some(self.pull.text()?),
                 Tag::Item => command.items.push(self.item(&meta.meta)?),
                 Tag::Meta => self.meta(&mut meta)?,
                 _ => self.pull.skip()?,
@@ -191,8 +158,9 @@ impl<P: Pull> Reading<P> {
         let mut group = Group { id: String::new(), members: Vec::new() };
         while let Some(tag) = self.pull.child()? {
             match tag {
-                Tag::CmdId => group.id = self.text()?,
-                Tag::Meta | Tag::NoResp | Tag::Cred | Tag::Other => self.pull.skip()?,
+                Tag::CmdId => group.id = self.pull.text()?,
+                Tag::Meta | Tag::NoResp | Tag::Cred => self.pull.skip()?,
+                _ if !tag.is_syncml() => self.pull.skip()?,
                 _ => {
                     let member = self.element(tag)?;
                     group.members.push(member);
@@ -206,8 +174,8 @@ impl<P: Pull> Reading<P> {
         let mut alert = Alert::default();
         while let Some(tag) = self.pull.child()? {
             match tag {
-                Tag::CmdId => alert.id = self.text()?,
-                Tag::Correlator => alert.correlator = Some(self.text()?),
+                Tag::CmdId => alert.id = self.pull.text()?,
+                Tag::Correlator => alert.correlator = Some(self.pull.text()?),
                 Tag::Data => alert.code = self.code()?,
                 Tag::Item => alert.items.push(self.item(&Meta::default())?),
                 _ => self.pull.skip()?,
@@ -220,12 +188,12 @@ impl<P: Pull> Reading<P> {
         let mut status = Status::default();
         while let Some(tag) = self.pull.child()? {
             match tag {
-                Tag::CmdId => status.id = self.text()?,
+                Tag::CmdId => status.id = self.pull.text()?,
                 Tag::MsgRef => status.message = self.number()?.map_or(0, saturated),
-                Tag::CmdRef => status.command = self.text()?,
-                Tag::Cmd => status.name = self.text()?,
-                Tag::TargetRef => status.targets.push(self.text()?),
-                Tag::SourceRef => status.sources.push(self.text()?),
+                Tag::CmdRef => status.command = self.pull.text()?,
+                Tag::Cmd => status.name = self.pull.text()?,
+                Tag::TargetRef => status.targets.push(self.pull.text()?),
+                Tag::SourceRef => status.sources.push(self.pull.text()?),
                 Tag::Chal => status.challenge = Some(self.challenge()?),
                 Tag::Data => status.code = StatusCode(self.code()?),
                 Tag::Item => status.items.push(self.item(&Meta::default())?),
@@ -241,10 +209,11 @@ impl<P: Pull> Reading<P> {
         let mut meta = MetInf::default();
         while let Some(tag) = self.pull.child()? {
             match tag {
-                Tag::CmdId => results.id = self.text()?,
+                Tag::CmdId => results.id = self.pull.text()?,
                 Tag::MsgRef => results.message = self.number()?.map_or(1, saturated),
-                Tag::CmdRef => command = Some(self.text()?),
-                Tag::TargetRef => results.target = Some(self.text()?),
+                Tag::CmdRef => command = Some(self.pull.text()?),
+                Tag::TargetRef => results.target = Some(self.pull.text()?),
+                Tag::SourceRef => results.source = Some(self.pull.text()?),
                 Tag::Item => results.items.push(self.item(&meta.meta)?),
                 Tag::Meta => self.meta(&mut meta)?,
                 _ => self.pull.skip()?,
@@ -256,11 +225,10 @@ impl<P: Pull> Reading<P> {
     }
 
     fn unknown(&mut self, tag: Tag) -> Result<Element, DecodeError> {
-        let name =
-            if tag == Tag::Other { self.pull.other().to_owned() } else { String::from_utf8_lossy(tag.name()).into_owned() };
+        let name = if tag == Tag::Other { self.pull.other() } else { tag.name() }.to_owned();
         let mut id = String::new();
         while let Some(tag) = self.pull.child()? {
-            if tag == Tag::CmdId { id = self.text()? } else { self.pull.skip()? }
+            if tag == Tag::CmdId { id = self.pull.text()? } else { self.pull.skip()? }
         }
         Ok(Element::Unknown { id, name })
     }
@@ -274,11 +242,7 @@ impl<P: Pull> Reading<P> {
             match tag {
                 Tag::Target => item.target = self.location()?,
                 Tag::Source => item.source = self.location()?,
-                Tag::Data => {
-                    let mut bytes = Vec::new();
-                    let nature = self.pull.content(&mut bytes)?;
-                    data = Some((nature, bytes));
-                }
+                Tag::Data => data = Some(self.pull.content()?),
                 Tag::MoreData => {
                     item.more = true;
                     self.pull.skip()?;
@@ -288,12 +252,11 @@ impl<P: Pull> Reading<P> {
             }
         }
         item.meta = meta.meta;
-        item.data = data.map(|(nature, bytes)| {
+        item.data = data.map(|content| {
             let format = item.meta.format.as_deref().or(outer.format.as_deref());
-            if nature == Nature::Opaque && (format == Some("bin") || !is_text(&bytes)) {
-                Data::Octets(bytes)
-            } else {
-                Data::Text(into_text(bytes))
+            match content {
+                Content::Opaque(octets) if format == Some("bin") || !is_text(&octets) => Data::Octets(octets.into_owned()),
+                Content::Opaque(bytes) | Content::Text(bytes) => Data::Text(into_text(bytes)),
             }
         });
         Ok(item)
@@ -302,7 +265,7 @@ impl<P: Pull> Reading<P> {
     fn location(&mut self) -> Result<Option<String>, DecodeError> {
         let mut uri = None;
         while let Some(tag) = self.pull.child()? {
-            if tag == Tag::LocUri { uri = Some(self.text()?) } else { self.pull.skip()? }
+            if tag == Tag::LocUri { uri = Some(self.pull.text()?) } else { self.pull.skip()? }
         }
         Ok(uri)
     }
@@ -317,11 +280,11 @@ impl<P: Pull> Reading<P> {
     /// An element of a Meta, or a wrapper of such elements.
     fn meta_part(&mut self, tag: Tag, meta: &mut MetInf) -> Result<(), DecodeError> {
         match tag {
-            Tag::Format => meta.meta.format = Some(self.text()?),
-            Tag::Type => meta.meta.media_type = Some(self.text()?),
-            Tag::Mark => meta.meta.mark = Some(self.text()?),
+            Tag::Format => meta.meta.format = Some(self.pull.text()?),
+            Tag::Type => meta.meta.media_type = Some(self.pull.text()?),
+            Tag::Mark => meta.meta.mark = Some(self.pull.text()?),
             Tag::Size => meta.meta.size = self.number()?,
-            Tag::NextNonce => meta.next_nonce = Some(self.text()?),
+            Tag::NextNonce => meta.next_nonce = Some(self.pull.text()?),
             Tag::MaxMsgSize => meta.max_message = self.number()?.map(saturated),
             Tag::MaxObjSize => meta.max_object = self.number()?.map(saturated),
             Tag::Meta | Tag::MetInf => self.meta(meta)?,
@@ -330,23 +293,9 @@ impl<P: Pull> Reading<P> {
         Ok(())
     }
 
-    /// The text of an element, without blanks around it.
-    fn text(&mut self) -> Result<String, DecodeError> {
-        let mut bytes = Vec::new();
-        self.pull.content(&mut bytes)?;
-        let length = bytes.trim_ascii_end().len();
-        bytes.truncate(length);
-        let blanks = length.saturating_sub(bytes.trim_ascii_start().len());
-        bytes.drain(..blanks);
-        Ok(into_text(bytes))
-    }
-
     /// The text of an element as a number, if it is one.
     fn number(&mut self) -> Result<Option<u64>, DecodeError> {
-        self.scratch.clear();
-        self.pull.content(&mut self.scratch)?;
-        self.scratch.retain(|byte| !is_dropped(*byte));
-        Ok(std::str::from_utf8(self.scratch.trim_ascii()).ok().and_then(|digits| digits.parse().ok()))
+        Ok(self.pull.text()?.parse().ok())
     }
 
     /// The number of an alert or a status; 0 if there is none.
@@ -357,16 +306,4 @@ impl<P: Pull> Reading<P> {
 
 fn saturated(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
-}
-
-/// Whether octets are a text: UTF-8 without control characters, apart from the NULs that clients leave at the end of names.
-fn is_text(bytes: &[u8]) -> bool {
-    !bytes.iter().any(|byte| is_dropped(*byte) && *byte != 0) && std::str::from_utf8(bytes).is_ok()
-}
-
-fn into_text(mut bytes: Vec<u8>) -> String {
-    if bytes.iter().any(|byte| is_dropped(*byte)) {
-        bytes.retain(|byte| !is_dropped(*byte));
-    }
-    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }

@@ -1,8 +1,19 @@
-//! The elements of SyncML 1.2 and MetInf 1.2, with their names and tokens (OMA SyncML RepPro 1.2, OMA SyncML MetInf 1.2).
+//! The elements of SyncML 1.2, MetInf 1.2 and the device description 1.2, with their names and tokens (OMA SyncML RepPro 1.2, OMA SyncML MetInf
+//! 1.2, OMA DM TND 1.2).
 
-/// Writes the vocabulary once: name in Rust, name on the wire, code page, token.
+/// The code page of SyncML.
+pub(crate) const SYNCML: u8 = 0;
+
+/// The code page of MetInf.
+pub(crate) const METINF: u8 = 1;
+
+/// The code page of device descriptions and of serialised trees.
+pub(crate) const TREE: u8 = 2;
+
+/// Writes the vocabulary once: name in Rust, name on the wire, code page, token; then the elements that the tree's page has under a name of
+/// another page, with their tokens there.
 macro_rules! tags {
-    ($($tag:ident $name:literal $page:literal $token:literal,)*) => {
+    ($($tag:ident $name:literal $page:literal $token:literal,)* ; also $($shared:ident $tree:literal,)*) => {
         /// An element of the vocabulary, or another.
         #[derive(Clone, Copy, Debug, Eq, PartialEq)]
         pub(crate) enum Tag {
@@ -24,15 +35,16 @@ macro_rules! tags {
             pub(crate) const fn from_token(page: u8, token: u8) -> Self {
                 match (page, token) {
                     $(($page, $token) => Self::$tag,)*
+                    $((TREE, $tree) => Self::$shared,)*
                     _ => Self::Other,
                 }
             }
 
             /// The local name; empty for [`Tag::Other`].
-            pub(crate) const fn name(self) -> &'static [u8] {
+            pub(crate) const fn name(self) -> &'static str {
                 match self {
-                    $(Self::$tag => $name,)*
-                    Self::Other => b"",
+                    $(Self::$tag => ascii($name),)*
+                    Self::Other => "",
                 }
             }
 
@@ -43,11 +55,32 @@ macro_rules! tags {
                     Self::Other => None,
                 }
             }
+
+            /// The code page and the token inside a tree, where names of SyncML and MetInf may mean elements of the tree.
+            pub(crate) const fn token_in_tree(self) -> Option<(u8, u8)> {
+                match self {
+                    $(Self::$shared => Some((TREE, $tree)),)*
+                    other => other.token(),
+                }
+            }
+
+            /// Whether SyncML has it.
+            pub(crate) const fn is_syncml(self) -> bool {
+                matches!(self.token(), Some((SYNCML, _)))
+            }
         }
 
         #[cfg(test)]
         const ALL: &[Tag] = &[$(Tag::$tag,)*];
     };
+}
+
+/// A name of the vocabulary as text.
+const fn ascii(name: &'static [u8]) -> &'static str {
+    match std::str::from_utf8(name) {
+        Ok(name) => name,
+        Err(_) => "",
+    }
 }
 
 tags! {
@@ -124,6 +157,63 @@ tags! {
     Version b"Version" 1 0x14,
     MaxObjSize b"MaxObjSize" 1 0x15,
     FieldLevel b"FieldLevel" 1 0x16,
+    AccessType b"AccessType" 2 0x05,
+    Acl b"ACL" 2 0x06,
+    B64 b"b64" 2 0x08,
+    Bin b"bin" 2 0x09,
+    Bool b"bool" 2 0x0A,
+    Chr b"chr" 2 0x0B,
+    CaseSense b"CaseSense" 2 0x0C,
+    Cis b"CIS" 2 0x0D,
+    Cs b"CS" 2 0x0F,
+    Date b"date" 2 0x10,
+    DdfName b"DDFName" 2 0x11,
+    DefaultValue b"DefaultValue" 2 0x12,
+    Description b"Description" 2 0x14,
+    DfFormat b"DFFormat" 2 0x15,
+    DfProperties b"DFProperties" 2 0x16,
+    DfTitle b"DFTitle" 2 0x17,
+    DfType b"DFType" 2 0x18,
+    Dynamic b"Dynamic" 2 0x19,
+    Float b"float" 2 0x1B,
+    Int b"int" 2 0x1E,
+    Man b"Man" 2 0x1F,
+    MgmtTree b"MgmtTree" 2 0x20,
+    Mime b"MIME" 2 0x21,
+    Mod b"Mod" 2 0x22,
+    Name b"Name" 2 0x23,
+    Node b"Node" 2 0x24,
+    NodeFormat b"node" 2 0x25,
+    NodeName b"NodeName" 2 0x26,
+    Null b"null" 2 0x27,
+    Occurrence b"Occurrence" 2 0x28,
+    One b"One" 2 0x29,
+    OneOrMore b"OneOrMore" 2 0x2A,
+    OneOrN b"OneOrN" 2 0x2B,
+    Path b"Path" 2 0x2C,
+    Permanent b"Permanent" 2 0x2D,
+    RtProperties b"RTProperties" 2 0x2F,
+    Scope b"Scope" 2 0x30,
+    Time b"time" 2 0x32,
+    Title b"Title" 2 0x33,
+    TStamp b"TStamp" 2 0x34,
+    Value b"Value" 2 0x36,
+    VerNo b"VerNo" 2 0x38,
+    Xml b"xml" 2 0x39,
+    ZeroOrMore b"ZeroOrMore" 2 0x3A,
+    ZeroOrN b"ZeroOrN" 2 0x3B,
+    ZeroOrOne b"ZeroOrOne" 2 0x3C,
+    ; also
+    Add 0x07,
+    Copy 0x0E,
+    Delete 0x13,
+    Exec 0x1A,
+    Format 0x1C,
+    Get 0x1D,
+    Replace 0x2E,
+    Size 0x31,
+    Type 0x35,
+    VerDtd 0x37,
 }
 
 #[cfg(test)]
@@ -134,7 +224,9 @@ mod tests {
     fn every_element_is_found_by_its_name_and_by_its_token() {
         for &tag in ALL {
             let (page, token) = tag.token().unwrap();
-            assert_eq!((Tag::from_name(tag.name()), Tag::from_token(page, token)), (tag, tag));
+            assert_eq!((Tag::from_name(tag.name().as_bytes()), Tag::from_token(page, token)), (tag, tag));
+            let (page, token) = tag.token_in_tree().unwrap();
+            assert_eq!(Tag::from_token(page, token), tag);
         }
     }
 }

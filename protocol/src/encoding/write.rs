@@ -17,8 +17,8 @@ pub(crate) trait Push {
     fn close(&mut self, tag: Tag);
     /// An element that holds a text.
     fn text(&mut self, tag: Tag, text: &str);
-    /// The Data of an item whose format is `bin` or not.
-    fn data(&mut self, data: &Data, bin: bool);
+    /// The Data of an item.
+    fn data(&mut self, data: &Data);
 
     /// An element that holds a number.
     fn number(&mut self, tag: Tag, number: impl ToString) {
@@ -135,7 +135,7 @@ fn command(push: &mut impl Push, command: &NodeCommand) {
     push.text(Tag::CmdId, &command.id);
     meta(push, &command.meta, command.meta.format.as_deref());
     push.option(Tag::Correlator, command.correlator.as_deref());
-    items(push, &command.items, &command.meta);
+    items(push, &command.items);
     push.close(tag);
 }
 
@@ -146,7 +146,7 @@ fn alert(push: &mut impl Push, alert: &Alert) {
         push.number(Tag::Data, alert.code);
     }
     push.option(Tag::Correlator, alert.correlator.as_deref());
-    items(push, &alert.items, &Meta::default());
+    items(push, &alert.items);
     push.close(Tag::Alert);
 }
 
@@ -166,7 +166,7 @@ fn status(push: &mut impl Push, status: &Status) {
         challenge(push, it);
     }
     push.number(Tag::Data, status.code.0);
-    items(push, &status.items, &Meta::default());
+    items(push, &status.items);
     push.close(Tag::Status);
 }
 
@@ -177,21 +177,22 @@ fn results(push: &mut impl Push, results: &Results) {
     push.text(Tag::CmdRef, &results.command);
     meta(push, &results.meta, results.meta.format.as_deref());
     push.option(Tag::TargetRef, results.target.as_deref());
-    items(push, &results.items, &results.meta);
+    push.option(Tag::SourceRef, results.source.as_deref());
+    items(push, &results.items);
     push.close(Tag::Results);
 }
 
 /// Only a command that SyncML knows has a token, and a name sure to be well formed; another is left out.
 fn unknown(push: &mut impl Push, id: &str, name: &str) {
     let tag = Tag::from_name(name.as_bytes());
-    if tag != Tag::Other {
+    if tag.is_syncml() {
         push.open(tag);
         push.text(Tag::CmdId, id);
         push.close(tag);
     }
 }
 
-fn items<P: Push>(push: &mut P, items: &[Item], outer: &Meta) {
+fn items<P: Push>(push: &mut P, items: &[Item]) {
     for item in items {
         push.open(Tag::Item);
         location(push, Tag::Target, item.target.as_deref());
@@ -200,7 +201,7 @@ fn items<P: Push>(push: &mut P, items: &[Item], outer: &Meta) {
         let format = if octets && P::BASE64 { Some("b64") } else { item.meta.format.as_deref() };
         meta(push, &item.meta, format);
         if let Some(data) = &item.data {
-            push.data(data, format.or(outer.format.as_deref()) == Some("bin"));
+            push.data(data);
         }
         if item.more {
             push.empty(Tag::MoreData);

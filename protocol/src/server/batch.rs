@@ -3,7 +3,7 @@ use dmwsi_objects::{Answer, Command, Reading, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::item;
-use crate::message::{Item, Meta, NodeCommand, Results, Status, Verb};
+use crate::message::{Data, Item, Results, Status};
 
 /// The commands of one offer, sent over as many messages as they need, with what has been heard of them.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -34,8 +34,7 @@ pub(super) enum Fit {
 
 impl Batch {
     pub(super) fn new(commands: Vec<Command>) -> Self {
-        let fresh =
-            |command| Outstanding { answer: Answer { command, status: None, readings: Vec::new() }, sent: None, part: None };
+        let fresh = |command| Outstanding { answer: Answer::unheard(command), sent: None, part: None };
         Self(commands.into_iter().map(fresh).collect())
     }
 
@@ -69,32 +68,51 @@ impl Batch {
     /// Whether a command sent last has no Status.
     pub(super) fn awaits(&self) -> bool {
         let last = self.last();
-        self.0.iter().any(|one| one.was_in(last) && one.answer.status.is_none())
+        self.0.iter().any(|one| one.was_in(last) && one.is_unanswered())
     }
 
     /// Whether the device wants credentials before it carries out a command sent last.
     pub(super) fn is_refused(&self) -> bool {
         let last = self.last();
-        self.0.iter().any(|one| one.was_in(last) && one.answer.status.is_some_and(StatusCode::is_challenge))
+        self.0.iter().any(|one| one.was_in(last) && one.is_challenged())
     }
 
     /// Takes a Status. One for a command that was never sent is nobody's; 101 (in progress) is none yet.
     pub(super) fn hear(&mut self, status: &Status) {
-        if status.code != StatusCode(101) {
-            self.settle(status.message, &status.command, status.code);
+        if status.code == StatusCode(101) {
+            return;
+        }
+        self.settle(status.message, &status.command, status.code);
+        let said: Vec<_> = status.items.iter().filter_map(|item| said(item.data.as_ref()?)).collect();
+        if let Some((one, None)) = self.find(status.message, &status.command)
+            && matches!(one.answer.command, Command::Alert(_))
+        {
+            one.answer.said = said;
         }
     }
 
-    /// Notes a code for one command; of several the worst counts.
+    /// Notes a code for one command or for a member of an Atomic; of several the worst counts.
     pub(super) fn settle(&mut self, message: u32, command: &str, code: StatusCode) {
-        if let Some(one) = self.find(message, command) {
-            let mut code = one.answer.status.map_or(code, |before| worse(before, code));
-            // A device that calls a piece the whole keeps that piece alone, since it does not know what pieces are.
-            if one.part.is_some() && code != StatusCode::CHUNK_ACCEPTED {
-                one.part = None;
-                code = if code.is_success() { StatusCode::TOO_LARGE } else { code };
+        let Some((one, member)) = self.find(message, command) else { return };
+        if let Some(member) = member {
+            if let Some(answer) = one.answer.members.get_mut(member) {
+                answer.status = Some(answer.status.map_or(code, |before| worse(before, code)));
             }
-            one.answer.status = Some(code);
+            return;
+        }
+        let mut code = one.answer.status.map_or(code, |before| worse(before, code));
+        // A device that calls a piece the whole keeps that piece alone, since it does not know what pieces are.
+        if one.part.is_some() && code != StatusCode::CHUNK_ACCEPTED {
+            one.part = None;
+            code = if code.is_success() { StatusCode::TOO_LARGE } else { code };
+        }
+        one.answer.status = Some(code);
+    }
+
+    /// Gives up what is on its way in pieces: the device has dropped what it had of it.
+    pub(super) fn drop_piece(&mut self) {
+        for one in self.0.iter_mut().filter(|one| one.part.is_some()) {
+            (one.part, one.answer.status) = (None, Some(StatusCode::SIZE_MISMATCH));
         }
     }
 
@@ -106,29 +124,30 @@ impl Batch {
             let at = self.0.iter().position(|one| one.is(results.message, &results.command) && one.is_get()).or_else(|| {
                 self.0.iter().position(|one| {
                     let is_open = one.was_in(last) && one.is_get() && one.answer.readings.is_empty();
-                    is_open && named.as_ref() == Some(one.answer.command.target())
+                    is_open && named.is_some() && named.as_ref() == one.answer.command.target()
                 })
             });
-            if let Some(one) = at.and_then(|at| self.0.get_mut(at)) {
-                let node = named.unwrap_or_else(|| one.answer.command.target().clone());
-                one.answer.readings.push(Reading { node, value: item::value(said, &results.meta) });
+            if let Some(one) = at.and_then(|at| self.0.get_mut(at))
+                && let Some(node) = named.or_else(|| one.answer.command.target().cloned())
+            {
+                let value = item::value(said, &results.meta);
+                match item::tree(&value, one.answer.command.target().unwrap_or(&node)) {
+                    Some(readings) => one.answer.readings.extend(readings),
+                    None => one.answer.readings.push(Reading { node, value }),
+                }
             }
         }
     }
 
-    /// Takes back what was sent last, to a device that refused the server. An Exec stays unless the device itself says that it did not
-    /// start it: it must not run twice.
+    /// Takes back what was sent last, to a device that refused the server. An Exec, or a question to the user, stays unless the device itself
+    /// says that it did not start it: it must not run twice.
     pub(super) fn requeue(&mut self) {
         let last = self.last();
         for one in self.0.iter_mut().filter(|one| one.was_in(last)) {
-            let untouched = match one.answer.status {
-                Some(code) => code.is_challenge(),
-                None => !matches!(one.answer.command, Command::Exec { .. }),
-            };
-            if untouched {
-                (one.sent, one.part) = (None, None);
-                one.answer.status = None;
-                one.answer.readings.clear();
+            let is_unheard = one.answer.status.is_none() && one.answer.members.iter().all(|member| member.status.is_none());
+            if one.is_challenged() || is_unheard && one.answer.command.is_repeatable() {
+                let fresh = Answer::unheard(one.answer.command.clone());
+                *one = Outstanding { answer: fresh, sent: None, part: None };
             }
         }
     }
@@ -147,8 +166,14 @@ impl Batch {
         self.0.iter().filter_map(|one| one.sent).map(|(message, _)| message).max().unwrap_or_default()
     }
 
-    fn find(&mut self, message: u32, command: &str) -> Option<&mut Outstanding> {
-        self.0.iter_mut().find(|one| one.is(message, command))
+    /// What was sent under that number, and which member of it that is, unless the whole.
+    fn find(&mut self, message: u32, command: &str) -> Option<(&mut Outstanding, Option<usize>)> {
+        let id: u32 = command.trim().parse().ok()?;
+        self.0.iter_mut().find_map(|one| {
+            let (_, first) = one.sent.filter(|(sent, _)| *sent == message)?;
+            let place = usize::try_from(id.checked_sub(first)?).ok()?;
+            (place <= one.answer.members.len()).then(|| (one, place.checked_sub(1)))
+        })
     }
 }
 
@@ -166,6 +191,18 @@ impl Outstanding {
         self.sent.is_some() && self.sent == command.trim().parse().ok().map(|command| (message, command))
     }
 
+    /// Whether its Status is missing. Some clients have none for an Atomic itself, only for its members.
+    fn is_unanswered(&self) -> bool {
+        let members = &self.answer.members;
+        self.answer.status.is_none() && (members.is_empty() || members.iter().any(|member| member.status.is_none()))
+    }
+
+    /// Whether the device wants credentials before it does it.
+    fn is_challenged(&self) -> bool {
+        let members = self.answer.members.iter().filter_map(|member| member.status);
+        self.answer.status.into_iter().chain(members).any(StatusCode::is_challenge)
+    }
+
     const fn is_get(&self) -> bool {
         matches!(self.answer.command, Command::Get { .. })
     }
@@ -177,17 +214,10 @@ fn worse(before: StatusCode, now: StatusCode) -> StatusCode {
     if badness(now) > badness(before) { now } else { before }
 }
 
-/// A command as it stands in a message.
-pub(super) fn on_wire(command: &Command, id: String) -> NodeCommand {
-    let (verb, correlator, item) = match command {
-        Command::Add { target, value } => (Verb::Add, None, item::carry(target, value)),
-        Command::Delete { target } => (Verb::Delete, None, Item::target(target)),
-        Command::Exec { target, correlator, value } => {
-            let item = value.as_ref().map_or_else(|| Item::target(target), |value| item::carry(target, value));
-            (Verb::Exec, correlator.clone(), item)
-        }
-        Command::Get { target } => (Verb::Get, None, Item::target(target)),
-        Command::Replace { target, value } => (Verb::Replace, None, item::carry(target, value)),
-    };
-    NodeCommand { id, verb, correlator, meta: Meta::default(), items: vec![item] }
+/// What a user answered, as an item of a Status has it.
+fn said(data: &Data) -> Option<String> {
+    match data {
+        Data::Text(text) => Some(text.clone()),
+        Data::Octets(octets) => String::from_utf8(octets.clone()).ok(),
+    }
 }

@@ -105,7 +105,13 @@ impl Session {
                 heard.aborted = true;
                 StatusCode::OK
             }
-            code::NO_END_OF_DATA => StatusCode::OK,
+            code::NO_END_OF_DATA => {
+                // The device waits for no more pieces of what it was being sent.
+                if let Some(batch) = &mut self.batch {
+                    batch.drop_piece();
+                }
+                StatusCode::OK
+            }
             code::CLIENT_EVENT | code::GENERIC => self.absorb_items(said, limits, received),
             _ => StatusCode::NOT_SUPPORTED,
         };
@@ -150,8 +156,8 @@ impl Session {
         let (items, piece) = self.objects.join("Results", &results.meta, Some(answers), &results.items, limits.max_object);
         if let Some(batch) = &mut self.batch {
             batch.read(results, &items);
-            if piece == Some(StatusCode::TOO_LARGE) {
-                batch.settle(results.message, &results.command, StatusCode::TOO_LARGE);
+            if let Some(code @ (StatusCode::TOO_LARGE | StatusCode::SIZE_MISMATCH)) = piece {
+                batch.settle(results.message, &results.command, code);
             }
         }
         // A Results has a Status only where all is not well or not whole.

@@ -2,7 +2,9 @@
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use dmwsi_objects::{Format, NodeUri, Reading, Value};
 
+use crate::encoding::Encoding;
 use crate::message::{Data, Item, Meta};
+use crate::tnds;
 
 /// The address that an item carries, wherever it stands; none when it is no node address. Clients are known to put blanks around it.
 pub(super) fn node(address: Option<&str>) -> Option<NodeUri> {
@@ -25,6 +27,23 @@ pub(super) fn value(item: &Item, outer: &Meta) -> Value {
         Some(Data::Octets(octets)) => (if format == Format::B64 { format } else { Format::Bin }, BASE64_STANDARD.encode(octets)),
     };
     Value { format, media_type: meta.media_type, data }
+}
+
+/// The nodes and properties of a serialised tree, if the value is one that can be read; `asked` is what was asked for.
+pub(super) fn tree(value: &Value, asked: &NodeUri) -> Option<Vec<Reading>> {
+    let media_type = value.media_type.as_deref()?.split(';').next()?.trim();
+    let octets = || BASE64_STANDARD.decode(&value.data).ok();
+    let tree = if media_type.eq_ignore_ascii_case(tnds::XML) {
+        tnds::Tree::decode(
+            Encoding::Xml,
+            if value.format == Format::Bin { octets()? } else { value.data.clone().into_bytes() }.as_slice(),
+        )
+    } else if media_type.eq_ignore_ascii_case(tnds::WBXML) {
+        tnds::Tree::decode(Encoding::Wbxml, octets()?.as_slice())
+    } else {
+        return None;
+    };
+    tree.ok().map(|tree| tree.told(asked))
 }
 
 /// The reading that an item is, if it names a node.

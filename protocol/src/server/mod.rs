@@ -12,6 +12,7 @@ mod fault;
 mod item;
 mod object;
 mod octets;
+mod on_wire;
 mod piece;
 mod proof;
 mod received;

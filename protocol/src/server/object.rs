@@ -35,6 +35,9 @@ struct Partial {
     format: Option<String>,
     media_type: Option<String>,
     mark: Option<String>,
+    /// How large it was said to be.
+    #[serde(default)]
+    size: Option<u64>,
     /// What has come so far; none once it is too large.
     octets: Option<Octets>,
 }
@@ -73,7 +76,8 @@ impl Objects {
         self.dropped.take()
     }
 
-    /// The whole items among `items`, those that end an object completed; and 213 when a piece was kept, 413 when one was too large. `answers` are the
+    /// The whole items among `items`, those that end an object completed; and 213 when a piece was kept, 413 when one was too
+    /// large, 424 when the pieces do not add up to what was announced. `answers` are the
     /// references of a Results.
     pub(super) fn join<'i>(
         &mut self,
@@ -105,8 +109,10 @@ impl Objects {
             }
             if item.more {
                 self.open = Some(object);
-            } else {
+            } else if object.is_as_announced() {
                 whole.extend(object.end(item));
+            } else {
+                code = Some(StatusCode::SIZE_MISMATCH);
             }
         }
         (Cow::Owned(whole), code)
@@ -126,6 +132,7 @@ impl Partial {
             format: meta.format,
             media_type: meta.media_type,
             mark: meta.mark,
+            size: meta.size,
             octets: fits.then(Octets::default),
         }
     }
@@ -143,6 +150,15 @@ impl Partial {
             had
         });
         !piece.is_empty()
+    }
+
+    /// Whether as much has come as was announced, if anything was. Some clients count octets before they become base64.
+    fn is_as_announced(&self) -> bool {
+        let (Some(size), Some(octets)) = (self.size, &self.octets) else { return true };
+        let length = octets.0.len();
+        let padding = octets.0.iter().rev().take(2).filter(|byte| **byte == b'=').count();
+        let decoded = (length / 4).saturating_mul(3).saturating_sub(padding);
+        [length, decoded].into_iter().any(|length| u64::try_from(length) == Ok(size))
     }
 
     /// The whole item, when the last one has come. A piece may end within a character, so only the whole tells text from octets.

@@ -2,7 +2,7 @@
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use dmwsi_objects::{Command, Format};
 
-use super::batch::on_wire;
+use super::on_wire::on_wire;
 use crate::encoding::Encoding;
 use crate::message::{Data, Element};
 
@@ -31,6 +31,14 @@ pub(super) fn piece(
     None
 }
 
+/// How large the value of an Add or a Replace is as it goes over the wire, in bytes; 0 where there is none.
+pub(super) fn value_size(command: &Command, encoding: Encoding) -> u64 {
+    let (Command::Add { value, .. } | Command::Replace { value, .. }) = command else { return 0 };
+    let is_octets = value.format == Format::Bin && encoding == Encoding::Wbxml;
+    let size = if is_octets { value.data.len() / 4 * 3 } else { value.data.len() };
+    u64::try_from(size).unwrap_or(u64::MAX)
+}
+
 /// Where a piece of about that length ends: base64 of octets between groups of three, text between characters.
 fn cut(all: &[u8], begun: usize, length: usize, is_octets: bool) -> Option<usize> {
     let end = begun.checked_add(length)?;
@@ -53,7 +61,7 @@ fn element(
     end: usize,
     encoding: Encoding,
 ) -> Option<Element> {
-    let mut sent = on_wire(command, id.to_string());
+    let Element::Command(mut sent) = on_wire(command, id) else { return None };
     let item = sent.items.first_mut()?;
     let part = all.get(begun..end)?;
     item.data = Some(if is_octets { Data::Octets(part.to_vec()) } else { Data::Text(String::from_utf8(part.to_vec()).ok()?) });

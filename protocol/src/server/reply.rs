@@ -3,10 +3,11 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use dmwsi_objects::{Command, NodeUri, StatusCode, devinfo};
 
 use super::account::{Account, Limits, Nonces};
-use super::batch::{Batch, Fit, on_wire};
-use super::piece::piece;
+use super::batch::{Batch, Fit};
+use super::on_wire::{next_id, on_wire};
+use super::piece::{piece, value_size};
 use super::session::{Session, State};
-use crate::encoding::Encoding;
+use crate::encoding::Form;
 use crate::message::{Alert, Challenge, Element, Header, Item, Message, Party, Status, alert as code};
 
 /// The largest message, in bytes, for a device that names none.
@@ -25,16 +26,18 @@ pub struct Reply {
 
 impl Session {
     /// Answers the message that was received last. `commands` are taken with [`super::Turn::Offer`] and must be none otherwise; they are sent in order, over
-    /// as many messages as the device's limits and [`Limits::max_commands`] demand, an Exec in a message of its own.
+    /// as many messages as the device's limits and [`Limits::max_commands`] demand; an Exec, an Atomic and a question to the user each in a message
+    /// of its own. The reply has the form of the message.
     #[must_use]
     pub fn reply(
         mut self,
         commands: Vec<Command>,
         account: &Account<'_>,
         nonces: &Nonces<'_>,
-        encoding: Encoding,
+        form: impl Into<Form>,
         limits: &Limits,
     ) -> (Self, Reply) {
+        let form = form.into();
         debug_assert!(commands.is_empty() || self.state == State::Offering, "commands out of turn");
         if self.state == State::Offering && !commands.is_empty() {
             self.batch = Some(Batch::new(commands));
@@ -53,7 +56,7 @@ impl Session {
         match self.state {
             State::Aborting => push_alert(&mut message, code::ABORT, Vec::new()),
             State::Asking => push_alert(&mut message, code::NEXT_MESSAGE, Vec::new()),
-            State::Sending => self.push_commands(&mut message, encoding, limits),
+            State::Sending => self.push_commands(&mut message, form, limits),
             State::Closing | State::Ended(_) | State::Listening | State::Offering | State::Refused | State::Refusing => {}
         }
         self.state = match self.state {
@@ -62,7 +65,7 @@ impl Session {
             State::Aborting | State::Closing | State::Ended(_) | State::Offering => State::Ended(self.last_word()),
         };
         self.due.commands.clear();
-        let bytes = encoding.encode(&message);
+        let bytes = form.encode(&message);
         let ended = self.is_ended();
         (self, Reply { message, bytes, ended })
     }
@@ -116,19 +119,20 @@ impl Session {
         std::iter::once(header).chain(others).map(Element::Status).collect()
     }
 
-    fn push_commands(&mut self, message: &mut Message, encoding: Encoding, limits: &Limits) {
+    fn push_commands(&mut self, message: &mut Message, form: Form, limits: &Limits) {
         let Some(batch) = &mut self.batch else { return };
         let theirs = self.max_message.filter(|size| *size > 0).unwrap_or(QUIET_MAX_MESSAGE).min(limits.max_message);
         // Clients count differently, so a twentieth stays free.
         let room = usize::try_from(theirs - theirs / 20).unwrap_or(usize::MAX);
-        let mut used = encoding.encode(message).len();
+        let encoding = form.encoding;
+        let mut used = form.encode(message).len();
         let mut count = 0_usize;
         let mut full = false;
-        let in_pieces = self.large_objects;
+        let (in_pieces, max_object) = (self.large_objects, self.max_object.filter(|most| *most > 0));
         let mut unfinished = false;
         batch.send(self.sent, |command, begun| {
             let id = next_id(message);
-            let element = Element::Command(on_wire(command, id.to_string()));
+            let element = on_wire(command, id);
             if begun > 0 {
                 // Nothing may come between two pieces.
                 return match piece(command, begun, id, room.saturating_sub(used), encoding) {
@@ -143,12 +147,13 @@ impl Session {
                 };
             }
             let size = used.saturating_add(encoding.size_of(&element));
-            let is_exec = matches!(command, Command::Exec { .. });
-            if count > 0 && (full || is_exec || size > room) {
+            let is_alone = matches!(command, Command::Alert(_) | Command::Atomic { .. } | Command::Exec { .. });
+            if count > 0 && (full || is_alone || size > room) {
                 return (Fit::Later, id);
             }
             if size > room {
-                let first = if in_pieces { piece(command, 0, id, room.saturating_sub(used), encoding) } else { None };
+                let fits = max_object.is_none_or(|most| value_size(command, encoding) <= u64::from(most));
+                let first = if in_pieces && fits { piece(command, 0, id, room.saturating_sub(used), encoding) } else { None };
                 let Some((element, Some(end))) = first else { return (Fit::Never, id) };
                 count = count.saturating_add(1);
                 message.body.push(element);
@@ -157,7 +162,7 @@ impl Session {
             }
             used = size;
             count = count.saturating_add(1);
-            full = is_exec || count >= limits.max_commands;
+            full = is_alone || count >= limits.max_commands;
             message.body.push(element);
             (Fit::In, id)
         });
@@ -166,15 +171,10 @@ impl Session {
         if count == 0
             && let Ok(target) = NodeUri::parse(devinfo::DEV_ID)
         {
-            let id = next_id(message).to_string();
-            message.body.push(Element::Command(on_wire(&Command::Get { target }, id)));
+            let id = next_id(message);
+            message.body.push(on_wire(&Command::Get { target }, id));
         }
     }
-}
-
-/// The next `CmdID`: each element has one, from 1.
-fn next_id(message: &Message) -> u32 {
-    u32::try_from(message.body.len()).unwrap_or(u32::MAX).saturating_add(1)
 }
 
 fn push_alert(message: &mut Message, code: u16, items: Vec<Item>) {

@@ -1,4 +1,5 @@
 //! Reads the primitive values of WBXML, never past the end and never more than is there.
+use super::token;
 use crate::encoding::DecodeError;
 
 /// A place in a document.
@@ -16,6 +17,11 @@ impl<'a> Cursor<'a> {
     /// How many bytes were read.
     pub(super) const fn at(&self) -> usize {
         self.at
+    }
+
+    /// The next byte, which stays the next one.
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
     }
 
     /// The next byte.
@@ -37,9 +43,20 @@ impl<'a> Cursor<'a> {
     /// The bytes up to the next NUL, and past it.
     pub(super) fn string(&mut self) -> Result<&'a [u8], DecodeError> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let length = rest.iter().position(|byte| *byte == 0).ok_or(DecodeError::Truncated { at: self.at })?;
+        let length = memchr::memchr(0, rest).ok_or(DecodeError::Truncated { at: self.at })?;
         self.at += length + 1;
         Ok(rest.get(..length).unwrap_or_default())
+    }
+
+    /// The one string inline that is all there is before the end of the element, and past that end: how nearly every text stands there.
+    pub(super) fn only_string(&mut self) -> Option<&'a [u8]> {
+        let rest = self.bytes.get(self.at..)?.strip_prefix(&[token::STR_I])?;
+        let length = memchr::memchr(0, rest)?;
+        let (text, end) = rest.split_at_checked(length)?;
+        end.starts_with(&[0, token::END]).then(|| {
+            self.at = self.at.saturating_add(length).saturating_add(3);
+            text
+        })
     }
 
     /// A `mb_u_int32`: seven bits a byte, the highest first, in at most five bytes.

@@ -1,8 +1,10 @@
 //! A message in WBXML (WAP Binary XML 1.3, with the tokens of OMA SyncML RepPro 1.2).
 mod cursor;
+mod head;
 mod reader;
 mod writer;
 
+pub(crate) use head::{Head, Identifier};
 pub(crate) use reader::Reader;
 pub(crate) use writer::{SWITCH, Writer};
 

@@ -1,9 +1,15 @@
 //! Pulls elements out of WBXML.
+use std::borrow::Cow;
 use std::mem;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::cursor::Cursor;
+use super::head::Head;
 use super::token;
-use crate::encoding::{Budget, DecodeError, Nature, Pull, Tag};
+use crate::encoding::{Budget, Content, DecodeError, MAX_ELEMENTS, MAX_TREE_ELEMENTS, Piece, Pull, Push as _, SYNCML, TREE, Tag};
+use crate::xml;
 
 /// Reads elements by their tokens. The code page holds until it is switched, across the ends of elements.
 pub(crate) struct Reader<'a> {
@@ -11,67 +17,81 @@ pub(crate) struct Reader<'a> {
     /// The string table; the last text in it may lack its NUL.
     table: &'a [u8],
     page: u8,
+    /// What the page of SyncML means: documents of the tree's language alone may begin on it.
+    first_page: u8,
     /// The element just given has no content, so that no END will come.
     bare: bool,
     budget: Budget,
     other: String,
 }
 
-/// What stands between two tags.
-enum Piece<'a> {
-    Character(char),
+/// What a token stands for.
+enum Lexeme<'a> {
+    Content(Content<'a>),
     Element,
     Nothing,
-    Opaque(&'a [u8]),
-    Text(&'a [u8]),
 }
 
 impl<'a> Reader<'a> {
-    /// Reads the head of a document: any public identifier is taken, for clients send wrong ones, and any charset is taken for UTF-8.
+    /// Reads the head of a message: any public identifier is taken, for clients send wrong ones, and any charset is taken for UTF-8.
     pub(crate) fn new(body: &'a [u8]) -> Result<Self, DecodeError> {
         let mut cursor = Cursor::new(body);
-        if !matches!(cursor.byte()?, 1..=3) {
-            return Err(DecodeError::Malformed { at: 0 });
-        }
-        if cursor.number()? == 0 {
-            // The public identifier is a text of the string table.
-            cursor.number()?;
-        }
-        cursor.number()?;
-        let length = cursor.number()?;
-        let table = cursor.take(length)?;
-        Ok(Self { cursor, table, page: 0, bare: false, budget: Budget::default(), other: String::new() })
+        let Head { table, .. } = Head::read(&mut cursor)?;
+        Ok(Self {
+            cursor,
+            table,
+            page: SYNCML,
+            first_page: SYNCML,
+            bare: false,
+            budget: Budget::of(MAX_ELEMENTS),
+            other: String::new(),
+        })
     }
 
-    fn piece(&mut self, token: u8) -> Result<Piece<'a>, DecodeError> {
+    /// Reads the head of a document that is a tree.
+    pub(crate) fn of_tree(body: &'a [u8]) -> Result<Self, DecodeError> {
+        Ok(Self { first_page: TREE, budget: Budget::of(MAX_TREE_ELEMENTS), ..Self::new(body)? })
+    }
+
+    /// Reads the head of a document that is either: one that begins with a tree on the first page is a tree.
+    pub(crate) fn of_any(body: &'a [u8]) -> Result<Self, DecodeError> {
+        let reader = Self { budget: Budget::of(MAX_TREE_ELEMENTS), ..Self::new(body)? };
+        let first = reader.cursor.peek().map(|token| Tag::from_token(TREE, token & token::NUMBER));
+        Ok(if first == Some(Tag::MgmtTree) { Self { first_page: TREE, ..reader } } else { reader })
+    }
+
+    fn lexeme(&mut self, token: u8) -> Result<Lexeme<'a>, DecodeError> {
         Ok(match token {
-            token::ENTITY => Piece::Character(char::from_u32(self.cursor.number()?).unwrap_or(char::REPLACEMENT_CHARACTER)),
+            token::ENTITY => {
+                let character = char::from_u32(self.cursor.number()?).unwrap_or(char::REPLACEMENT_CHARACTER);
+                Lexeme::Content(Content::Text(Cow::Owned(character.to_string().into_bytes())))
+            }
             token::STR_I => {
                 let text = self.cursor.string()?;
                 self.budget.text(text.len(), self.cursor.at())?;
-                Piece::Text(text)
+                Lexeme::Content(Content::Text(Cow::Borrowed(text)))
             }
-            token::STR_T => Piece::Text(self.shared()?),
+            token::STR_T => Lexeme::Content(Content::Text(Cow::Borrowed(self.shared()?))),
             token::OPAQUE => {
                 let length = self.cursor.number()?;
                 let octets = self.cursor.take(length)?;
                 self.budget.text(octets.len(), self.cursor.at())?;
-                Piece::Opaque(octets)
+                Lexeme::Content(Content::Opaque(Cow::Borrowed(octets)))
             }
             token::EXT_I_0..=token::EXT_I_2 => {
                 self.cursor.string()?;
-                Piece::Nothing
+                Lexeme::Nothing
             }
             token::EXT_T_0..=token::EXT_T_2 => {
                 self.cursor.number()?;
-                Piece::Nothing
+                Lexeme::Nothing
             }
-            token::EXT_0..=token::EXT_2 => Piece::Nothing,
+            token::EXT_0..=token::EXT_2 => Lexeme::Nothing,
             token::PI => {
                 self.attributes()?;
-                Piece::Nothing
+                Lexeme::Nothing
             }
-            _ => Piece::Element,
+            _ => Lexeme::Element,
         })
     }
 
@@ -99,10 +119,31 @@ impl<'a> Reader<'a> {
                 // Inside attributes there is no PI; the byte is an attribute of its own there.
                 token::PI => {}
                 token => {
-                    self.piece(token)?;
+                    self.lexeme(token)?;
                 }
             }
         }
+    }
+
+    /// Writes the element that just began as XML: a document in tokens of another page, which stands in a Data as it is.
+    fn markup(&mut self, tag: Tag, writer: &mut xml::Writer) -> Result<(), DecodeError> {
+        if tag == Tag::Other {
+            return self.skip();
+        }
+        writer.open(tag);
+        loop {
+            match self.piece()? {
+                Piece::Close => break,
+                Piece::Open(tag) => self.markup(tag, writer)?,
+                Piece::Part(Content::Text(text)) => writer.escaped(&String::from_utf8_lossy(&text)),
+                Piece::Part(Content::Opaque(octets)) => match std::str::from_utf8(&octets) {
+                    Ok(text) => writer.escaped(text),
+                    Err(_) => writer.escaped(&STANDARD.encode(octets)),
+                },
+            }
+        }
+        writer.close(tag);
+        Ok(())
     }
 
     fn element(&mut self, token: u8) -> Result<Tag, DecodeError> {
@@ -117,8 +158,12 @@ impl<'a> Reader<'a> {
             }
             tag
         } else {
-            self.other.clear();
-            Tag::from_token(self.page, number)
+            let page = if self.page == SYNCML { self.first_page } else { self.page };
+            let tag = Tag::from_token(page, number);
+            if tag == Tag::Other {
+                self.other = format!("token-{page}-{number:02X}");
+            }
+            tag
         };
         if token & token::ATTRIBUTES != 0 {
             self.attributes()?;
@@ -128,57 +173,46 @@ impl<'a> Reader<'a> {
     }
 }
 
-impl Pull for Reader<'_> {
-    fn child(&mut self) -> Result<Option<Tag>, DecodeError> {
+impl<'a> Pull<'a> for Reader<'a> {
+    fn piece(&mut self) -> Result<Piece<'a>, DecodeError> {
         if mem::take(&mut self.bare) {
             self.budget.close();
-            return Ok(None);
+            return Ok(Piece::Close);
         }
         loop {
             match self.cursor.byte()? {
                 token::SWITCH_PAGE => self.page = self.cursor.byte()?,
                 token::END => {
                     self.budget.close();
-                    return Ok(None);
+                    return Ok(Piece::Close);
                 }
-                token => {
-                    if let Piece::Element = self.piece(token)? {
-                        return self.element(token).map(Some);
-                    }
-                }
+                token => match self.lexeme(token)? {
+                    Lexeme::Content(content) => return Ok(Piece::Part(content)),
+                    Lexeme::Element => return self.element(token).map(Piece::Open),
+                    Lexeme::Nothing => {}
+                },
             }
         }
     }
 
-    fn content(&mut self, into: &mut Vec<u8>) -> Result<Nature, DecodeError> {
-        let mut nature = Nature::Text;
-        if mem::take(&mut self.bare) {
+    fn content(&mut self) -> Result<Content<'a>, DecodeError> {
+        if !self.bare
+            && let Some(text) = self.cursor.only_string()
+        {
+            self.budget.text(text.len(), self.cursor.at())?;
             self.budget.close();
-            return Ok(nature);
+            return Ok(Content::Text(Cow::Borrowed(text)));
         }
+        let mut whole = Content::Text(Cow::Borrowed(b""));
         loop {
-            match self.cursor.byte()? {
-                token::SWITCH_PAGE => self.page = self.cursor.byte()?,
-                token::END => {
-                    self.budget.close();
-                    return Ok(nature);
+            match self.piece()? {
+                Piece::Close => return Ok(whole),
+                Piece::Open(tag) => {
+                    let mut writer = xml::Writer::fragment(whole.bytes().into_owned());
+                    self.markup(tag, &mut writer)?;
+                    whole = Content::Text(Cow::Owned(writer.into_bytes()));
                 }
-                token => match self.piece(token)? {
-                    Piece::Character(character) => {
-                        into.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-                    }
-                    // A document in tokens of another page, which has no text of its own.
-                    Piece::Element => {
-                        self.element(token)?;
-                        self.skip()?;
-                    }
-                    Piece::Nothing => {}
-                    Piece::Opaque(octets) => {
-                        nature = Nature::Opaque;
-                        into.extend_from_slice(octets);
-                    }
-                    Piece::Text(text) => into.extend_from_slice(text),
-                },
+                Piece::Part(part) => whole = whole.and(part),
             }
         }
     }

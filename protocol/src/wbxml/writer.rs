@@ -1,10 +1,13 @@
 //! Pushes elements into WBXML.
 use super::token;
-use crate::encoding::{Push, Tag, is_dropped};
+use crate::encoding::{PublicId, Push, SYNCML, Tag, is_dropped};
 use crate::message::Data;
 
-/// WBXML 1.2, SyncML 1.2 (0x1201), UTF-8, no string table.
-const HEAD: [u8; 5] = [0x02, 0xA4, 0x01, 0x6A, 0x00];
+/// The version that is written; every client reads it.
+const WBXML_1_2: u8 = 2;
+
+/// The number of the charset UTF-8 (IANA MIBenum).
+const UTF_8: usize = 106;
 
 /// The bytes of a switch of the code page.
 pub(crate) const SWITCH: usize = 2;
@@ -13,18 +16,59 @@ pub(crate) const SWITCH: usize = 2;
 pub(crate) struct Writer {
     out: Vec<u8>,
     page: u8,
+    /// Inside a tree, whose page has elements under names of other pages.
+    in_tree: bool,
+    /// Names of elements that have no token, with their places in the string table.
+    names: Vec<(String, usize)>,
 }
 
 impl Writer {
-    /// Writes a whole document after what is in `out`.
-    pub(crate) fn document(mut out: Vec<u8>) -> Self {
-        out.extend_from_slice(&HEAD);
-        Self { out, page: 0 }
+    /// Writes a whole document in UTF-8 after what is in `out`.
+    pub(crate) fn document(out: Vec<u8>, public_id: PublicId) -> Self {
+        Self::with_names(out, public_id, &[])
+    }
+
+    /// Writes a whole document that has elements of these names, for which there are no tokens.
+    pub(crate) fn with_names(mut out: Vec<u8>, public_id: PublicId, names: &[&str]) -> Self {
+        out.push(WBXML_1_2);
+        let mut table = String::new();
+        match public_id {
+            PublicId::Number(number) => push_number(&mut out, usize::try_from(number).unwrap_or_default()),
+            PublicId::Text { name, ends } => {
+                // A text of the string table, which is the first one there.
+                out.extend_from_slice(&[0, 0]);
+                table.push_str(name.as_str());
+                table.push_str(if ends || !names.is_empty() { "\0" } else { "" });
+            }
+        }
+        let mut places = Vec::with_capacity(names.len());
+        for name in names {
+            places.push(((*name).to_owned(), table.len()));
+            table.push_str(name);
+            table.push('\0');
+        }
+        push_number(&mut out, UTF_8);
+        push_number(&mut out, table.len());
+        out.extend_from_slice(table.as_bytes());
+        Self { names: places, ..Self::fragment(out) }
+    }
+
+    /// An element of one of the names that have no token.
+    pub(crate) fn open_name(&mut self, name: &str, has_content: bool) {
+        if let Some((_, place)) = self.names.iter().find(|(known, _)| known == name) {
+            self.out.push(token::LITERAL | if has_content { token::CONTENT } else { 0 });
+            push_number(&mut self.out, *place);
+        }
+    }
+
+    /// An element of a token that is not in the vocabulary.
+    pub(crate) fn open_token(&mut self, place: (u8, u8), has_content: bool) {
+        self.token(place, if has_content { token::CONTENT } else { 0 });
     }
 
     /// Writes a part of a document, beginning on the page of SyncML.
     pub(crate) const fn fragment(out: Vec<u8>) -> Self {
-        Self { out, page: 0 }
+        Self { out, page: SYNCML, in_tree: false, names: Vec::new() }
     }
 
     /// What was written.
@@ -33,13 +77,18 @@ impl Writer {
     }
 
     fn tag(&mut self, tag: Tag, content: u8) {
-        if let Some((page, number)) = tag.token() {
-            if page != self.page {
-                self.out.extend_from_slice(&[token::SWITCH_PAGE, page]);
-                self.page = page;
-            }
-            self.out.push(number | content);
+        let place = if self.in_tree { tag.token_in_tree() } else { tag.token() };
+        if let Some(place) = place {
+            self.token(place, content);
         }
+    }
+
+    fn token(&mut self, (page, number): (u8, u8), content: u8) {
+        if page != self.page {
+            self.out.extend_from_slice(&[token::SWITCH_PAGE, page]);
+            self.page = page;
+        }
+        self.out.push(number | content);
     }
 
     /// Appends a text without the characters that a message cannot carry. NUL, which would end it, is one of them.
@@ -49,17 +98,18 @@ impl Writer {
         }
     }
 
-    fn opaque(&mut self, write: impl FnOnce(&mut Self), length: usize) {
-        self.tag(Tag::Data, token::CONTENT);
+    /// Appends octets.
+    pub(crate) fn octets(&mut self, octets: &[u8]) {
         self.out.push(token::OPAQUE);
-        for shift in [28, 21, 14, 7] {
-            if length >> shift != 0 {
-                self.out.push(septet(length >> shift) | 0x80);
-            }
-        }
-        self.out.push(septet(length));
-        write(self);
-        self.out.push(token::END);
+        push_number(&mut self.out, octets.len());
+        self.out.extend_from_slice(octets);
+    }
+
+    /// Appends a text.
+    pub(crate) fn string(&mut self, text: &str) {
+        self.out.push(token::STR_I);
+        self.characters(text);
+        self.out.push(0);
     }
 }
 
@@ -71,10 +121,12 @@ impl Push for Writer {
     }
 
     fn open(&mut self, tag: Tag) {
+        self.in_tree |= tag == Tag::MgmtTree;
         self.tag(tag, token::CONTENT);
     }
 
-    fn close(&mut self, _tag: Tag) {
+    fn close(&mut self, tag: Tag) {
+        self.in_tree &= tag != Tag::MgmtTree;
         self.out.push(token::END);
     }
 
@@ -84,23 +136,30 @@ impl Push for Writer {
             return;
         }
         self.open(tag);
-        self.out.push(token::STR_I);
-        self.characters(text);
-        self.out.push(0);
+        self.string(text);
         self.close(tag);
     }
 
-    fn data(&mut self, data: &Data, bin: bool) {
+    fn data(&mut self, data: &Data) {
         match data {
-            Data::Octets(octets) => self.opaque(|writer| writer.out.extend_from_slice(octets), octets.len()),
-            // With the format `bin`, OPAQUE would say that these characters are the octets.
-            Data::Text(text) if bin || text.is_empty() => self.text(Tag::Data, text),
-            Data::Text(text) => {
-                let length = text.bytes().filter(|byte| !is_dropped(*byte)).count();
-                self.opaque(|writer| writer.characters(text), length);
+            Data::Octets(octets) => {
+                self.open(Tag::Data);
+                self.octets(octets);
+                self.close(Tag::Data);
             }
+            Data::Text(text) => self.text(Tag::Data, text),
         }
     }
+}
+
+/// Appends a `mb_u_int32`: seven bits a byte, the highest first.
+fn push_number(out: &mut Vec<u8>, number: usize) {
+    for shift in [28, 21, 14, 7] {
+        if number >> shift != 0 {
+            out.push(septet(number >> shift) | 0x80);
+        }
+    }
+    out.push(septet(number));
 }
 
 fn septet(number: usize) -> u8 {

@@ -2,5 +2,5 @@
 pub(crate) mod reader;
 mod writer;
 
-pub(crate) use reader::{Reader, text};
+pub(crate) use reader::{Reader, place, text};
 pub(crate) use writer::Writer;

@@ -2,19 +2,46 @@
 use std::borrow::Cow;
 
 use quick_xml::Reader as Source;
-use quick_xml::events::{BytesRef, Event};
+use quick_xml::events::{BytesRef, BytesStart, Event};
 
-use crate::encoding::{Budget, DecodeError, Nature, Pull, Tag, is_dropped};
+use crate::encoding::{Budget, Content, DecodeError, MAX_ELEMENTS, MAX_TREE_ELEMENTS, Piece, Pull, Tag, has_dropped, is_dropped};
+
+/// The mark that may stand before a text.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// The body as XML text: without a byte order mark and the control characters that real clients send, and with octets that are no UTF-8
 /// replaced. It is copied only when one of these is there.
 pub(crate) fn text(body: &[u8]) -> Cow<'_, str> {
-    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    if !body.iter().any(|byte| is_dropped(*byte)) {
-        return String::from_utf8_lossy(body);
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    if !has_dropped(body) {
+        return match std::str::from_utf8(body) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(body),
+        };
     }
     let clean: Vec<u8> = body.iter().copied().filter(|byte| !is_dropped(*byte)).collect();
     Cow::Owned(String::from_utf8(clean).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+}
+
+/// Where in the body the byte stands that is at `at` in its [`text`]; as near as can be told where octets are no UTF-8.
+pub(crate) fn place(body: &[u8], at: usize) -> usize {
+    let rest = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    let (mut place, mut left) = (body.len().saturating_sub(rest.len()), at);
+    for chunk in rest.utf8_chunks() {
+        for byte in chunk.valid().bytes() {
+            if left == 0 {
+                return place;
+            }
+            place = place.saturating_add(1);
+            left = left.saturating_sub(usize::from(!is_dropped(byte)));
+        }
+        if left == 0 {
+            return place;
+        }
+        place = place.saturating_add(chunk.invalid().len());
+        left = left.saturating_sub(char::REPLACEMENT_CHARACTER.len_utf8());
+    }
+    place
 }
 
 /// Reads elements by their local names. Comments, declarations and processing instructions are passed over; nothing is ever fetched, and no
@@ -24,17 +51,27 @@ pub(crate) struct Reader<'a> {
     source: Source<&'a [u8]>,
     budget: Budget,
     other: String,
+    /// The element just given is empty, so that no end will come.
+    bare: bool,
 }
 
 impl<'a> Reader<'a> {
     /// Reads a text that [`text`] made.
     pub(crate) fn new(body: &'a str) -> Self {
+        Self::within(body, MAX_ELEMENTS)
+    }
+
+    /// Reads a text that [`text`] made, a tree in it.
+    pub(crate) fn of_tree(body: &'a str) -> Self {
+        Self::within(body, MAX_TREE_ELEMENTS)
+    }
+
+    fn within(body: &'a str, most_elements: usize) -> Self {
         let mut source = Source::from_str(body);
         let config = source.config_mut();
-        config.expand_empty_elements = true;
         // Addresses with a bare `&` are sent.
         config.allow_dangling_amp = true;
-        Self { body, source, budget: Budget::default(), other: String::new() }
+        Self { body, source, budget: Budget::of(most_elements), other: String::new(), bare: false }
     }
 
     fn next(&mut self) -> Result<Event<'a>, DecodeError> {
@@ -46,60 +83,80 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn append(&mut self, into: &mut Vec<u8>, piece: &str) -> Result<(), DecodeError> {
-        self.budget.text(piece.len(), self.at())?;
-        into.extend_from_slice(piece.as_bytes());
-        Ok(())
+    fn open(&mut self, start: &BytesStart<'_>, bare: bool) -> Result<Tag, DecodeError> {
+        self.budget.open(self.at())?;
+        self.bare = bare;
+        let name = start.local_name().into_inner();
+        let tag = Tag::from_name(name.as_bytes());
+        if tag == Tag::Other {
+            self.other.clear();
+            self.other.push_str(name);
+        }
+        Ok(tag)
     }
-}
 
-impl Pull for Reader<'_> {
-    fn child(&mut self) -> Result<Option<Tag>, DecodeError> {
+    fn close(&mut self) {
+        self.bare = false;
+        self.budget.close();
+    }
+
+    /// The markup from `start` to the end of the element around the one that just began.
+    fn nested(&mut self, start: usize) -> Result<Cow<'a, [u8]>, DecodeError> {
+        let mut depth = 1_usize;
         loop {
-            match self.next()? {
-                Event::Start(start) => {
-                    self.budget.open(self.at())?;
-                    let name = start.local_name().into_inner();
-                    let tag = Tag::from_name(name.as_bytes());
-                    if tag == Tag::Other {
-                        self.other.clear();
-                        self.other.push_str(name);
-                    }
-                    return Ok(Some(tag));
-                }
-                Event::End(_) => {
-                    self.budget.close();
-                    return Ok(None);
-                }
-                _ => {}
+            let end = self.at();
+            match self.piece()? {
+                Piece::Open(_) => depth = depth.saturating_add(1),
+                Piece::Close if depth == 0 => return self.part(Cow::Borrowed(self.body.get(start..end).unwrap_or_default())),
+                Piece::Close => depth = depth.saturating_sub(1),
+                Piece::Part(_) => {}
             }
         }
     }
 
-    fn content(&mut self, into: &mut Vec<u8>) -> Result<Nature, DecodeError> {
-        let (start, length) = (self.at(), into.len());
-        let mut markup = false;
+    /// Counts a part of a text.
+    fn part(&mut self, text: Cow<'a, str>) -> Result<Cow<'a, [u8]>, DecodeError> {
+        self.budget.text(text.len(), self.at())?;
+        Ok(match text {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        })
+    }
+}
+
+impl<'a> Pull<'a> for Reader<'a> {
+    fn piece(&mut self) -> Result<Piece<'a>, DecodeError> {
+        if self.bare {
+            self.close();
+            return Ok(Piece::Close);
+        }
         loop {
-            let end = self.at();
-            match self.next()? {
-                Event::Text(piece) => self.append(into, &piece)?,
-                Event::CData(piece) => self.append(into, &piece)?,
-                Event::GeneralRef(reference) => resolve(&reference, into),
-                Event::Start(_) => {
-                    self.budget.open(self.at())?;
-                    self.skip()?;
-                    markup = true;
-                }
+            let text = match self.next()? {
+                Event::Start(start) => return self.open(&start, false).map(Piece::Open),
+                Event::Empty(start) => return self.open(&start, true).map(Piece::Open),
                 Event::End(_) => {
-                    self.budget.close();
-                    if markup {
-                        // A document that should have been escaped: kept as it stands.
-                        into.truncate(length);
-                        self.append(into, self.body.get(start..end).unwrap_or_default())?;
-                    }
-                    return Ok(Nature::Text);
+                    self.close();
+                    return Ok(Piece::Close);
                 }
-                _ => {}
+                Event::Text(text) => text.into_inner(),
+                Event::CData(text) => text.into_inner(),
+                Event::GeneralRef(reference) => Cow::Owned(resolved(&reference)),
+                _ => continue,
+            };
+            return Ok(Piece::Part(Content::Text(self.part(text)?)));
+        }
+    }
+
+    fn content(&mut self) -> Result<Content<'a>, DecodeError> {
+        let start = self.at();
+        let mut whole = Cow::Borrowed(&b""[..]);
+        loop {
+            match self.piece()? {
+                Piece::Close => return Ok(Content::Text(whole)),
+                Piece::Part(part) if whole.is_empty() => whole = part.bytes(),
+                Piece::Part(part) => whole.to_mut().extend_from_slice(&part.bytes()),
+                // A document that should have been escaped: kept as it stands.
+                Piece::Open(_) => return self.nested(start).map(Content::Text),
             }
         }
     }
@@ -117,20 +174,15 @@ fn offset(position: u64) -> usize {
     usize::try_from(position).unwrap_or(usize::MAX)
 }
 
-/// Appends what the reference stands for. An entity that XML does not have stays as it was written.
-fn resolve(reference: &BytesRef<'_>, into: &mut Vec<u8>) {
-    let mut buffer = [0; 4];
+/// What the reference stands for. An entity that XML does not have stays as it was written.
+fn resolved(reference: &BytesRef<'_>) -> String {
     match (&**reference, reference.resolve_char_ref()) {
-        (_, Ok(Some(character))) => into.extend_from_slice(character.encode_utf8(&mut buffer).as_bytes()),
-        ("amp", _) => into.push(b'&'),
-        ("apos", _) => into.push(b'\''),
-        ("gt", _) => into.push(b'>'),
-        ("lt", _) => into.push(b'<'),
-        ("quot", _) => into.push(b'"'),
-        (name, _) => {
-            into.push(b'&');
-            into.extend_from_slice(name.as_bytes());
-            into.push(b';');
-        }
+        (_, Ok(Some(character))) => character.to_string(),
+        ("amp", _) => "&".to_owned(),
+        ("apos", _) => "'".to_owned(),
+        ("gt", _) => ">".to_owned(),
+        ("lt", _) => "<".to_owned(),
+        ("quot", _) => "\"".to_owned(),
+        (name, _) => format!("&{name};"),
     }
 }

@@ -2,27 +2,33 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::encoding::{Push, Tag, is_dropped};
+use crate::encoding::{METINF, Push, Tag, Version, is_dropped};
 use crate::message::Data;
 
-/// The page of MetInf, whose elements carry their namespace one by one.
-const METINF: u8 = 1;
+/// The namespace that elements of MetInf carry one by one.
+const METINF_NAMESPACE: &str = "syncml:metinf";
+
+/// The namespace of trees, serialised and described.
+const TREE_NAMESPACE: &str = "syncml:dmddf1.2";
 
 /// Writes XML.
 pub(crate) struct Writer {
     out: Vec<u8>,
+    version: Version,
+    /// Inside a tree, whose namespace holds for all of it.
+    in_tree: bool,
 }
 
 impl Writer {
     /// Writes a whole document after what is in `out`.
-    pub(crate) fn document(mut out: Vec<u8>) -> Self {
+    pub(crate) fn document(mut out: Vec<u8>, version: Version) -> Self {
         out.extend_from_slice(br#"<?xml version="1.0" encoding="UTF-8"?>"#);
-        Self { out }
+        Self { out, version, in_tree: false }
     }
 
     /// Writes a part of a document.
     pub(crate) const fn fragment(out: Vec<u8>) -> Self {
-        Self { out }
+        Self { out, version: Version::V1_2, in_tree: false }
     }
 
     /// What was written.
@@ -32,15 +38,20 @@ impl Writer {
 
     fn start(&mut self, tag: Tag) {
         self.out.push(b'<');
-        self.out.extend_from_slice(tag.name());
-        if tag == Tag::SyncMl {
-            self.out.extend_from_slice(br#" xmlns="SYNCML:SYNCML1.2""#);
-        } else if matches!(tag.token(), Some((METINF, _))) {
-            self.out.extend_from_slice(br#" xmlns="syncml:metinf""#);
+        self.out.extend_from_slice(tag.name().as_bytes());
+        let namespace = match tag {
+            Tag::SyncMl => self.version.namespace(),
+            Tag::MgmtTree => TREE_NAMESPACE,
+            _ if !self.in_tree && matches!(tag.token(), Some((METINF, _))) => METINF_NAMESPACE,
+            _ => return,
+        };
+        for piece in [br#" xmlns=""#, namespace.as_bytes(), br#"""#] {
+            self.out.extend_from_slice(piece);
         }
     }
 
-    fn escaped(&mut self, text: &str) {
+    /// Appends a text as it stands between tags.
+    pub(crate) fn escaped(&mut self, text: &str) {
         let mut rest = text.as_bytes();
         while let Some(at) = rest.iter().position(|byte| is_special(*byte)) {
             let (plain, tail) = rest.split_at(at);
@@ -57,6 +68,37 @@ impl Writer {
             rest = tail.get(taken..).unwrap_or_default();
         }
         self.out.extend_from_slice(rest);
+    }
+
+    /// Appends octets in base64.
+    pub(crate) fn base64(&mut self, octets: &[u8]) {
+        self.escaped(&STANDARD.encode(octets));
+    }
+
+    /// Begins a line that is indented by so many steps.
+    pub(crate) fn line(&mut self, depth: usize) {
+        self.out.push(b'\n');
+        self.out.extend(std::iter::repeat_n(b' ', depth));
+    }
+
+    /// An element begins that need not be of the vocabulary; its name is one that XML can have.
+    pub(crate) fn open_named(&mut self, name: &str) {
+        match Tag::from_name(name.as_bytes()) {
+            Tag::Other => {
+                self.out.push(b'<');
+                self.out.extend_from_slice(name.as_bytes());
+                self.out.push(b'>');
+            }
+            tag => self.open(tag),
+        }
+    }
+
+    /// The element of that name ends.
+    pub(crate) fn close_named(&mut self, name: &str) {
+        self.in_tree &= name != Tag::MgmtTree.name();
+        self.out.extend_from_slice(b"</");
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.push(b'>');
     }
 
     /// Writes what stands for one byte.
@@ -76,13 +118,12 @@ impl Push for Writer {
 
     fn open(&mut self, tag: Tag) {
         self.start(tag);
+        self.in_tree |= tag == Tag::MgmtTree;
         self.out.push(b'>');
     }
 
     fn close(&mut self, tag: Tag) {
-        self.out.extend_from_slice(b"</");
-        self.out.extend_from_slice(tag.name());
-        self.out.push(b'>');
+        self.close_named(tag.name());
     }
 
     fn text(&mut self, tag: Tag, text: &str) {
@@ -91,7 +132,7 @@ impl Push for Writer {
         self.close(tag);
     }
 
-    fn data(&mut self, data: &Data, _bin: bool) {
+    fn data(&mut self, data: &Data) {
         match data {
             Data::Octets(octets) => self.text(Tag::Data, &STANDARD.encode(octets)),
             Data::Text(text) => self.text(Tag::Data, text),

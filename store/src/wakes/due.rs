@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Text};
 use dmwsi_domain::account::SealedAccount;
-use dmwsi_domain::event::{Event, Recorded};
+use dmwsi_domain::event::Event;
 use dmwsi_domain::execution::ExecutionState;
 use dmwsi_domain::id::{DeviceId, EventId, OrganisationId};
 use dmwsi_domain::push_address::PushAddress;
@@ -90,8 +90,6 @@ pub struct Turnout {
 pub struct Trouble {
     /// The device.
     pub device: DeviceId,
-    /// Whose it is.
-    pub organisation: OrganisationId,
     /// The attempt.
     pub attempt: u32,
     /// The stable code of what was wrong.
@@ -163,7 +161,7 @@ impl Tx<'_> {
                     woken.push(one);
                 }
                 Verdict::Later(at) => later.push((id, at.micros())),
-                Verdict::End(state) => ended.push((wake.device, one.organisation, state, wake.attempts, wake.trouble)),
+                Verdict::End(state) => ended.push((wake.device, state, wake.attempts, wake.trouble)),
             }
         }
         self.count_attempts(attempts, now)?;
@@ -176,10 +174,10 @@ impl Tx<'_> {
             let update = diesel::update(open_wake(device)).set(wakes::next_at.eq(at));
             on!(self, conn => update.execute(conn)).map_err(failed)?;
         }
-        for (device, organisation, state, attempts, trouble) in ended {
+        for (device, state, attempts, trouble) in ended {
             self.end_wake(device, state, now)?;
             if state != WakeState::Withdrawn {
-                self.tell_wake_ended(device, organisation, state, attempts, trouble, now, ids)?;
+                self.tell_wake_ended(device, (state, attempts, trouble), now, ids)?;
             }
         }
         Ok(Turnout { woken, is_full })
@@ -252,7 +250,7 @@ impl Tx<'_> {
             if is_still && trouble.is_final {
                 self.end_wake(trouble.device, WakeState::Failed, now)?;
                 let (state, code) = (WakeState::Failed, Some(trouble.code.clone()));
-                self.tell_wake_ended(trouble.device, trouble.organisation, state, trouble.attempt, code, now, ids)?;
+                self.tell_wake_ended(trouble.device, (state, trouble.attempt, code), now, ids)?;
             } else if let Some(at) = trouble.not_before.filter(|_| is_still) {
                 let place = open_wake(text(trouble.device.uuid())).filter(wakes::next_at.lt(at.micros()));
                 let update = diesel::update(place).set(wakes::next_at.eq(at.micros()));
@@ -262,29 +260,19 @@ impl Tx<'_> {
         Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "an event has as many sides")]
     fn tell_wake_ended(
         &mut self,
         device: DeviceId,
-        organisation: OrganisationId,
-        state: WakeState,
-        attempts: u32,
-        trouble: Option<String>,
+        (state, attempts, trouble): (WakeState, u32, Option<String>),
         now: Timestamp,
         ids: &mut Ids,
     ) -> Result<()> {
-        self.record(&Recorded {
-            id: EventId::new(ids.new_id()),
-            organisation,
-            client: None,
-            job: None,
-            ordinal: None,
-            device: Some(device),
-            revision: 0,
-            correlator: None,
-            at: now,
-            event: Event::DeviceNotWoken { state, attempts, trouble },
-        })
+        let event = Event::DeviceNotWoken { state, attempts, trouble };
+        match self.tell_of_device(device, [(EventId::new(ids.new_id()), event)], now) {
+            // Of one that is gone nobody waits for more.
+            Err(Error::Stale { .. }) => Ok(()),
+            told => told,
+        }
     }
 }
 

@@ -114,7 +114,8 @@ pub(super) async fn deliver(
     };
     loop {
         let others_wait = began.elapsed() > SLICE && places.are_full();
-        if context.is_stopping() || others_wait || run.gives_trouble(is_troubled) != is_troubled {
+        let is_interrupted = context.is_stopping() || !context.is_held();
+        if is_interrupted || others_wait || run.gives_trouble(is_troubled) != is_troubled {
             run.is_over = true;
         }
         run.begin().await?;

@@ -59,7 +59,7 @@ impl Agenda {
     /// Keeps what the session is at, what holds the device and is reported about, and those whose turn comes next.
     fn consider(&mut self, execution: Execution) {
         let key = key_of(&execution);
-        if self.current == Some(key) || execution.holds_device() {
+        if self.current == Some(key) || execution.holds_device() || execution.operation.awaits_report() {
             self.kept.push(execution);
             return;
         }

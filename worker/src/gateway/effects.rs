@@ -1,8 +1,9 @@
 //! What a message leads to, written in one transaction.
 use dmwsi_domain::contact::Contact;
-use dmwsi_domain::event::{Event, Recorded};
+use dmwsi_domain::event::Event;
 use dmwsi_domain::facts::Facts;
 use dmwsi_domain::id::EventId;
+use dmwsi_domain::known_tree::Lesson;
 use dmwsi_domain::{Ids, Result, Timestamp};
 use dmwsi_objects::GenericAlert;
 use dmwsi_store::StoredSession;
@@ -17,6 +18,7 @@ pub(super) struct Effects {
     pub(super) changes: Vec<Change>,
     pub(super) alerts: Vec<GenericAlert>,
     pub(super) facts: Option<Facts>,
+    pub(super) lessons: Vec<Lesson>,
     pub(super) server_nonce: Option<Vec<u8>>,
     pub(super) nonce_epoch: Option<u64>,
     pub(super) clear_tries: bool,
@@ -39,6 +41,7 @@ impl Effects {
         self.changes.is_empty()
             && self.alerts.is_empty()
             && self.facts.is_none()
+            && self.lessons.is_empty()
             && self.server_nonce.is_none()
             && self.nonce_epoch.is_none()
             && !self.clear_tries
@@ -49,12 +52,13 @@ impl Effects {
 
 impl Gateway {
     /// Writes it all or nothing; `Stale` when another process was faster.
-    pub(super) async fn commit(&self, contact: &Contact, effects: Effects, now: Timestamp) -> Result<()> {
+    pub(super) async fn commit(&self, contact: &Contact, mut effects: Effects, now: Timestamp) -> Result<()> {
         if effects.is_nothing() {
             return Ok(());
         }
-        let (device, organisation, ids) = (contact.device, contact.organisation, self.clock.new_ids());
+        let (device, ids) = (contact.device, self.clock.new_ids());
         let idle = self.settings.session_idle();
+        let lessons = self.sealing.seal_lessons(device, std::mem::take(&mut effects.lessons))?;
         self.store
             .write(move |tx| {
                 let mut ids: Ids = ids;
@@ -73,6 +77,7 @@ impl Gateway {
                 for change in &effects.changes {
                     tx.save_execution(change.was, &change.execution, &change.moved, None, now, &mut ids)?;
                 }
+                tx.learn_nodes(device, &lessons)?;
                 if let Some(facts) = &effects.facts {
                     tx.save_facts(device, facts, now, &mut ids)?;
                 }
@@ -88,19 +93,9 @@ impl Gateway {
                 if effects.failed_try {
                     tx.count_failed_try(device, now)?;
                 }
-                for (id, event) in effects.alerts.iter().flat_map(|alert| told(alert, &mut ids)).collect::<Vec<_>>() {
-                    tx.record(&Recorded {
-                        id,
-                        organisation,
-                        client: None,
-                        job: None,
-                        ordinal: None,
-                        device: Some(device),
-                        revision: 0,
-                        correlator: None,
-                        at: now,
-                        event,
-                    })?;
+                if !effects.alerts.is_empty() {
+                    let told: Vec<_> = effects.alerts.iter().flat_map(|alert| told(alert, &mut ids)).collect();
+                    tx.tell_of_device(device, told, now)?;
                 }
                 Ok(())
             })

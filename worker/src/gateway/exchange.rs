@@ -6,6 +6,7 @@ use bytes::Bytes;
 use dmwsi_domain::contact::{Contact, StrangerReason};
 use dmwsi_domain::deliverable::Deliverable;
 use dmwsi_domain::execution::Execution;
+use dmwsi_domain::known_tree::lessons;
 use dmwsi_domain::{Error, Result, Timestamp};
 use dmwsi_objects::dmacc::AuthType;
 use dmwsi_objects::{Command, NodeUri, Reading, devdetail};
@@ -216,7 +217,7 @@ impl Gateway {
         let has_work = !commands.is_empty() || goes_on || state.current.is_some();
         facts.max_object = contact.facts.max_object;
         state.session.set_large_objects(facts.large_objects == Some(true));
-        let (session, reply) = state.session.reply(commands, &account, &nonces, incoming.encoding, &self.limits);
+        let (session, reply) = state.session.reply(commands, &account, &nonces, incoming.form, &self.limits);
         state.session = session;
         let bytes = Bytes::from(reply.bytes);
 
@@ -316,6 +317,7 @@ impl Gateway {
         }
         let readings: Vec<Reading> = received.answers.iter().flat_map(|answer| answer.readings.clone()).collect();
         facts.learn(&readings);
+        effects.lessons = lessons(&received.answers, now);
         match received.turn {
             Turn::Offer => {}
             Turn::Aborted | Turn::Closed => {
@@ -335,11 +337,13 @@ impl Gateway {
         } else if state.asked_details && facts.details_read_at.is_none_or(|at| at < now) && !received.answers.is_empty() {
             facts.details_read_at = Some(now);
         }
-        if let Some((key, commands)) = work.turn(facts, &mut state.visited) {
+        // Whether it takes values in pieces must be known before one is sent.
+        let asks_first = !state.asked_details && facts.large_objects.is_none() && work.sends_large();
+        if !asks_first && let Some((key, commands)) = work.turn(facts, &mut state.visited) {
             state.current = Some(key);
             return commands;
         }
-        if !state.asked_details && self.details_are_old(facts, now) {
+        if asks_first || !state.asked_details && self.details_are_old(facts, now) {
             state.asked_details = true;
             return DETAILS.iter().filter_map(|node| NodeUri::parse(node).ok()).map(|target| Command::Get { target }).collect();
         }

@@ -1,7 +1,7 @@
 //! A message as it came, and what it says of itself before anybody has looked into the session.
 use dmwsi_domain::Timestamp;
 use dmwsi_protocol::credentials;
-use dmwsi_protocol::encoding::Encoding;
+use dmwsi_protocol::encoding::Form;
 use dmwsi_protocol::message::{Element, Message, alert};
 use dmwsi_protocol::server::Session;
 
@@ -16,7 +16,8 @@ pub(super) const PASS_BYTES: usize = 16;
 /// A message as it came.
 pub(super) struct Incoming {
     pub(super) message: Message,
-    pub(super) encoding: Encoding,
+    /// In which the answer goes out.
+    pub(super) form: Form,
     pub(super) body: [u8; 32],
     /// The secret of a session that stood in the address, if one did.
     pub(super) pass: Option<String>,

@@ -26,7 +26,7 @@ use actix_web::web::{self, Bytes, Data, PayloadConfig, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use dmwsi_domain::contact::Contact;
 use dmwsi_domain::{Clock, Error, Result, Timestamp};
-use dmwsi_protocol::encoding::{DecodeError, Encoding};
+use dmwsi_protocol::encoding::{DecodeError, Form};
 use dmwsi_protocol::server::{Fault, Limits, Turn};
 use dmwsi_store::content::Content;
 use dmwsi_store::{Keys, Store};
@@ -142,12 +142,12 @@ impl Gateway {
         }
     }
 
-    async fn answer(&self, body: &Bytes, content_type: Option<&str>, query: &str) -> Result<(Encoding, Bytes), Refusal> {
-        let encoding = Encoding::sniff(body, content_type);
-        let message = encoding.decode(body)?;
+    async fn answer(&self, body: &Bytes, content_type: Option<&str>, query: &str) -> Result<(Form, Bytes), Refusal> {
+        let form = Form::of(body, content_type);
+        let message = form.decode(body)?;
         let pass = query.split('&').find_map(|pair| pair.strip_prefix(incoming::PASS)?.strip_prefix('=')).map(str::to_owned);
-        let incoming = Incoming { message, encoding, body: sha256(body), pass, at: self.clock.now() };
-        Ok((encoding, self.reply(incoming).await?))
+        let incoming = Incoming { message, form, body: sha256(body), pass, at: self.clock.now() };
+        Ok((form, self.reply(incoming).await?))
     }
 
     fn count(&self, turn: &Turn) {
@@ -176,9 +176,9 @@ impl Gateway {
 async fn dm(gateway: Data<Gateway>, request: HttpRequest, body: Bytes) -> HttpResponse {
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let refused = match gateway.answer(&body, content_type, request.query_string()).await {
-        Ok((encoding, reply)) => {
+        Ok((form, reply)) => {
             let mut response = HttpResponse::Ok();
-            response.insert_header((CONTENT_TYPE, encoding.content_type())).insert_header((CACHE_CONTROL, "no-store"));
+            response.insert_header((CONTENT_TYPE, form.content_type())).insert_header((CACHE_CONTROL, "no-store"));
             return response.body(reply);
         }
         Err(refused) => refused,

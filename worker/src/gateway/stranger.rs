@@ -92,7 +92,7 @@ impl Gateway {
         let nonces = Nonces { expected: &[], next: &next, server: &[] };
         let (session, received) = session.receive(&incoming.message, false, &account, &nonces, &self.limits)?;
         self.count(&received.turn);
-        let (session, reply) = session.reply(Vec::new(), &account, &nonces, incoming.encoding, &self.limits);
+        let (session, reply) = session.reply(Vec::new(), &account, &nonces, incoming.form, &self.limits);
         let bytes = Bytes::from(reply.bytes);
         let last = Answered { message: header.message, body: incoming.body, reply: bytes.clone() };
         self.memory.keep(key, Held { session, last, at: incoming.at });

@@ -59,8 +59,7 @@ impl Work {
     /// said, and heard.
     pub(super) fn cut_unheard(&mut self, key: ExecutionKey, facts: &Facts) {
         let said = self.executions.iter().find(|one| key_of(one) == key).map(|one| one.clone().turn(facts, self.now).commands);
-        let unheard = |command| Answer { command, status: None, readings: Vec::new() };
-        let answers: Vec<_> = said.unwrap_or_default().into_iter().map(unheard).collect();
+        let answers: Vec<_> = said.unwrap_or_default().into_iter().map(Answer::unheard).collect();
         self.cut(key, &answers, facts);
     }
 
@@ -76,6 +75,11 @@ impl Work {
                 return Some((key, commands));
             }
         }
+    }
+
+    /// Whether one may say what is too large for one message.
+    pub(super) fn sends_large(&self) -> bool {
+        self.executions.iter().any(|one| !one.state.is_finished() && one.operation.sends_large())
     }
 
     /// Whether one that is not `visited` has something to say to the device now.

@@ -34,8 +34,8 @@ impl Failure {
             Self::Forbidden => ("ADDRESS_FORBIDDEN".to_owned(), None, true),
             Self::Passing { code, not_before } => (code, not_before.map(|wait| now.plus(wait)), false),
         };
-        let Woken { device, organisation, attempt, .. } = woken;
-        Trouble { device: *device, organisation: *organisation, attempt: *attempt, code, not_before, is_final }
+        let Woken { device, attempt, .. } = woken;
+        Trouble { device: *device, attempt: *attempt, code, not_before, is_final }
     }
 }
 

@@ -41,6 +41,7 @@ impl Claimer {
             let wanted = room.num_permits();
             let revive =
                 self.lane.standing && revived.is_none_or(|at| at.elapsed() >= Duration::from_millis(self.settings.revive_ms));
+            let until = Instant::now() + self.settings.lease();
             let wait = match self.claim(wanted, look_for_lost, revive).await {
                 Ok(found) => {
                     pause = FIRST_PAUSE;
@@ -48,7 +49,7 @@ impl Claimer {
                     if revive {
                         revived = Some(Instant::now());
                     }
-                    if self.hand_over(room, found.claimed).await >= wanted {
+                    if self.hand_over(room, until, found.claimed).await >= wanted {
                         continue;
                     }
                     self.until(found.next)
@@ -108,12 +109,17 @@ impl Claimer {
     }
 
     /// Hands the claimed tasks to the worker, each with its room, and says how many.
-    async fn hand_over(&self, mut room: OwnedSemaphorePermit, claimed: Vec<dmwsi_store::queue::Claimed>) -> usize {
+    async fn hand_over(
+        &self,
+        mut room: OwnedSemaphorePermit,
+        until: Instant,
+        claimed: Vec<dmwsi_store::queue::Claimed>,
+    ) -> usize {
         let count = claimed.len();
         let mut held = Vec::with_capacity(count);
         for task in claimed {
             if let Some(one) = room.split(1) {
-                held.push(Held::new(task, one, self.ledger.clone()));
+                held.push(Held::new(task, until, one, self.ledger.clone()));
             }
         }
         for task in held {

@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dmwsi_domain::{Result, Timestamp};
+use dmwsi_store::queue::Hold;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
+
+use super::held::Holds;
 
 /// How a handler ended. An error instead of it means: try again after a while that grows with each attempt.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -28,9 +31,18 @@ pub struct Context {
     /// The last attempt there may be.
     pub max_attempts: u32,
     pub(super) stopping: watch::Receiver<bool>,
+    pub(super) claim: (Holds, Hold),
 }
 
 impl Context {
+    /// Whether the claim is certainly still this process's. Once its lease has run out, because the process stood still or the database could not be
+    /// reached, another may be at the same work: what goes out into the world should not go out any more.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        let (holds, hold) = &self.claim;
+        holds.has(*hold)
+    }
+
     /// Whether the process is about to stop: a long task should end with [`Outcome::Progress`].
     #[must_use]
     pub fn is_stopping(&self) -> bool {

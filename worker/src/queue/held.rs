@@ -1,29 +1,45 @@
 //! A claimed task in our hands: it is settled whatever happens, by dropping it at the latest.
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dmwsi_domain::Clock;
 use dmwsi_store::queue::{Claimed, Hold, Settled, Settlement};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::Instant;
 
-/// The claims of this process, whose leases are renewed until their end is written.
-#[derive(Clone, Default)]
-pub(super) struct Holds(Arc<Mutex<HashSet<Hold>>>);
+/// The claims of this process, whose leases are renewed until their end is written, each with when it ends unless it is renewed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Holds(Arc<Mutex<HashMap<Hold, Instant>>>);
 
 impl Holds {
-    fn set(&self) -> MutexGuard<'_, HashSet<Hold>> {
+    fn map(&self) -> MutexGuard<'_, HashMap<Hold, Instant>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn all(&self) -> Vec<Hold> {
-        self.set().iter().copied().collect()
+        self.map().keys().copied().collect()
     }
 
     pub(super) fn remove(&self, settlements: &[Settlement]) {
-        let mut set = self.set();
+        let mut map = self.map();
         for settlement in settlements {
-            set.remove(&settlement.hold);
+            map.remove(&settlement.hold);
         }
+    }
+
+    /// Notes that leases were renewed until then. One that had run out before that was known may be somebody else's by now, and stays over.
+    pub(super) fn renew(&self, renewed: &[Hold], until: Instant) {
+        let (now, mut map) = (Instant::now(), self.map());
+        for hold in renewed {
+            if let Some(end) = map.get_mut(hold).filter(|end| **end > now) {
+                *end = until;
+            }
+        }
+    }
+
+    /// Whether a claim is certainly still this process's.
+    pub(super) fn has(&self, hold: Hold) -> bool {
+        self.map().get(&hold).is_some_and(|end| *end > Instant::now())
     }
 }
 
@@ -50,9 +66,14 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn new(claimed: Claimed, room: OwnedSemaphorePermit, ledger: Ledger) -> Self {
-        ledger.holds.set().insert(claimed.hold);
+    pub(super) fn new(claimed: Claimed, until: Instant, room: OwnedSemaphorePermit, ledger: Ledger) -> Self {
+        ledger.holds.map().insert(claimed.hold, until);
         Self { claimed, started: false, room: Some(room), ledger }
+    }
+
+    /// The claims of this process.
+    pub(super) fn holds(&self) -> Holds {
+        self.ledger.holds.clone()
     }
 
     /// From now on the task may have had effects: it is no longer put back as if nothing had happened.

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use dmwsi_domain::Clock;
 use dmwsi_store::Store;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::held::Holds;
 
@@ -18,10 +18,15 @@ pub(super) async fn keep(store: Store, clock: Clock, holds: Holds, lease: Durati
             continue;
         }
         let count = held.len();
-        let lease_until = clock.now().plus(lease);
-        match store.write(move |tx| tx.renew(&held, lease_until)).await {
-            Ok(renewed) if renewed < count => tracing::debug!(lost = count - renewed, "claims were settled or lost meanwhile"),
-            Ok(_all) => {}
+        let (lease_until, until) = (clock.now().plus(lease), Instant::now() + lease);
+        let renewing = held.clone();
+        match store.write(move |tx| tx.renew(&renewing, lease_until)).await {
+            Ok(renewed) => {
+                holds.renew(&held, until);
+                if renewed < count {
+                    tracing::debug!(lost = count - renewed, "claims were settled or lost meanwhile");
+                }
+            }
             Err(error) => {
                 tracing::warn!(cause = ?error, held = count, "the leases of {count} tasks could not be renewed, trying again");
                 pause = lease / 12;

@@ -170,7 +170,12 @@ struct Attempt {
 impl Attempt {
     async fn run(mut self, mut held: Held) {
         let (queue, attempt) = (held.claimed.hold.queue, held.claimed.attempt);
-        let context = Context { attempt, max_attempts: held.claimed.max_attempts, stopping: self.stopping.clone() };
+        let context = Context {
+            attempt,
+            max_attempts: held.claimed.max_attempts,
+            stopping: self.stopping.clone(),
+            claim: (held.holds(), held.claimed.hold),
+        };
         let run = match (self.handler)(&held.claimed.payload, context) {
             Ok(run) => run,
             Err(unreadable) => {

@@ -5,7 +5,7 @@ use dmwsi_objects::dmacc::AuthType;
 use dmwsi_objects::{AlertType, Answer, Command, Format, GenericAlert, Mark, StatusCode, Value};
 
 use super::{account, tree, uri};
-use crate::device::{End, Ending, Initiator, Opening, Session, Tree, Turn};
+use crate::device::{End, Ending, Initiator, Opening, Quirks, Session, Tree, Turn};
 use crate::encoding::Encoding;
 use crate::message::Element;
 use crate::server;
@@ -72,8 +72,15 @@ fn hold(setting: Setting, batches: Vec<Vec<Command>>) -> Outcome {
     let limits = server::Limits { max_message, ..LIMITS };
     let (mut device_account, mut tree) = (account(server_auth), tree());
     device_account.client_auth = auth;
-    let opening =
-        Opening { session: "7".to_owned(), initiator: Initiator::Client, alerts, encoding, max_message, max_object: None };
+    let opening = Opening {
+        session: "7".to_owned(),
+        initiator: Initiator::Client,
+        alerts,
+        encoding,
+        max_message,
+        max_object: None,
+        quirks: Quirks::default(),
+    };
     let (mut device, mut message) = Session::begin(opening, &device_account, &tree);
     let server_account = server::Account {
         server_id: "srv",
@@ -222,9 +229,20 @@ fn a_value_too_large_for_a_message_goes_in_pieces() {
             let add = |name: &str, value: &Value| Command::Add { target: uri(&format!("./Vendor/{name}")), value: value.clone() };
             let batch =
                 vec![replace(1), add("Text", &Value::text(&text)), get("./DevDetail/FwV"), add("Octets", &octets), replace(2)];
+            let back = if max_message > 2_000 {
+                vec![get("./Vendor/Text"), get("./Vendor/Octets"), get("./DevInfo/Man")]
+            } else {
+                Vec::new()
+            };
+            let count = 5 + back.len();
             let Outcome { answers, tree, messages, .. } =
-                hold(Setting { encoding, max_message, ..Setting::default() }, vec![batch]);
-            assert_eq!(codes(&answers), [200; 5], "{encoding:?} {max_message}");
+                hold(Setting { encoding, max_message, ..Setting::default() }, vec![batch, back]);
+            assert_eq!(codes(&answers), vec![200; count], "{encoding:?} {max_message}");
+            if let [.., first, second, third] = &answers[5..] {
+                assert_eq!(first.value().unwrap().data, text, "{encoding:?} {max_message}");
+                assert_eq!(second.value().unwrap().data, octets.data);
+                assert_eq!(third.readings.len(), 1, "what comes after the pieces is not lost");
+            }
             assert_eq!(tree.text("./Vendor/Text"), Some(text.as_str()));
             let decoded = |text: &str| STANDARD.decode(text).unwrap();
             assert_eq!(decoded(tree.text("./Vendor/Octets").unwrap()), decoded(&octets.data));

@@ -4,7 +4,7 @@ use dmwsi_objects::{AlertType, GenericAlert, Mark, StatusCode, Value};
 
 use super::{account, alert, brought, codes, command, reply, status, tree, uri};
 use crate::credentials::{account_hash, decode_nonce, digest};
-use crate::device::{Account, End, Ending, Fault, Initiator, Opening, Session, Tree, Turn};
+use crate::device::{Account, End, Ending, Fault, Initiator, Opening, Quirks, Session, Tree, Turn};
 use crate::encoding::Encoding;
 use crate::message::{Credentials, Element, Group, Message, Verb, alert as code};
 
@@ -18,9 +18,14 @@ struct Device {
 
 impl Device {
     fn begin(server_auth: Option<AuthType>, alerts: Vec<GenericAlert>) -> (Self, Message) {
+        Self::begin_with(server_auth, alerts, Quirks::default())
+    }
+
+    fn begin_with(server_auth: Option<AuthType>, alerts: Vec<GenericAlert>, quirks: Quirks) -> (Self, Message) {
         let (account, tree) = (account(server_auth), tree());
         let (encoding, session) = (Encoding::Xml, "7".to_owned());
-        let opening = Opening { session, initiator: Initiator::Client, alerts, encoding, max_message: 16_384, max_object: None };
+        let opening =
+            Opening { session, initiator: Initiator::Client, alerts, encoding, max_message: 16_384, max_object: None, quirks };
         let (session, first) = Session::begin(opening, &account, &tree);
         (Self { session, account, tree }, first)
     }
@@ -88,7 +93,7 @@ fn commands_are_carried_out_and_answered_in_order_until_the_server_has_no_more()
         Element::Unknown { id: "5".to_owned(), name: "Put".to_owned() },
     ];
     let second = device.send(&reply(1, 1, 212, asked));
-    assert_eq!(codes(&second), [("SyncHdr", 200), ("Get", 200), ("Replace", 200), ("Copy", 406), ("Put", 406)]);
+    assert_eq!(codes(&second), [("SyncHdr", 200), ("Get", 200), ("Replace", 200), ("Copy", 412), ("Put", 406)]);
     assert_eq!(brought(&second), ["1.0"]);
     assert!(second.header.credentials.is_none() && second.last);
     assert_eq!(device.tree.text("./Vendor/Count"), Some("5"));
@@ -174,8 +179,8 @@ fn what_is_too_much_for_one_message_goes_out_in_several() {
 }
 
 #[test]
-fn results_that_no_message_can_hold_are_refused() {
-    let (mut device, _first) = Device::begin(None, Vec::new());
+fn results_that_no_message_can_hold_are_refused_by_a_device_without_pieces() {
+    let (mut device, _first) = Device::begin_with(None, Vec::new(), Quirks { no_pieces: true, ..Quirks::default() });
     device.tree.set("./DevInfo/Man", "m".repeat(5_000));
     let mut ask = reply(1, 1, 212, vec![command("2", Verb::Get, "./DevInfo/Man", None)]);
     ask.header.max_message = Some(4_000);

@@ -5,8 +5,8 @@ use super::{tree, uri};
 use crate::device::{Nodes as _, Outcome, Tree};
 
 fn get(tree: &mut Tree, target: &str) -> (u16, String) {
-    let Outcome { status, reading } = tree.execute(&Command::Get { target: uri(target) }, "srv");
-    (status.0, reading.map(|reading| reading.value.data).unwrap_or_default())
+    let Outcome { status, readings } = tree.execute(&Command::Get { target: uri(target) }, "srv");
+    (status.0, readings.into_iter().next().map(|reading| reading.value.data).unwrap_or_default())
 }
 
 fn add(tree: &mut Tree, target: &str, value: Value) -> u16 {
@@ -34,7 +34,7 @@ fn a_get_brings_a_value_or_children_or_what_is_asked() {
     assert_eq!(get(tree, "./Vendor/Count?prop=ACL"), (200, String::new()));
     assert_eq!(get(tree, ".?prop=ACL"), (200, "Add=*&Delete=*&Exec=*&Get=*&Replace=*".to_owned()));
     assert_eq!(get(tree, "./Vendor/Count?prop=VerNo").0, 406);
-    assert_eq!(get(tree, "./Vendor?list=Struct").0, 406);
+    assert_eq!(get(tree, "./Vendor?list=Tree").0, 406);
     assert_eq!(get(tree, "./Nothing").0, 404);
     assert_eq!(get(tree, "./DMAcc/A/Secret").0, 405);
 }

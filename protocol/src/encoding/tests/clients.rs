@@ -217,11 +217,12 @@ fn opaque_data_is_text_unless_it_is_not() {
 }
 
 #[test]
-fn tags_of_another_page_inside_data_do_no_harm() {
+fn a_tree_in_tags_of_its_page_inside_data_is_the_text_that_it_is_in_xml() {
     // MgmtTree with VerDTD and a Node, then on page 0 again.
     let tree = b"\x45\x4B\x031\0\x01\x54\x4F\x00\x02\x60\x77\x031.2\0\x01\x64\x63\x03A\0\x01\x36\x01\x01\x00\x00\x01\x34\x01\x01";
     let message = Encoding::Wbxml.decode(&wbxml(tree)).unwrap();
-    assert_eq!((&only_item(&message).data, only_item(&message).more), (&text(""), true));
+    let tree = "<MgmtTree xmlns=\"syncml:dmddf1.2\"><VerDTD>1.2</VerDTD><Node><Name>A</Name><Value></Value></Node></MgmtTree>";
+    assert_eq!((&only_item(&message).data, only_item(&message).more), (&text(tree), true));
 }
 
 #[test]

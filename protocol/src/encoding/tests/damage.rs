@@ -140,3 +140,16 @@ fn an_entity_is_never_expanded() {
     let crate::message::Element::Command(get) = &message.body[0] else { panic!("{message:?}") };
     assert_eq!(get.id, "&b;");
 }
+
+#[test]
+fn a_fault_is_told_by_its_place_in_the_bytes_as_they_came() {
+    let whole = "<SyncML><SyncHdr><SessionID>1</SessionID></SyncHdr></SyncML>";
+    let at = |body: &[u8]| Encoding::Xml.decode(body).unwrap_err().at();
+    let plain = at(whole.as_bytes());
+    for (before, more) in [(&b"\xEF\xBB\xBF"[..], 3), (b"\0\x01 ", 3), (b"\xFF", 1), (b"\xEF\xBB\xBF\0\xFF\xC3\xA9\x02", 8)] {
+        assert_eq!(at(&[before, whole.as_bytes()].concat()), plain + more, "{before:?}");
+    }
+    let bytes = wbxml(b"\x60\x4B\x83\x05\x01");
+    let index = bytes.windows(2).position(|two| two == b"\x83\x05").unwrap() + 1;
+    assert_eq!(Encoding::Wbxml.decode(&bytes).unwrap_err().at(), index);
+}

@@ -1,6 +1,8 @@
 //! What must hold for both encodings.
+mod any;
 mod clients;
 mod damage;
+mod libwbxml;
 mod round_trip;
 mod wire;
 

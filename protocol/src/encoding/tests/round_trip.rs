@@ -91,6 +91,7 @@ pub(super) fn rich() -> Message {
                 command: "9".to_owned(),
                 meta: format("node"),
                 target: Some("./DevDetail?list=Struct".to_owned()),
+                source: Some("./DevDetail".to_owned()),
                 items: vec![item("./DevDetail", "URI/DevTyp/OEM"), Item { data: None, ..item("./DevDetail/Ext", "") }],
             }),
             Element::Atomic(Group {

@@ -2,10 +2,11 @@
 use dmwsi_objects::StatusCode;
 
 use super::{Encoding, format, item, message, text};
-use crate::message::{Challenge, Element, Header, Item, Message, Meta, NodeCommand, Party, Results, Status, Verb};
+use crate::encoding::Form;
+use crate::message::{Challenge, Data, Element, Header, Item, Message, Meta, NodeCommand, Party, Results, Status, Verb};
 
 /// The challenge of package 2 in its smallest form.
-fn challenge() -> Message {
+pub(super) fn challenge() -> Message {
     Message {
         header: Header {
             session: "1".to_owned(),
@@ -75,26 +76,71 @@ fn elements_stand_in_the_order_of_the_dtd() {
     );
 }
 
+/// AD-12
 #[test]
-fn item_data_is_opaque_in_wbxml_and_its_length_takes_as_many_bytes_as_it_needs() {
-    let whole = |data: &str| {
+fn each_text_is_one_string_in_wbxml_and_octets_are_opaque_with_a_length_of_as_many_bytes_as_it_needs() {
+    let whole = |data: Data| {
         let get = NodeCommand {
             id: "1".to_owned(),
             verb: Verb::Replace,
             correlator: None,
             meta: Meta::default(),
-            items: vec![Item { target: Some("./A".to_owned()), data: text(data), ..Item::default() }],
+            items: vec![Item { target: Some("./A".to_owned()), data: Some(data), ..Item::default() }],
         };
         Encoding::Wbxml.encode(&message(vec![Element::Command(get)]))
     };
-    let after_target = |data: &str| {
+    let after_target = |data: Data| {
         let bytes = whole(data);
         let at = bytes.windows(6).position(|window| window == b"\x03./A\0\x01").unwrap();
         bytes[at + 7..].to_vec()
     };
-    assert_eq!(after_target("abc"), b"\x4F\xC3\x03abc\x01\x01\x01\x12\x01\x01");
-    assert_eq!(after_target(""), b"\x0F\x01\x01\x12\x01\x01");
-    assert!(after_target(&"x".repeat(300)).starts_with(b"\x4F\xC3\x82\x2Cxxx"));
+    assert_eq!(after_target(Data::Text("a&c".to_owned())), b"\x4F\x03a&c\0\x01\x01\x01\x12\x01\x01");
+    assert_eq!(after_target(Data::Text(String::new())), b"\x0F\x01\x01\x12\x01\x01");
+    assert_eq!(after_target(Data::Octets(b"a\0c".to_vec())), b"\x4F\xC3\x03a\0c\x01\x01\x01\x12\x01\x01");
+    assert!(after_target(Data::Octets(vec![0; 300])).starts_with(b"\x4F\xC3\x82\x2C\0\0"));
+}
+
+/// AD-12
+#[test]
+fn an_answer_has_the_public_identifier_and_the_media_types_of_the_client() {
+    let texts = b"\x02\x00\x00\x6A\x1D-//SYNCML//DTD SyncML 1.1//EN";
+    let ended = b"\x01\x00\x02\x6A\x20a\0-//SYNCML//DTD SyncML 1.2//EN\0";
+    let ended_answer = b"\x02\x00\x00\x6A\x1E-//SYNCML//DTD SyncML 1.2//EN\0";
+    let number = b"\x02\xA4\x01\x6A\x00";
+    for (request, answer) in [
+        (&texts[..], &texts[..]),
+        (ended, ended_answer),
+        (b"\x03\x01\x04\x00", b"\x02\x01\x6A\x00"),
+        (b"\x02\x9F\x53\x6A\x00", b"\x02\x9F\x53\x6A\x00"),
+        (number, number),
+        // What is none of SyncML's, or not there.
+        (b"\x02\x0B\x6A\x00", number),
+        (b"\x02\x00\x07\x6A\x02a\0", number),
+        (b"\x02\x00\x00\x6A\x02a\0", number),
+    ] {
+        let request = [request, b"\x6D"].concat();
+        let form = Form::of(&request, Some("application/vnd.SyncML+wbxml; charset=utf-8"));
+        let bytes = form.encode(&challenge());
+        assert!(bytes.starts_with(&[answer, b"\x6D\x6C"].concat()), "{request:?} {bytes:?}");
+        assert_eq!((form.decode(&bytes), form.content_type()), (Ok(challenge()), "application/vnd.syncml+wbxml"));
+    }
+    let types = |body: &[u8], kind| Form::of(body, kind).content_type();
+    assert_eq!(types(b"<", Some("application/vnd.syncml+xml")), "application/vnd.syncml+xml");
+    assert_eq!(types(b"<", Some("application/vnd.syncml+wbxml")), "application/vnd.syncml+xml");
+    assert_eq!(types(b"<", Some("application/vnd.syncml.dm+xml")), "application/vnd.syncml.dm+xml");
+    assert_eq!(types(b"\x02", Some("text/xml")), "application/vnd.syncml.dm+wbxml");
+}
+
+#[test]
+fn a_message_of_dm_1_1_is_in_the_namespace_and_under_the_number_of_syncml_1_1() {
+    let header = Header { dtd: "1.1".to_owned(), protocol: "DM/1.1".to_owned(), ..challenge().header };
+    let old = Message { header, ..challenge() };
+    let xml = CHALLENGE_XML.replace("SYNCML1.2", "SYNCML1.1").replace("<VerDTD>1.2", "<VerDTD>1.1").replace("DM/1.2", "DM/1.1");
+    assert_eq!(String::from_utf8(Encoding::Xml.encode(&old)).unwrap(), xml);
+    assert!(Encoding::Wbxml.encode(&old).starts_with(b"\x02\x9F\x53\x6A\x00\x6D"));
+    for encoding in [Encoding::Xml, Encoding::Wbxml] {
+        assert_eq!(encoding.decode(&encoding.encode(&old)), Ok(old.clone()));
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Whatever a device sends, and in whatever order, the session keeps its promises.
 use super::*;
 use crate::server::Turn;
+use dmwsi_objects::{Prompt, PromptKind};
 
 /// A cheap source of numbers that are the same each time.
 struct Dice(u64);
@@ -32,14 +33,22 @@ fn any_element(dice: &mut Dice, last_sent: u32) -> Element {
         2 | 3 => status(message, dice.below(9), code),
         4 | 5 => results(message, dice.below(9), vec![item]),
         6 => replace(vec![item]),
-        7 => said([1201, 1222, 1223, 1226, 1299][usize::try_from(dice.below(5)).unwrap()]),
+        7 => said([1200, 1201, 1222, 1223, 1224, 1225, 1226, 1299][usize::try_from(dice.below(8)).unwrap()]),
         _ => Element::Unknown { id: String::new(), name: "Put".to_owned() },
     }
 }
 
 fn any_command(dice: &mut Dice) -> Command {
-    match dice.below(4) {
+    match dice.below(7) {
         0 => exec("./A"),
+        4 => Command::Atomic { members: vec![set("./A", "x"), Command::Delete { target: uri("./B") }] },
+        5 => Command::Alert(Prompt {
+            kind: PromptKind::Confirm,
+            options: String::new(),
+            text: "?".to_owned(),
+            choices: Vec::new(),
+        }),
+        6 => Command::Copy { source: uri("./A"), target: uri("./B") },
         1 => set("./B", &"x".repeat(usize::try_from(dice.below(3000)).unwrap())),
         _ => get("./A"),
     }

@@ -267,3 +267,26 @@ fn a_session_that_is_given_up_tells_what_is_known() {
         assert_eq!(codes_of(&scene.session.unwrap().abandon()), [Some(200), Some(215)]);
     }
 }
+
+/// AD-12: gaps, codes that are none, commands that were never sent, and messages that never were.
+#[test]
+fn statuses_with_gaps_or_of_nothing_leave_the_others_alone() {
+    for mut scene in scenes() {
+        scene.begin();
+        scene.say(["./A", "./B", "./C", "./D"].map(get).to_vec());
+        let body = vec![
+            status(1, 7, 200),
+            status(1, 4711, 500),
+            status(77, 5, 404),
+            header_status(1, 212),
+            status(1, 6, 0),
+            status(1, 4, 200),
+            status(1, 4, 200),
+            status(0, 4, 404),
+        ];
+        let message = scene.message(body);
+        let received = scene.hear(message);
+        assert_eq!(received.turn, Turn::Offer);
+        assert_eq!(codes_of(&received.answers), [Some(200), None, Some(0), Some(200)]);
+    }
+}

@@ -4,6 +4,7 @@ mod any_order;
 mod authentication;
 mod batches;
 mod bodies;
+mod groups;
 mod objects;
 mod packages;
 mod proof;
@@ -137,6 +138,8 @@ impl Scene {
                 Element::Alert(alert) => &alert.id,
                 Element::Command(command) => &command.id,
                 Element::Status(status) => &status.id,
+                // Nothing stands after it.
+                Element::Atomic(group) => &group.id,
                 other => panic!("a server does not send {other:?}"),
             };
             assert_eq!(*own, id.to_string());

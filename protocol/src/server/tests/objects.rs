@@ -135,3 +135,68 @@ fn pieces_may_be_cut_within_a_character() {
     let message = scene.message(vec![results(1, 4, vec![octets(&[0xa4], false)])]);
     assert_eq!(scene.hear(message).answers[0].value().unwrap().data, "aä");
 }
+
+/// AD-12
+#[test]
+fn pieces_that_do_not_add_up_to_what_was_announced_are_no_value() {
+    for (announced, expected) in [(7, 200), (8, 424), (6, 424)] {
+        for mut scene in scenes() {
+            scene.begin();
+            scene.say(vec![get("./B")]);
+            let mut first = piece("./B", "one");
+            first.meta.size = Some(announced);
+            let mut message = scene.message(vec![header_status(1, 212), status(1, 4, 200), results(1, 4, vec![first])]);
+            message.last = false;
+            scene.hear(message);
+            scene.say(vec![]);
+            let message = scene.message(vec![header_status(2, 212), results(1, 4, vec![leaf("./B", "four")])]);
+            let received = scene.hear(message);
+            let answer = &received.answers[0];
+            assert_eq!((answer.status, answer.readings.len()), (Some(StatusCode(expected)), usize::from(expected == 200)));
+            let told = codes(&scene.say(vec![]));
+            assert_eq!(told.contains(&424), expected == 424, "{announced}: {told:?}");
+        }
+    }
+}
+
+/// AD-12
+#[test]
+fn a_device_that_says_no_end_of_data_is_sent_no_more_of_it() {
+    for mut scene in scenes() {
+        scene.takes = Some(2000);
+        scene.begin();
+        scene.session.as_mut().unwrap().set_large_objects(true);
+        let reply = scene.say(vec![set("./A", &"x".repeat(5000)), get("./B")]);
+        assert!(!reply.message.last);
+        let number = sent(&reply)[0].0;
+        let mut lost = said(code::NO_END_OF_DATA);
+        if let Element::Alert(alert) = &mut lost {
+            alert.items.push(leaf("./A", ""));
+        }
+        let message = scene.message(vec![header_status(1, 212), status(1, number, 213), lost]);
+        scene.hear(message);
+        let reply = scene.say(vec![]);
+        assert_eq!(sent(&reply), [(3, "Get", "./B".to_owned())]);
+        let message = scene.message(vec![header_status(2, 212), status(2, 3, 200)]);
+        let answers = scene.hear(message).answers;
+        assert_eq!((answers[0].status, answers[1].status), (Some(StatusCode::SIZE_MISMATCH), Some(StatusCode::OK)));
+    }
+}
+
+/// AD-12: what the device says it takes at most is what it is sent at most.
+#[test]
+fn a_value_beyond_what_the_device_takes_is_not_begun() {
+    for mut scene in scenes() {
+        scene.takes = Some(2000);
+        let mut first = scene.first(Some(right(AuthType::Digest)));
+        first.header.max_object = Some(4000);
+        scene.hear(first);
+        scene.session.as_mut().unwrap().set_large_objects(true);
+        let reply = scene.say(vec![set("./A", &"x".repeat(4001)), set("./B", &"x".repeat(4000))]);
+        let [(id, _, node)] = &sent(&reply)[..] else { panic!("{:?}", reply.message.body) };
+        assert_eq!((node.as_str(), reply.message.last), ("./B", false));
+        let message = scene.message(vec![header_status(1, 212), status(1, *id, 413)]);
+        let answers = scene.hear(message).answers;
+        assert_eq!([answers[0].status, answers[1].status], [Some(StatusCode::TOO_LARGE); 2]);
+    }
+}

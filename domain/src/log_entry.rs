@@ -1,0 +1,186 @@
+//! An event as it is read from the log: decided upon by what stands beside its data, which stays text.
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::{RawValue, Value};
+
+use crate::cloud_event::{CloudEvent, Head, Payload};
+use crate::event::Event;
+use crate::id::{ClientId, ContainerId, DeviceId, EventId, JobId, SubscriptionId};
+use crate::scope::Scope;
+use crate::{Error, Result, Timestamp};
+
+/// An event with whose it is and what it is about.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LogEntry {
+    /// Its number in the log of its organisation.
+    pub number: u64,
+    /// Its id, the same on every delivery.
+    pub id: EventId,
+    /// Its type.
+    pub kind: &'static str,
+    /// What somebody must be allowed to read to be told of it.
+    pub scope: Scope,
+    /// The client whose job or subscription it is about.
+    pub client: Option<ClientId>,
+    /// The job it is about.
+    pub job: Option<JobId>,
+    /// The device it is about.
+    pub device: Option<DeviceId>,
+    /// The correlator of the call that led to it.
+    pub correlator: Option<String>,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What its type says, as JSON.
+    pub data: String,
+}
+
+/// The part of an event's data that says which alert it tells of.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ToldAlert {
+    /// The type of the alert.
+    pub alert_type: String,
+    /// How important the device thinks it is.
+    pub mark: String,
+    /// The node it came from.
+    pub source: Option<String>,
+}
+
+/// What an event about a container or a subscription names.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Named {
+    container_id: Option<ContainerId>,
+    subscription_id: Option<SubscriptionId>,
+}
+
+impl LogEntry {
+    /// Whether a client of its organisation may be told of it that may read what it is about.
+    #[must_use]
+    pub fn is_for(&self, client: ClientId) -> bool {
+        !Event::is_private(self.scope) || self.client == Some(client)
+    }
+
+    /// The alert that it tells of.
+    #[must_use]
+    pub fn alert(&self) -> Option<ToldAlert> {
+        Event::ALERTS.contains(&self.kind).then(|| serde_json::from_str(&self.data).ok()).flatten()
+    }
+
+    /// The event as the server of that address tells it; `device` is how the organisation knows the device it is about.
+    pub fn told(self, public_url: &str, device: Option<String>, payload: Payload) -> Result<Told> {
+        let (container, subscription) = match self.scope {
+            Scope::ContainersRead | Scope::SubscriptionsRead => {
+                let named: Named = serde_json::from_str(&self.data).map_err(Error::internal)?;
+                (named.container_id, named.subscription_id)
+            }
+            _ => (None, None),
+        };
+        let members = members(&self.data, self.kind, payload)?;
+        let mut own = String::new();
+        for (name, id) in [("jobId", self.job.map(|job| job.to_string())), ("deviceId", device.clone())] {
+            if let Some(id) = id {
+                own.push_str(&format!("\"{name}\":\"{id}\","));
+            }
+        }
+        if members.trim_start().starts_with('}') {
+            own.truncate(own.trim_end_matches(',').len());
+        }
+        let head = Head {
+            number: self.number,
+            id: self.id,
+            kind: self.kind,
+            container,
+            subscription,
+            job: self.job,
+            device,
+            at: self.at,
+            correlator: self.correlator,
+        };
+        let mut json = serde_json::to_string(&CloudEvent::without_data(public_url, head)).map_err(Error::internal)?;
+        json.pop();
+        json.push_str(&format!(",\"data\":{{{own}{members}}}"));
+        Ok(Told { number: self.number, kind: self.kind, json: RawValue::from_string(json).map_err(Error::internal)? })
+    }
+}
+
+/// What stands in the data behind its first brace, without what is not told.
+fn members(data: &str, kind: &str, payload: Payload) -> Result<String> {
+    let mut data = data.to_owned();
+    if Event::ALERTS.contains(&kind) && payload == Payload::Thin {
+        let mut fields: serde_json::Map<String, Value> = serde_json::from_str(&data).map_err(Error::internal)?;
+        fields.remove("data");
+        data = serde_json::to_string(&fields).map_err(Error::internal)?;
+    }
+    data.strip_prefix('{').map(str::to_owned).ok_or_else(|| Error::internal("the data of an event is no object"))
+}
+
+/// An event as it is told, in JSON: a [`CloudEvent`].
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Its number.
+    pub number: u64,
+    /// Its type.
+    pub kind: &'static str,
+    json: Box<RawValue>,
+}
+
+impl Told {
+    /// The JSON, in one line.
+    #[must_use]
+    pub fn json(&self) -> &str {
+        self.json.get()
+    }
+}
+
+impl Serialize for Told {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        self.json.serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::Clock;
+    use crate::event::Recorded;
+    use crate::id::OrganisationId;
+
+    #[test]
+    fn an_event_is_told_alike_from_its_text_and_from_its_value() {
+        let ways = [(Payload::Thin, None), (Payload::Full, Some("dev_1".to_owned()))];
+        for (kind, (payload, device)) in Event::TYPES.iter().flat_map(|kind| ways.clone().map(|way| (kind, way))) {
+            let event: Event = serde_json::from_value(json!({"type": kind, "data": Event::example(kind)})).unwrap();
+            let recorded = Recorded {
+                id: EventId::new(Clock::System.new_id()),
+                organisation: OrganisationId::new(Clock::System.new_id()),
+                client: None,
+                job: (event.scope() == Scope::JobsRead).then(|| JobId::new(Clock::System.new_id())),
+                ordinal: None,
+                device: None,
+                revision: 1,
+                correlator: Some("c-1".to_owned()),
+                at: Clock::System.now(),
+                event,
+            };
+            let written = serde_json::to_value(&recorded.event).unwrap();
+            let entry = LogEntry {
+                number: 7,
+                id: recorded.id,
+                kind: recorded.event.type_name(),
+                scope: recorded.event.scope(),
+                client: None,
+                job: recorded.job,
+                device: None,
+                correlator: recorded.correlator.clone(),
+                at: recorded.at,
+                data: written["data"].to_string(),
+            };
+            let told = entry.told("https://a.example/", device.clone(), payload).unwrap();
+            let event = CloudEvent::new("https://a.example/", 7, recorded, device, payload).unwrap();
+            assert_eq!(serde_json::from_str::<Value>(told.json()).unwrap(), serde_json::to_value(&event).unwrap());
+            assert_eq!(serde_json::to_string(&told).unwrap(), told.json());
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Copying leaves.
+use dmwsi_objects::{Answer, Command, Format, NodeUri, StatusCode, Value};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::node_value::{check_node, invalid};
+use super::tally::{Tally, Words};
+use super::{Context, Input, Next, NodeOutcome, NodeResult, Phase, Step, too_many};
+use crate::Result;
+use crate::evidence::Fact;
+
+/// The most copies of one operation.
+const MAX_COPIES: usize = 100;
+
+/// How often a device may say that it is busy.
+const MAX_BUSY: u8 = 3;
+
+const WORDS: Words =
+    Words { phase: Phase { name: "COPYING", progress: 50 }, all: "COPIED", some: "PARTLY_COPIED", none: "NOT_COPIED" };
+
+/// Which leaves to copy where.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NodesCopyRequest {
+    /// The copies, 1 to 100, in the order in which they are made.
+    #[schema(min_items = 1, max_items = 100)]
+    pub copies: Vec<NodeCopy>,
+}
+
+/// One copy.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({"source": "./Vendor/Test/Text", "target": "./Vendor/Test/Copy"}))]
+pub struct NodeCopy {
+    /// The leaf that is read.
+    #[schema(value_type = String, max_length = 1024)]
+    pub source: NodeUri,
+    /// The leaf that gets its value, and is created where it is not there.
+    #[schema(value_type = String, max_length = 1024)]
+    pub target: NodeUri,
+}
+
+impl NodesCopyRequest {
+    pub(super) fn check(&self) -> Result<()> {
+        if !(1..=MAX_COPIES).contains(&self.copies.len()) {
+            return Err(too_many("/copies", MAX_COPIES));
+        }
+        for (at, copy) in self.copies.iter().enumerate() {
+            check_node(&format!("/copies/{at}/source"), &copy.source)?;
+            check_node(&format!("/copies/{at}/target"), &copy.target)?;
+            if copy.source.is_same_node(&copy.target) {
+                return invalid(format!("/copies/{at}/target"), "a node is not copied onto itself");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Copies leaves, each by itself. For a device that knows no Copy, the server reads the source and writes the target. It rests without a limit of
+/// its own, and the job's expiry ends it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodesCopy {
+    version: u8,
+    waiting: Vec<Copying>,
+    tally: Tally,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Copying {
+    copy: NodeCopy,
+    stage: Stage,
+    #[serde(default)]
+    busy: u8,
+}
+
+/// How one copy is made.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Stage {
+    /// By the device.
+    Copy,
+    /// The device knows no Copy: the source is read,
+    Read,
+    /// the target is written,
+    Write(Value),
+    /// or, where it is not there, created.
+    Create(Value),
+}
+
+/// What an answer makes of one copy.
+enum Verdict {
+    /// It goes on at once.
+    On,
+    /// It is over.
+    Over,
+    /// It goes on in the next session.
+    Wait,
+}
+
+impl Copying {
+    fn command(&self) -> Command {
+        let NodeCopy { source, target } = self.copy.clone();
+        match &self.stage {
+            Stage::Copy => Command::Copy { source, target },
+            Stage::Read => Command::Get { target: source },
+            Stage::Write(value) => Command::Replace { target, value: value.clone() },
+            Stage::Create(value) => Command::Add { target, value: value.clone() },
+        }
+    }
+
+    fn take(&mut self, answer: &Answer) -> Verdict {
+        match NodeOutcome::of(answer.status) {
+            NodeOutcome::AnswerLost | NodeOutcome::NotExecuted => return Verdict::Wait,
+            NodeOutcome::Busy => {
+                self.busy = self.busy.saturating_add(1);
+                return if self.busy < MAX_BUSY { Verdict::Wait } else { Verdict::Over };
+            }
+            _ => {}
+        }
+        let next = match (&self.stage, answer.status) {
+            (Stage::Copy, Some(StatusCode::NOT_SUPPORTED | StatusCode::NOT_IMPLEMENTED)) => Stage::Read,
+            (Stage::Read, Some(status)) if status.is_success() => {
+                // Some clients say nothing at all of an empty leaf.
+                let value = answer.value().cloned().unwrap_or_default();
+                if value.format == Format::Node {
+                    return Verdict::Over;
+                }
+                Stage::Write(value)
+            }
+            (Stage::Write(value), Some(StatusCode::NOT_FOUND)) => Stage::Create(value.clone()),
+            _ => return Verdict::Over,
+        };
+        self.stage = next;
+        Verdict::On
+    }
+
+    fn result(&self, answer: &Answer) -> NodeResult {
+        let NodeCopy { source, target } = self.copy.clone();
+        let told = Answer { status: answer.status, ..Answer::unheard(Command::Copy { source, target }) };
+        let result = NodeResult::of(&told);
+        // Its source was read, and has no value that could be written.
+        let is_interior = self.stage == Stage::Read && answer.succeeded();
+        NodeResult { outcome: if is_interior { NodeOutcome::NotAllowed } else { result.outcome }, ..result }
+    }
+}
+
+impl NodesCopy {
+    pub(super) fn begin(request: NodesCopyRequest) -> Self {
+        let copying = |copy| Copying { copy, stage: Stage::Copy, busy: 0 };
+        Self { version: 1, waiting: request.copies.into_iter().map(copying).collect(), tally: Tally::default() }
+    }
+
+    pub(super) fn step(&mut self, input: Input<'_>, _cx: &Context<'_>) -> Step {
+        match input {
+            Input::Alert(_) => Step::default(),
+            Input::Answers(answers) => self.answered(answers),
+            Input::TimedOut => Step::failed("TIMED_OUT", None),
+            Input::Turn => Step::send(WORDS.phase, self.commands()),
+        }
+    }
+
+    fn commands(&self) -> Vec<Command> {
+        self.waiting.iter().map(Copying::command).collect()
+    }
+
+    fn answered(&mut self, answers: &[Answer]) -> Step {
+        let mut step = Step::default();
+        let mut answers = answers.iter();
+        let mut must_wait = false;
+        for mut copying in std::mem::take(&mut self.waiting) {
+            let Some(answer) = answers.next() else {
+                self.waiting.push(copying);
+                continue;
+            };
+            step.facts.push(Fact::answer(answer));
+            match copying.take(answer) {
+                Verdict::On => self.waiting.push(copying),
+                Verdict::Over => {
+                    let result = copying.result(answer);
+                    self.tally.count(result.outcome);
+                    step.results.push(result);
+                }
+                Verdict::Wait => {
+                    must_wait = true;
+                    self.waiting.push(copying);
+                }
+            }
+        }
+        step.next = match (self.waiting.is_empty(), must_wait) {
+            (true, _) => self.tally.end(&WORDS).next,
+            (false, true) => Next::Rest(WORDS.phase, None),
+            (false, false) => Next::Send(WORDS.phase, self.commands()),
+        };
+        step
+    }
+}

@@ -1,0 +1,350 @@
+//! Reading a part of a device's tree, whatever is in it.
+use std::collections::VecDeque;
+
+use dmwsi_objects::{Answer, Command, Format, NodeUri, Reading, StatusCode};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::node_value::{check_node, invalid};
+use super::{Context, End, Input, Next, NodeOutcome, NodeResult, Phase, Step};
+use crate::Result;
+use crate::evidence::Fact;
+
+/// The most nodes and properties that one operation brings.
+const MAX_RESULTS: usize = 1_000;
+
+/// How many questions are asked at a time when the tree is walked.
+const PER_STEP: usize = 20;
+
+/// How often a device may say that it is busy.
+const MAX_BUSY: u8 = 3;
+
+const READING: Phase = Phase { name: "READING", progress: 50 };
+
+/// Which part of the tree to read.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({"root": "./DevDetail", "properties": ["TYPE"]}))]
+pub struct TreeReadRequest {
+    /// The node at the top: it is read with all below it, up to 1,000 nodes and properties.
+    #[schema(value_type = String, max_length = 1024)]
+    pub root: NodeUri,
+    /// Which properties are read of each node beside its value, each once; none when absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 8)]
+    pub properties: Vec<NodeProperty>,
+    /// How it is read: `AUTO` when absent.
+    #[serde(default)]
+    pub method: TreeMethod,
+}
+
+/// A property of a node (OMA DM TND 1.2, 7.7).
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum NodeProperty {
+    /// Who may do what with it.
+    Acl,
+    /// The format of its value.
+    Format,
+    /// Its name.
+    Name,
+    /// The size of its value in bytes.
+    Size,
+    /// A text about it.
+    Title,
+    /// When it last changed.
+    Tstamp,
+    /// The media type of its value, or the identifier of a management object.
+    Type,
+    /// How often it changed.
+    VerNo,
+}
+
+impl NodeProperty {
+    /// The word on the wire.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Acl => "ACL",
+            Self::Format => "Format",
+            Self::Name => "Name",
+            Self::Size => "Size",
+            Self::Title => "Title",
+            Self::Tstamp => "TStamp",
+            Self::Type => "Type",
+            Self::VerNo => "VerNo",
+        }
+    }
+
+    /// Whether a serialised tree can be asked to hold it beside the names.
+    const fn is_in_tnds(self) -> bool {
+        !matches!(self, Self::Name | Self::Size)
+    }
+}
+
+/// How a tree is read.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TreeMethod {
+    /// As one serialised tree (`?list=TNDS`) where the device can, else as a list (`?list=StructData`) where it can, else node by node.
+    #[default]
+    Auto,
+    /// As a list or node by node.
+    List,
+    /// Node by node.
+    Walk,
+}
+
+impl TreeReadRequest {
+    pub(super) fn check(&self) -> Result<()> {
+        check_node("/root", &self.root)?;
+        let named_twice =
+            self.properties.iter().enumerate().find(|(at, one)| self.properties.iter().take(*at).any(|other| other == *one));
+        match named_twice {
+            Some((at, _)) => invalid(format!("/properties/{at}"), "the property is named twice"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Reads all that there is below a node, in the way that takes the device the fewest messages. What the device may not show is named, and the
+/// rest is read; what was lost with a session is asked again in the next. It rests without a limit of its own, and the job's expiry ends it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TreeRead {
+    version: u8,
+    root: NodeUri,
+    properties: Vec<NodeProperty>,
+    stage: Stage,
+    /// What is still to be asked, one by one.
+    waiting: VecDeque<NodeUri>,
+    /// How many were asked for or brought.
+    known: usize,
+    read: u32,
+    refused: u32,
+    /// Why the first of them was.
+    #[serde(default)]
+    why: Option<NodeOutcome>,
+    /// There was more than is read.
+    #[serde(default)]
+    cut: bool,
+    #[serde(default)]
+    busy: u8,
+}
+
+/// How it is being read.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Stage {
+    /// As one serialised tree.
+    Tnds,
+    /// As a list.
+    List,
+    /// One by one.
+    Walk,
+}
+
+impl TreeRead {
+    pub(super) fn begin(request: TreeReadRequest) -> Self {
+        let stage = match request.method {
+            TreeMethod::Auto => Stage::Tnds,
+            TreeMethod::List => Stage::List,
+            TreeMethod::Walk => Stage::Walk,
+        };
+        let mut begun = Self {
+            version: 1,
+            root: request.root,
+            properties: request.properties,
+            stage,
+            waiting: VecDeque::new(),
+            known: 0,
+            read: 0,
+            refused: 0,
+            why: None,
+            cut: false,
+            busy: 0,
+        };
+        if stage == Stage::Walk {
+            begun.walk();
+        }
+        begun
+    }
+
+    pub(super) fn step(&mut self, input: Input<'_>, _cx: &Context<'_>) -> Step {
+        match input {
+            Input::Alert(_) => Step::default(),
+            Input::Answers(answers) => self.answered(answers),
+            Input::TimedOut => Step::failed("TIMED_OUT", None),
+            Input::Turn => Step::send(READING, self.commands()),
+        }
+    }
+
+    fn commands(&self) -> Vec<Command> {
+        let get = |target| Command::Get { target };
+        match self.stage {
+            Stage::Tnds => {
+                let wanted: String =
+                    self.properties.iter().filter(|one| one.is_in_tnds()).map(|one| format!("+{}", one.word())).collect();
+                let parts = if wanted.is_empty() { String::new() } else { format!("{wanted}+Value") };
+                vec![get(self.root.ask(&format!("list=TNDS{parts}")))]
+            }
+            Stage::List => vec![get(self.root.ask("list=StructData"))],
+            Stage::Walk => self.waiting.iter().take(PER_STEP).cloned().map(get).collect(),
+        }
+    }
+
+    fn answered(&mut self, answers: &[Answer]) -> Step {
+        match self.stage {
+            Stage::Tnds | Stage::List => answers.first().map_or_else(|| Step::rest(READING, None), |answer| self.listed(answer)),
+            Stage::Walk => self.walked(answers),
+        }
+    }
+
+    /// Takes what may be a list.
+    fn listed(&mut self, answer: &Answer) -> Step {
+        if let Some(rest) = self.must_wait(answer) {
+            return rest;
+        }
+        if answer.status == Some(StatusCode::NOT_FOUND) {
+            return self.nothing(answer);
+        }
+        if !answer.succeeded() || !is_list(&answer.readings, &self.root) {
+            self.stage = if self.stage == Stage::Tnds { Stage::List } else { Stage::Walk };
+            if self.stage == Stage::Walk {
+                self.walk();
+            }
+            return Step::send(READING, self.commands());
+        }
+        let mut step = Step::default();
+        let mut asked = Vec::new();
+        for reading in &answer.readings {
+            if !self.has_room() {
+                break;
+            }
+            self.known = self.known.saturating_add(1);
+            self.read = self.read.saturating_add(1);
+            step.results.push(NodeResult::of_reading(reading));
+            if reading.node.question().is_none() {
+                asked.push(reading.node.clone());
+            }
+        }
+        let wanted: Vec<_> = asked.iter().flat_map(|node| self.questions(node)).collect();
+        for question in wanted.into_iter().filter(|wanted| !answer.readings.iter().any(|reading| reading.node == *wanted)) {
+            self.ask(question);
+        }
+        self.stage = Stage::Walk;
+        self.go_on(step, false)
+    }
+
+    /// Begins at the top.
+    fn walk(&mut self) {
+        self.ask(self.root.clone());
+        self.ask_properties(&self.root.clone());
+    }
+
+    fn walked(&mut self, answers: &[Answer]) -> Step {
+        let mut step = Step::default();
+        let mut must_wait = false;
+        for answer in answers {
+            if self.must_wait(answer).is_some() {
+                if answer.status.is_none() {
+                    step.facts.push(Fact::answer(answer));
+                }
+                must_wait = true;
+                continue;
+            }
+            let Some(node) = answer.command.target() else { continue };
+            self.waiting.retain(|waiting| waiting != node);
+            step.results.push(NodeResult::of(answer));
+            if !answer.succeeded() {
+                self.refused = self.refused.saturating_add(1);
+                self.why = self.why.or(Some(NodeOutcome::of(answer.status)));
+                continue;
+            }
+            self.read = self.read.saturating_add(1);
+            let value = answer.value().filter(|value| value.format == Format::Node && node.question().is_none());
+            for child in value.into_iter().flat_map(|value| value.children()).filter_map(|name| node.join(name).ok()) {
+                self.ask(child.clone());
+                self.ask_properties(&child);
+            }
+        }
+        self.go_on(step, must_wait)
+    }
+
+    fn go_on(&mut self, mut step: Step, must_wait: bool) -> Step {
+        step.next = match (self.waiting.is_empty(), must_wait) {
+            (true, _) => self.end().next,
+            (false, true) => Next::Rest(READING, None),
+            (false, false) => Next::Send(READING, self.commands()),
+        };
+        step
+    }
+
+    fn end(&self) -> Step {
+        let refused = self.why.map(|why| format!("{} could not be read, the first of them: {}", self.refused, why.as_str()));
+        match (self.read, refused, self.cut) {
+            (0, detail, _) => Step::failed(self.why.unwrap_or(NodeOutcome::NotFound).as_str(), detail),
+            (_, None, false) => Step::done(End::Succeeded, "READ", None),
+            (_, detail, true) => {
+                let more = format!("there are more than {MAX_RESULTS} nodes and properties");
+                let detail = detail.map_or_else(|| more.clone(), |detail| format!("{more}; {detail}"));
+                Step::done(End::Succeeded, "PARTLY_READ", detail)
+            }
+            (_, detail, false) => Step::done(End::Succeeded, "PARTLY_READ", detail),
+        }
+    }
+
+    fn nothing(&self, answer: &Answer) -> Step {
+        let outcome = NodeOutcome::of(answer.status);
+        let result = NodeResult { node: Some(self.root.to_string()), ..NodeResult::of(answer) };
+        Step { results: vec![result], ..Step::failed(outcome.as_str(), "the device has no such node".to_owned()) }
+    }
+
+    fn must_wait(&mut self, answer: &Answer) -> Option<Step> {
+        let outcome = NodeOutcome::of(answer.status);
+        if outcome == NodeOutcome::Busy {
+            self.busy = self.busy.saturating_add(1);
+        }
+        let waits = match outcome {
+            NodeOutcome::AnswerLost | NodeOutcome::NotExecuted => true,
+            NodeOutcome::Busy => self.busy < MAX_BUSY,
+            _ => false,
+        };
+        waits.then(|| Step::rest(READING, None))
+    }
+
+    fn has_room(&mut self) -> bool {
+        let has_room = self.known < MAX_RESULTS;
+        self.cut |= !has_room;
+        has_room
+    }
+
+    fn ask(&mut self, node: NodeUri) {
+        if self.has_room() {
+            self.known = self.known.saturating_add(1);
+            self.waiting.push_back(node);
+        }
+    }
+
+    fn ask_properties(&mut self, node: &NodeUri) {
+        for question in self.questions(node) {
+            self.ask(question);
+        }
+    }
+
+    /// The questions for the properties of a node.
+    fn questions(&self, node: &NodeUri) -> Vec<NodeUri> {
+        self.properties.iter().map(|property| node.ask(&format!("prop={}", property.word()))).collect()
+    }
+}
+
+/// Whether these readings are of a list, and not what a device says that looks at no question, the children of the node, nor a
+/// document that nobody could read.
+fn is_list(readings: &[Reading], root: &NodeUri) -> bool {
+    let is_opaque = |reading: &Reading| reading.value.media_type.as_deref().is_some_and(|kind| kind.contains("dmtnds"));
+    let is_below = readings.iter().all(|reading| reading.node.is_within(root) && !is_opaque(reading));
+    match readings {
+        [] => false,
+        [one] => is_below && (one.value.format != Format::Node || one.value.data.is_empty()),
+        _ => is_below,
+    }
+}

@@ -1,0 +1,119 @@
+//! A document as elements, whatever it says: for people who want to see and to change what a device sent.
+//!
+//! A [`crate::message::Message`] says what a message means; a [`Document`] keeps every element, also those that mean nothing to us, and has a view as
+//! JSON: each element is an object with its name as the only member, whose value is a text, a list of elements, `null` where there is nothing, or
+//! `{"base64": …}` for octets. Attributes, comments and layout are not kept.
+mod json;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use crate::encoding::{self, DecodeError, Encoding, Form, Piece, PublicId, Pull, Tag, into_text, is_text};
+use crate::{wbxml, xml};
+
+/// A message, a tree or a description as elements.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Document {
+    /// The public identifier, where it came in WBXML and is one of SyncML's.
+    pub public_id: Option<PublicId>,
+    /// The outermost element.
+    pub root: Element,
+}
+
+/// An element.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Element {
+    /// The local name. One of a token that nobody knows is `token-PAGE-TOKEN`, the latter in hexadecimal digits.
+    pub name: String,
+    /// What is in it.
+    pub content: Content,
+}
+
+/// What is in an element.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Content {
+    /// Elements; texts between them are passed over.
+    Children(Vec<Element>),
+    /// Nothing.
+    Empty,
+    /// Octets that are no text (WBXML `OPAQUE`).
+    Octets(Vec<u8>),
+    /// A text.
+    Text(String),
+}
+
+/// Why a document cannot be written.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum EncodeError {
+    /// A name is not one of XML.
+    #[error("`{0}` cannot be the name of an element")]
+    Name(String),
+}
+
+impl Document {
+    /// Reads a document. Its limits are [`encoding::MAX_DEPTH`], [`encoding::MAX_TREE_ELEMENTS`] and [`encoding::MAX_TEXT`].
+    pub fn decode(encoding: Encoding, body: &[u8]) -> Result<Self, DecodeError> {
+        match encoding {
+            Encoding::Wbxml => {
+                let root = read(wbxml::Reader::of_any(body)?)?;
+                Ok(Self { public_id: Form::of(body, None).public_id, root })
+            }
+            Encoding::Xml => {
+                let text = xml::text(body);
+                let root = read(xml::Reader::of_tree(&text)).map_err(|error| error.moved(|at| xml::place(body, at)))?;
+                Ok(Self { public_id: None, root })
+            }
+        }
+    }
+}
+
+fn read<'a>(mut pull: impl Pull<'a>) -> Result<Element, DecodeError> {
+    loop {
+        match pull.piece()? {
+            Piece::Open(tag) => return element(&mut pull, tag),
+            Piece::Part(_) => {}
+            Piece::Close => return Err(DecodeError::Malformed { at: pull.at() }),
+        }
+    }
+}
+
+fn element<'a>(pull: &mut impl Pull<'a>, tag: Tag) -> Result<Element, DecodeError> {
+    let name = if tag == Tag::Other { pull.other() } else { tag.name() }.to_owned();
+    let mut children = Vec::new();
+    let mut whole = None::<encoding::Content<'a>>;
+    loop {
+        match pull.piece()? {
+            Piece::Close => break,
+            Piece::Open(tag) => children.push(element(pull, tag)?),
+            Piece::Part(part) => {
+                whole = Some(match whole {
+                    Some(whole) => whole.and(part),
+                    None => part,
+                });
+            }
+        }
+    }
+    let content = match whole {
+        _ if !children.is_empty() => Content::Children(children),
+        None => Content::Empty,
+        Some(encoding::Content::Opaque(octets)) if !is_text(&octets) => Content::Octets(octets.into_owned()),
+        Some(content) => Content::Text(into_text(content.bytes())),
+    };
+    Ok(Element { name, content })
+}
+
+impl Element {
+    /// The text of the element at that path of names below this one, if there is one.
+    #[must_use]
+    pub fn text(&self, path: &[&str]) -> Option<Cow<'_, str>> {
+        match (&self.content, path.split_first()) {
+            (Content::Text(text), None) => Some(Cow::Borrowed(text)),
+            (Content::Empty, None) => Some(Cow::Borrowed("")),
+            (Content::Children(children), Some((name, rest))) => children.iter().find(|child| child.name == *name)?.text(rest),
+            _ => None,
+        }
+    }
+}

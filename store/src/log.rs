@@ -1,0 +1,146 @@
+//! The log as it is read from outside: parts of it in the order of the numbers, found by columns; what the events say stays text.
+use std::collections::BTreeSet;
+
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Nullable, Text};
+use dmwsi_domain::Result;
+use dmwsi_domain::event::Event;
+use dmwsi_domain::id::{ClientId, DeviceId, EventId, JobId, OrganisationId};
+use dmwsi_domain::log_entry::LogEntry;
+use dmwsi_domain::Timestamp;
+
+use crate::column::{counted, number, text, uuid};
+use crate::schema::organisations;
+use crate::{Kept, Tx, failed, on};
+
+/// How many numbers are gone over at once where hardly anything is wanted.
+const GONE_OVER: u64 = 10_000;
+
+macro_rules! entries {
+    ($of:literal) => {
+        concat!(
+            "SELECT id, number, type AS kind, client_id, job_id, device_id, correlator, created_at, data FROM events WHERE ",
+            $of,
+            " AND number > $2 AND number <= $3 AND ($4 = '' OR $4 LIKE '%,' || type || ',%') AND (job_id = $5 OR $5 IS NULL)
+            AND (device_id = $6 OR $6 IS NULL) ORDER BY number LIMIT $7"
+        )
+    };
+}
+const ALL: &str = entries!("organisation_id = $1");
+const ALERTS: &str = entries!("organisation_id = $1 AND alert_type IS NOT NULL");
+const ALERTS_OF_DEVICE: &str = entries!("device_id = $1 AND alert_type IS NOT NULL");
+
+/// Which events somebody wants to read.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Only of these types.
+    pub types: Option<BTreeSet<&'static str>>,
+    /// Only of this job.
+    pub job: Option<JobId>,
+    /// Only of this device.
+    pub device: Option<DeviceId>,
+    /// Only alerts and faults of devices.
+    pub alerts: bool,
+}
+
+/// A part of the log.
+#[derive(Clone, Debug)]
+pub struct Stretch {
+    /// What is wanted of it, in the order of the numbers.
+    pub entries: Vec<LogEntry>,
+    /// The number that it goes to.
+    pub until: u64,
+    /// Whether there is more behind it.
+    pub has_more: bool,
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Text)]
+    id: String,
+    #[diesel(sql_type = BigInt)]
+    number: i64,
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    client_id: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    job_id: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    device_id: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    correlator: Option<String>,
+    #[diesel(sql_type = BigInt)]
+    created_at: i64,
+    #[diesel(sql_type = Text)]
+    data: String,
+}
+
+impl Row {
+    /// None for a type that only a newer version knows.
+    fn entry(self) -> Result<Option<LogEntry>> {
+        let Some((kind, scope)) = Event::known(&self.kind) else { return Ok(None) };
+        let optional = |id: Option<String>| id.as_deref().map(uuid).transpose();
+        Ok(Some(LogEntry {
+            number: counted(self.number, "number")?,
+            id: EventId::new(uuid(&self.id)?),
+            kind,
+            scope,
+            client: optional(self.client_id)?.map(ClientId::new),
+            job: optional(self.job_id)?.map(JobId::new),
+            device: optional(self.device_id)?.map(DeviceId::new),
+            correlator: self.correlator,
+            at: Timestamp::from_micros(self.created_at),
+            data: self.data,
+        }))
+    }
+}
+
+impl Tx<'_> {
+    /// What is wanted of an organisation's log after that number: at most `most` events. It goes on to the last number that was looked at, which is that of
+    /// the last event only where there are so many; so whoever goes on from there stays within what is kept. None where what follows the number is not kept
+    /// any more.
+    pub fn log_after(&mut self, organisation: OrganisationId, wanted: &Wanted, after: u64, most: i64) -> Result<Option<Stretch>> {
+        // Alerts have indexes of their own; of what else is wanted only so much is looked for at once.
+        let bound = if wanted.alerts { u64::MAX } else { after.saturating_add(GONE_OVER) };
+        let id = text(organisation.uuid());
+        let device = wanted.device.map(|device| text(device.uuid()));
+        let (statement, of) = match (wanted.alerts, &device) {
+            (false, _) => (ALL, &id),
+            (true, None) => (ALERTS, &id),
+            (true, Some(device)) => (ALERTS_OF_DEVICE, device),
+        };
+        let types = wanted.types.as_ref().map(|types| format!(",{},", types.iter().copied().collect::<Vec<_>>().join(",")));
+        let found = sql_query(statement)
+            .bind::<Text, _>(of.clone())
+            .bind::<BigInt, _>(number(after))
+            .bind::<BigInt, _>(number(bound))
+            .bind::<Text, _>(types.unwrap_or_default())
+            .bind::<Nullable<Text>, _>(wanted.job.map(|job| text(job.uuid())))
+            .bind::<Nullable<Text>, _>(device.clone())
+            // One more tells whether there is more.
+            .bind::<BigInt, _>(most.saturating_add(1));
+        let found = Kept(found);
+        let mut rows: Vec<Row> = on!(self, conn => found.load(conn)).map_err(failed)?;
+        let follows = rows.first().is_some_and(|row| row.number == number(after).saturating_add(1));
+        let is_full = usize::try_from(most).is_ok_and(|most| rows.len() > most && rows.pop().is_some());
+        let (first, last) = if is_full && follows { (0, 0) } else { self.kept_of_log(&id)? };
+        if first > after.saturating_add(1) {
+            return Ok(None);
+        }
+        let until = match rows.last() {
+            Some(row) if is_full => counted(row.number, "number")?,
+            _ => last.min(bound).max(after),
+        };
+        let entries = rows.into_iter().filter_map(|row| row.entry().transpose()).collect::<Result<_>>()?;
+        Ok(Some(Stretch { entries, until, has_more: is_full || until < last }))
+    }
+
+    /// The numbers of the first event of an organisation that is kept, and of the last one that has a number.
+    fn kept_of_log(&mut self, organisation: &str) -> Result<(u64, u64)> {
+        let found = organisations::table.find(organisation).select((organisations::first_event, organisations::next_event));
+        let (first, next): (i64, i64) = on!(self, conn => found.first(conn)).optional().map_err(failed)?.unwrap_or((1, 1));
+        Ok((counted(first, "number")?, counted(next.saturating_sub(1), "number")?))
+    }
+}

@@ -1,0 +1,150 @@
+//! Trees of simulated devices, read and remembered, and values too large for one message.
+use dmwsi_protocol::device::Quirks;
+use dmwsi_simulator::Behaviour;
+use serde_json::{Value, json};
+
+use crate::harness::handset::Handset;
+use crate::harness::server::Portal;
+use crate::node_commands::{done, stage, told};
+
+/// What the server knows at and below a node: address, property, value.
+async fn known(portal: &Portal, handset: &Handset, under: &str) -> Vec<(String, Option<String>, Option<String>)> {
+    let page = portal.get(&format!("/v1/devices/{}/tree?perPage=100&under={under}", handset.id)).await.of(200);
+    assert!(page["nextCursor"].is_null(), "{page}");
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let line = |one: &Value| (text(&one["node"]).unwrap(), text(&one["property"]), text(&one["value"]));
+    page["items"].as_array().unwrap().iter().map(line).collect()
+}
+
+fn node(node: &str, value: &str) -> (String, Option<String>, Option<String>) {
+    (node.to_owned(), None, Some(value.to_owned()))
+}
+
+both! {
+    /// UC-3, OES8, AD-12: as one serialised tree, as a list and node by node, the same is read.
+    async fn a_tree_is_read_in_the_way_that_the_device_knows(database: Database) {
+        let ways = [(false, false), (true, false), (true, true)];
+        for (no_tnds, no_list) in ways {
+            let behaviour = Behaviour { quirks: Quirks { no_tnds, no_list, ..Quirks::default() }, ..Behaviour::default() };
+            let (server, portal, handsets) = stage(&database, &behaviour).await;
+            for mut handset in handsets {
+                assert!(handset.device.tree_mut().set("./Vendor/Test/Text", "a < b & c"));
+                assert!(handset.device.tree_mut().set("./Vendor/Test/Octets", "AP8="));
+                let read = json!({"type": "TREE_READ", "root": "./Vendor", "properties": ["ACL"]});
+                let (execution, results) = done(&portal, &mut handset, &read).await;
+                assert_eq!((&execution["state"], &execution["outcome"]), (&json!("SUCCEEDED"), &json!("READ")), "{execution}");
+                let mut outcomes = told(&results);
+                outcomes.sort_unstable();
+                let nodes = ["", "/Test", "/Test/Number", "/Test/Octets", "/Test/Switch", "/Test/Task", "/Test/Text"];
+                let each = nodes.iter().flat_map(|name| [format!("./Vendor{name}"), format!("./Vendor{name}?prop=ACL")]);
+                let mut expected: Vec<_> = each.collect();
+                expected.sort_unstable();
+                assert_eq!(outcomes.iter().map(|(node, _)| (*node).to_owned()).collect::<Vec<_>>(), expected);
+                let text = results.iter().find(|one| one["node"] == "./Vendor/Test/Text").unwrap();
+                assert_eq!(text["value"]["data"], "a < b & c");
+                let known = known(&portal, &handset, "./Vendor/Test/Text").await;
+                assert_eq!(known, [node("./Vendor/Test/Text", "a < b & c"), (known[1].0.clone(), Some("ACL".to_owned()), Some(String::new()))]);
+                let absent = json!({"type": "TREE_READ", "root": "./Absent"});
+                assert_eq!(done(&portal, &mut handset, &absent).await.0["outcome"], "NOT_FOUND");
+            }
+            server.stop().await;
+        }
+    }
+
+    /// UC-3, OES8: a tree that does not fit into one message is read all the same, and what may not be read is named.
+    async fn a_tree_of_a_small_device_is_walked_and_what_is_forbidden_is_named(database: Database) {
+        let behaviour = Behaviour { max_message: 4_096, ..Behaviour::default() };
+        let (server, portal, handsets) = stage(&database, &behaviour).await;
+        for mut handset in handsets {
+            let (execution, results) = done(&portal, &mut handset, &json!({"type": "TREE_READ", "root": ".", "method": "WALK"})).await;
+            assert_eq!(execution["outcome"], "PARTLY_READ", "{execution}");
+            let outcomes = told(&results);
+            assert!(outcomes.contains(&("./DMAcc/1/AppAuth/C/AAuthSecret", "NOT_ALLOWED")), "{outcomes:?}");
+            assert!(outcomes.contains(&("./DevDetail/URI/MaxDepth", "DONE")) && outcomes.len() > 50, "{outcomes:?}");
+            let (execution, results) = done(&portal, &mut handset, &json!({"type": "TREE_READ", "root": "."})).await;
+            assert_eq!(execution["outcome"], "READ", "what may not be read does not stand in a list: {execution}");
+            assert!(results.len() > 50);
+        }
+        server.stop().await;
+    }
+
+    /// OES8, OES3: what answers told is known with its time, what was removed is not, and secrets are not kept.
+    async fn what_is_known_of_a_tree_follows_what_the_device_answers(database: Database) {
+        let (server, portal, handsets) = stage(&database, &Behaviour::default()).await;
+        for mut handset in handsets {
+            let id = handset.id.clone();
+            portal.get(&format!("/v1/devices/{id}/tree?under=//")).await.problem(400, "INVALID_ARGUMENT");
+            assert!(known(&portal, &handset, ".").await.is_empty());
+            let add = json!({"type": "NODES_ADD", "nodes": [
+                {"node": "./Vendor/Test/More", "format": "node"},
+                {"node": "./Vendor/Test/More/Name", "value": "plain-word"},
+                {"node": "./Vendor/Test/More/Password", "value": "hidden-word"},
+                {"node": "./DevInfo/No", "value": "refused"},
+            ]});
+            done(&portal, &mut handset, &add).await;
+            let more = || known(&portal, &handset, "./Vendor/Test/More");
+            let secret = ("./Vendor/Test/More/Password".to_owned(), None, None);
+            assert_eq!(more().await, [node("./Vendor/Test/More", ""), node("./Vendor/Test/More/Name", "plain-word"), secret]);
+            let page = portal.get(&format!("/v1/devices/{id}/tree?under=./Vendor/Test/More/Password")).await.of(200);
+            let item = &page["items"][0];
+            assert_eq!((&item["isSecret"], &item["size"], &item["learnedBy"]), (&json!(true), &json!(11), &json!("WRITTEN")));
+            assert!(item["learnedAt"].is_string());
+            let hex = if database.is_postgres() { "encode(document, 'hex')" } else { "lower(hex(document))" };
+            let stored = database.lines(&format!("SELECT {hex} AS line FROM device_nodes"));
+            let found = |word: &str| {
+                let word: String = word.bytes().map(|byte| format!("{byte:02x}")).collect();
+                stored.iter().any(|row| row.contains(&word))
+            };
+            assert!(!stored.is_empty() && !found("plain-word") && !found("hidden-word"));
+            // Pages go on where they stopped.
+            let first = portal.get(&format!("/v1/devices/{id}/tree?perPage=2&under=./Vendor")).await.of(200);
+            let next = first["nextCursor"].as_str().unwrap();
+            let second = portal.get(&format!("/v1/devices/{id}/tree?perPage=2&under=./Vendor&cursor={next}")).await.of(200);
+            assert_eq!(second["items"][0]["node"], "./Vendor/Test/More/Password");
+            // The device itself drops a node, and the next reading of its parent tells.
+            handset.device.tree_mut().put(&"./Vendor/Test/Own".parse().unwrap(), dmwsi_objects::Value::text("x"), dmwsi_protocol::device::Access::GET);
+            done(&portal, &mut handset, &json!({"type": "NODES_DELETE", "nodes": ["./Vendor/Test/More/Name"]})).await;
+            done(&portal, &mut handset, &json!({"type": "NODES_GET", "nodes": ["./Vendor/Test", "./Vendor/Test/Own"]})).await;
+            let all: Vec<_> = known(&portal, &handset, "./Vendor").await.into_iter().map(|(node, ..)| node).collect();
+            assert_eq!(all, ["./Vendor/Test", "./Vendor/Test/More", "./Vendor/Test/More/Password", "./Vendor/Test/Own"]);
+            done(&portal, &mut handset, &json!({"type": "NODES_DELETE", "nodes": ["./Vendor/Test/More"]})).await;
+            let all: Vec<_> = known(&portal, &handset, "./Vendor").await.into_iter().map(|(node, ..)| node).collect();
+            assert_eq!(all, ["./Vendor/Test", "./Vendor/Test/Own"]);
+            let other = server.portal("umbrella", "devices:read").await;
+            other.get(&format!("/v1/devices/{id}/tree")).await.problem(404, "NOT_FOUND");
+        }
+        server.stop().await;
+    }
+
+    /// AD-12: values of many messages, to the device and back, and what is beyond its limit.
+    async fn large_values_go_in_pieces_both_ways(database: Database) {
+        let behaviour = Behaviour { max_message: 4_096, max_object: Some(50_000), ..Behaviour::default() };
+        let (server, portal, handsets) = stage(&database, &behaviour).await;
+        for mut handset in handsets {
+            let text = "<a & \u{e4}\u{20ac}>".repeat(3_000);
+            let add = json!({"type": "NODES_ADD", "nodes": [
+                {"node": "./Vendor/Test/Small", "value": "s"},
+                {"node": "./Vendor/Test/Long", "value": text},
+                {"node": "./Vendor/Test/Longer", "value": "x".repeat(50_001)},
+                {"node": "./Vendor/Test/Last", "value": "l"},
+            ]});
+            let (execution, results) = done(&portal, &mut handset, &add).await;
+            assert_eq!(execution["outcome"], "PARTLY_ADDED", "{execution}");
+            let outcomes: Vec<_> = told(&results).into_iter().map(|(_, outcome)| outcome).collect();
+            assert_eq!(outcomes, ["DONE", "DONE", "TOO_LARGE", "DONE"]);
+            assert_eq!(handset.device.tree().text("./Vendor/Test/Long"), Some(text.as_str()));
+            let octets = "q83v".repeat(200_000);
+            assert!(handset.device.tree_mut().set("./Vendor/Test/Octets", octets.clone()));
+            let nodes = ["./Vendor/Test/Long", "./Vendor/Test/Octets", "./DevInfo/Man"];
+            let (execution, results) = done(&portal, &mut handset, &json!({"type": "NODES_GET", "nodes": nodes})).await;
+            assert_eq!(execution["outcome"], "READ", "{execution}");
+            let data: Vec<_> = results.iter().map(|one| one["value"]["data"].as_str().unwrap()).collect();
+            assert!(data == [text.as_str(), octets.as_str(), "Acme"], "{:?}", data.iter().map(|one| one.len()).collect::<Vec<_>>());
+            // Beyond what the server takes.
+            assert!(handset.device.tree_mut().set("./Vendor/Test/Octets", "q83v".repeat(300_000)));
+            let (execution, results) = done(&portal, &mut handset, &json!({"type": "NODES_GET", "nodes": nodes})).await;
+            assert_eq!((&execution["outcome"], told(&results)[1].1), (&json!("PARTLY_READ"), "TOO_LARGE"));
+        }
+        server.stop().await;
+    }
+}
