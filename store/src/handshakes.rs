@@ -1,16 +1,26 @@
 //! What receivers said when they were asked whether they want the events.
 use diesel::prelude::*;
 use dmwsi_domain::event::Event;
+use dmwsi_domain::id::SubscriptionId;
 use dmwsi_domain::subscription::{
     Agreement, InitiationReason, Recovery, StatusReason, Subscription, SubscriptionStatus, UpdateReason,
 };
 use dmwsi_domain::{Ids, Result, Timestamp};
 
 use crate::column::text;
-use crate::schema::subscriptions;
+use crate::schema::{subscriptions, tasks};
+use crate::subscriptions::HANDSHAKE;
 use crate::{Tx, failed, on};
 
 impl Tx<'_> {
+    /// Has the receiver of a subscription asked now, however long another question was to wait.
+    pub fn ask_anew(&mut self, id: SubscriptionId, now: Timestamp, ids: &mut Ids) -> Result<()> {
+        let waiting = tasks::table.filter(tasks::queue.eq(HANDSHAKE)).filter(tasks::key.eq(id.to_string()));
+        let waiting = waiting.filter(tasks::state.eq("READY"));
+        on!(self, conn => diesel::delete(waiting).execute(conn)).map_err(failed)?;
+        self.ring_subscription(HANDSHAKE, id, now, now, ids)
+    }
+
     /// Writes that the receiver of a subscription, which is held, agreed. One that waited for that begins, and is told what happened meanwhile.
     pub fn agree(&mut self, held: &mut Subscription, agreement: Agreement, now: Timestamp, ids: &mut Ids) -> Result<()> {
         // One that had agreed before goes on.
