@@ -8,16 +8,14 @@ use dmwsi_domain::subscription::{
 use dmwsi_domain::{Ids, Result, Timestamp};
 
 use crate::column::text;
-use crate::schema::{subscriptions, tasks};
+use crate::schema::subscriptions;
 use crate::subscriptions::HANDSHAKE;
 use crate::{Tx, failed, on};
 
 impl Tx<'_> {
     /// Has the receiver of a subscription asked now, however long another question was to wait.
     pub fn ask_anew(&mut self, id: SubscriptionId, now: Timestamp, ids: &mut Ids) -> Result<()> {
-        let waiting = tasks::table.filter(tasks::queue.eq(HANDSHAKE)).filter(tasks::key.eq(id.to_string()));
-        let waiting = waiting.filter(tasks::state.eq("READY"));
-        on!(self, conn => diesel::delete(waiting).execute(conn)).map_err(failed)?;
+        self.withdraw(HANDSHAKE, &id.to_string())?;
         self.ring_subscription(HANDSHAKE, id, now, now, ids)
     }
 
