@@ -81,7 +81,7 @@ async fn goes_red(database: Database, planted: Planted) {
             storm.fail(&faults);
         }
     }
-    for _ in 0..12 {
+    for _ in 0..40 {
         let faults = storm.round(if planted.wants_a_kill() { Blow::One(0) } else { Blow::Nothing }).await;
         println!("{planted:?}: {:?}", faults.first());
         if faults.iter().any(|fault| fault.kind == planted.kind()) {

@@ -74,7 +74,7 @@ impl Planted {
 
     /// How badly receivers must answer for it to show, in failures of a hundred.
     pub(crate) const fn failures(self) -> [u64; 3] {
-        if matches!(self, Self::RetriesInMemory) { [40, 20, 0] } else { [0; 3] }
+        if matches!(self, Self::RetriesInMemory) { [60, 40, 0] } else { [0; 3] }
     }
 
     /// Puts it into a database that has its schema.
@@ -110,7 +110,7 @@ impl Planted {
 
     const fn pause(self) -> Duration {
         Duration::from_millis(match self {
-            Self::EventAfterCommit => 150,
+            Self::EventAfterCommit => 400,
             Self::NumberBeforeCommit => 10,
             Self::RetriesInMemory => 1_000,
             Self::TwoSequencers => 1,
