@@ -8,6 +8,7 @@
     clippy::print_stdout,
     clippy::unwrap_used,
     dead_code,
+    missing_docs,
     unused_macros,
     reason = "a measurement that cannot go on should stop, and the harness of the tests has more than is needed here"
 )]
@@ -195,15 +196,22 @@ impl Rows {
     }
 
     fn after(&self, organisation: &str, asked: &Asked) -> Vec<Row> {
-        let found = events::table
-            .filter(events::organisation_id.eq(organisation))
-            .filter(events::number.gt(asked.after))
-            .order(events::number)
-            .limit(asked.per_page)
-            .select(Row::as_select());
+        // The columns' types differ from database to database, so that one query cannot be both.
+        macro_rules! found {
+            ($pool:expr) => {
+                events::table
+                    .filter(events::organisation_id.eq(organisation))
+                    .filter(events::number.gt(asked.after))
+                    .order(events::number)
+                    .limit(asked.per_page)
+                    .select(Row::as_select())
+                    .load(&mut $pool.get().unwrap())
+                    .unwrap()
+            };
+        }
         match self {
-            Self::Postgres(pool) => found.load(&mut pool.get().unwrap()).unwrap(),
-            Self::Sqlite(pool) => found.load(&mut pool.get().unwrap()).unwrap(),
+            Self::Postgres(pool) => found!(pool),
+            Self::Sqlite(pool) => found!(pool),
         }
     }
 }

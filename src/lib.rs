@@ -8,6 +8,7 @@ pub mod selfcare;
 mod health;
 mod listener;
 mod place;
+mod proxy;
 mod running;
 
 pub use listener::ListenError;

@@ -1,13 +1,11 @@
 //! The server, started and stopped.
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{Server, ServerHandle, ServiceRequest, ServiceResponse};
-use actix_web::error::ErrorForbidden;
-use actix_web::middleware::{Next, from_fn};
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use clap::ValueEnum;
 use dmwsi_api::PublicUrl;
@@ -31,6 +29,7 @@ use crate::health::{Health, recorder};
 use crate::keys::{Keys, KeysError};
 use crate::listener::{ListenError, bind, tls};
 use crate::place::Place;
+use crate::proxy::by_proxy;
 
 /// What a process of the server does.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -371,51 +370,8 @@ fn serve(listener: std::net::TcpListener, listen: &Listen, threads: usize, mount
     Ok(server.run())
 }
 
-/// Lets plain HTTP in only by the proxy that ends TLS, where one is named, and from this machine.
-async fn by_proxy(
-    proxy: Option<IpAddr>,
-    request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let from = request.peer_addr().map(|peer| peer.ip().to_canonical());
-    let passes = |proxy: IpAddr| from.is_some_and(|from| from == proxy.to_canonical() || from.is_loopback());
-    if proxy.is_none_or(passes) { next.call(request).await } else { Err(ErrorForbidden("plain HTTP is for the proxy only\n")) }
-}
-
 /// Completes when the server is told to stop.
 async fn until(mut stopped: watch::Receiver<bool>) {
     // An error means that the server is gone, which is a stop, too.
     drop(stopped.wait_for(|stopped| *stopped).await);
-}
-
-#[cfg(test)]
-mod tests {
-    use actix_web::HttpResponse;
-    use actix_web::http::StatusCode;
-    use actix_web::test::{TestRequest, init_service};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn plain_http_is_for_the_named_proxy_and_for_this_machine() {
-        for (proxy, from, passes) in [
-            (Some("10.0.0.1"), "10.0.0.1:4000", true),
-            (Some("10.0.0.1"), "[::ffff:10.0.0.1]:4000", true),
-            (Some("10.0.0.1"), "127.0.0.1:4000", true),
-            (Some("10.0.0.1"), "10.0.0.2:4000", false),
-            (None, "10.0.0.2:4000", true),
-        ] {
-            let proxy = proxy.map(|proxy| proxy.parse().unwrap());
-            let app = App::new()
-                .wrap(from_fn(move |request, next| by_proxy(proxy, request, next)))
-                .default_service(web::to(async || HttpResponse::Ok()));
-            let app = init_service(app).await;
-            let request = TestRequest::default().peer_addr(from.parse().unwrap()).to_request();
-            let status = match actix_web::dev::Service::call(&app, request).await {
-                Ok(response) => response.status(),
-                Err(error) => error.as_response_error().status_code(),
-            };
-            assert_eq!(status == StatusCode::OK, passes, "{from}");
-        }
-    }
 }

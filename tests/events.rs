@@ -208,9 +208,9 @@ both! {
         }
         let (mut numbers, mut last) = (Vec::new(), BTreeMap::new());
         for line in database.lines("SELECT number || ' ' || device_id || ' ' || revision AS line FROM events ORDER BY number") {
-            let [number, device, revision] = line.split(' ').collect::<Vec<_>>().try_into().unwrap();
+            let [number, device, revision]: [&str; 3] = line.split(' ').collect::<Vec<_>>().try_into().unwrap();
             let revision: u64 = revision.parse().unwrap();
-            numbers.push(number.parse().unwrap());
+            numbers.push(number.parse::<u64>().unwrap());
             let before = last.insert(device.to_owned(), revision).unwrap_or(0);
             assert_eq!(before + 1, revision, "{number}");
         }

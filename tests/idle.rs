@@ -14,8 +14,8 @@ use crate::harness::server::Server;
 use crate::harness::statements::{assert_indexed, open, plan, sent};
 use crate::harness::{Database, eventually};
 
-/// Expand, fold, cancel, expire, ingest, sweep, wake.
-const QUEUES: u64 = 7;
+/// Expand, fold, cancel, expire, ingest, sweep, wake, two of deliveries, handshake, recover.
+const QUEUES: u64 = 11;
 
 /// Begin, savepoint, lost leases, claim, next, release, commit.
 const STATEMENTS_PER_POLL: u64 = 7;

@@ -125,7 +125,7 @@ both! {
         let (chosen, full) = (Receiver::taking().await, Receiver::taking().await);
         let mut new = wanted(&chosen.url, &["device-alert", "device-updated"]);
         new["config"]["subscriptionDetail"] = json!({"deviceIds": [public], "alertTypes": ["org.x.*"], "markAtLeast": "WARNING", "sources": ["./A"]});
-        subscribe(&portal, &new).await;
+        let made = subscribe(&portal, &new).await;
         let mut new = wanted(&full.url, &["device-alert"]);
         new["config"]["payload"] = json!("FULL");
         subscribe(&portal, &new).await;
@@ -135,8 +135,9 @@ both! {
         let all = full.heard("device-alert", 6).await;
         assert_eq!(all[0].event()["data"]["data"], "1");
         chosen.heard("device-updated", 1).await;
-        let alerts = chosen.of("device-alert");
-        assert_eq!(alerts.len(), 1, "{alerts:?}");
+        let alerts = chosen.heard("device-alert", 1).await;
+        // That it began, the change and the one alert: all were laid out together.
+        assert_eq!((alerts.len(), deliveries(&portal, &made).await.len()), (1, 3), "{alerts:?}");
         assert_eq!((&alerts[0].event()["data"]["alertType"], &alerts[0].event()["data"]["deviceId"]), (&json!("org.x.a"), &json!(public)));
         assert!(alerts[0].event()["data"].get("data").is_none());
         server.stop().await;

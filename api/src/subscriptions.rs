@@ -252,7 +252,9 @@ pub async fn change_subscription(
         } else if next.revision == held.revision {
             next.changed(now);
         }
-        if next.status == SubscriptionStatus::ActivationRequested || next.agreement.is_some() {
+        if next.status == SubscriptionStatus::ActivationRequested {
+            tx.ask_anew(id, now, &mut ids)?;
+        } else if next.agreement.is_some() {
             tx.ring_subscription(HANDSHAKE, id, now, now, &mut ids)?;
         }
         tx.save_subscription(&next, switched, Some(correlator.as_str()), now, &mut ids)?;

@@ -1,6 +1,7 @@
 //! What receivers said when they were asked whether they want the events.
 use diesel::prelude::*;
 use dmwsi_domain::event::Event;
+use dmwsi_domain::id::SubscriptionId;
 use dmwsi_domain::subscription::{
     Agreement, InitiationReason, Recovery, StatusReason, Subscription, SubscriptionStatus, UpdateReason,
 };
@@ -8,9 +9,16 @@ use dmwsi_domain::{Ids, Result, Timestamp};
 
 use crate::column::text;
 use crate::schema::subscriptions;
+use crate::subscriptions::HANDSHAKE;
 use crate::{Tx, failed, on};
 
 impl Tx<'_> {
+    /// Has the receiver of a subscription asked now, however long another question was to wait.
+    pub fn ask_anew(&mut self, id: SubscriptionId, now: Timestamp, ids: &mut Ids) -> Result<()> {
+        self.withdraw(HANDSHAKE, &id.to_string())?;
+        self.ring_subscription(HANDSHAKE, id, now, now, ids)
+    }
+
     /// Writes that the receiver of a subscription, which is held, agreed. One that waited for that begins, and is told what happened meanwhile.
     pub fn agree(&mut self, held: &mut Subscription, agreement: Agreement, now: Timestamp, ids: &mut Ids) -> Result<()> {
         // One that had agreed before goes on.

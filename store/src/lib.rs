@@ -47,6 +47,7 @@ mod sqlite;
 mod store;
 #[cfg(test)]
 mod store_test;
+mod subscription_ends;
 pub mod subscriptions;
 pub mod sweep;
 mod trees;

@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Nullable, Text};
-use dmwsi_domain::Result;
 use dmwsi_domain::event::Event;
 use dmwsi_domain::id::{ClientId, DeviceId, EventId, JobId, OrganisationId};
 use dmwsi_domain::log_entry::LogEntry;
-use dmwsi_domain::Timestamp;
+use dmwsi_domain::{Result, Timestamp};
 
 use crate::column::{counted, number, text, uuid};
 use crate::schema::organisations;

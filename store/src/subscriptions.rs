@@ -12,7 +12,7 @@ use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
 use crate::column::{counted, damaged, document, micros, moment, number, parsed, text, uuid};
 use crate::queue::NewTask;
-use crate::schema::{deliveries, events, organisations, subscriptions};
+use crate::schema::{deliveries, organisations, subscriptions};
 use crate::{Tx, failed, on};
 
 /// The queue of deliveries to receivers that do well; the key is the subscription's id.
@@ -26,23 +26,11 @@ pub const HANDSHAKE: &str = "subscription.handshake.v1";
 
 // What is not over has indexes of its own, which are used where the condition is written as they have it.
 const OPEN: &str = "SELECT COUNT(*) AS number FROM subscriptions WHERE client_id = $1 AND status NOT IN ('EXPIRED', 'DELETED')";
-const DUE: &str = "SELECT organisation_id, id FROM subscriptions
-WHERE expires_at IS NOT NULL AND status NOT IN ('EXPIRED', 'DELETED') AND expires_at <= $1 ORDER BY expires_at LIMIT $2";
-const NEXT: &str =
-    "SELECT MIN(expires_at) AS number FROM subscriptions WHERE expires_at IS NOT NULL AND status NOT IN ('EXPIRED', 'DELETED')";
 
 #[derive(QueryableByName)]
-struct Number {
+pub(crate) struct Number {
     #[diesel(sql_type = Nullable<BigInt>)]
-    number: Option<i64>,
-}
-
-#[derive(QueryableByName)]
-struct Due {
-    #[diesel(sql_type = Text)]
-    organisation_id: String,
-    #[diesel(sql_type = Text)]
-    id: String,
+    pub(crate) number: Option<i64>,
 }
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
@@ -338,55 +326,6 @@ impl Tx<'_> {
         let pending =
             deliveries::table.filter(deliveries::subscription_id.eq(text(id.uuid()))).filter(deliveries::state.eq("PENDING"));
         on!(self, conn => diesel::delete(pending).execute(conn)).map(drop).map_err(failed)
-    }
-
-    /// Subscriptions whose time was over by `now`, at most `limit`.
-    pub fn due_subscriptions(&mut self, now: Timestamp, limit: i64) -> Result<Vec<(OrganisationId, SubscriptionId)>> {
-        let due = sql_query(DUE).bind::<BigInt, _>(now.micros()).bind::<BigInt, _>(limit);
-        let rows: Vec<Due> = on!(self, conn => due.get_results(conn)).map_err(failed)?;
-        rows.iter()
-            .map(|row| Ok((OrganisationId::new(uuid(&row.organisation_id)?), SubscriptionId::new(uuid(&row.id)?))))
-            .collect()
-    }
-
-    /// When the next subscription is over.
-    pub fn next_subscription_end(&mut self) -> Result<Option<Timestamp>> {
-        let next = sql_query(NEXT);
-        Ok(moment(on!(self, conn => next.get_result::<Number>(conn)).map_err(failed)?.number))
-    }
-
-    /// Ends a subscription whose time is over, if that is still so. False when it still has to be told of something from before its end.
-    pub fn expire_subscription(
-        &mut self,
-        organisation: OrganisationId,
-        id: SubscriptionId,
-        now: Timestamp,
-        ids: &mut Ids,
-    ) -> Result<bool> {
-        self.hold_organisation(organisation)?;
-        self.hold_subscription(id)?;
-        let mut found = self.subscription(id)?;
-        let Some(end) = found.expires_at.filter(|end| *end <= now) else { return Ok(true) };
-        if self.has_undistributed_before(organisation, end)? {
-            return Ok(false);
-        }
-        let reason = found.expires_by;
-        if let Some(event) = found.end(reason, now) {
-            self.save_subscription(&found, [event], None, now, ids)?;
-        }
-        Ok(true)
-    }
-
-    /// Whether something happened before that moment that is not laid out yet.
-    fn has_undistributed_before(&mut self, organisation: OrganisationId, end: Timestamp) -> Result<bool> {
-        let distributed = number(self.distributed(organisation)?);
-        let of = events::table.filter(events::organisation_id.eq(text(organisation.uuid())));
-        let before = of.filter(events::created_at.lt(end.micros())).select(events::id).limit(1);
-        let unnumbered = before.clone().filter(events::number.is_null());
-        let waiting = before.filter(events::number.gt(distributed));
-        let unnumbered: Option<String> = on!(self, conn => unnumbered.first(conn)).optional().map_err(failed)?;
-        let waiting: Option<String> = on!(self, conn => waiting.first(conn)).optional().map_err(failed)?;
-        Ok(unnumbered.or(waiting).is_some())
     }
 
     /// Rings a task that is about a subscription: one of [`DELIVER`], [`DELIVER_TROUBLED`], [`RECOVER`] and [`HANDSHAKE`].

@@ -1,10 +1,11 @@
 //! A new task, or a ring for one that is there.
 use diesel::sql_types::{BigInt, Nullable, Text};
-use diesel::{QueryableByName, RunQueryDsl, sql_query};
+use diesel::{ExpressionMethods, QueryDsl, QueryableByName, RunQueryDsl, sql_query};
 use dmwsi_domain::id::TaskId;
 use dmwsi_domain::{Error, Result, Timestamp};
 use serde::Serialize;
 
+use super::schema::tasks;
 use crate::{Kept, Tx, failed, on};
 
 /// Attempts of a task that says nothing else: with backoff about a day of trying.
@@ -76,5 +77,11 @@ impl Tx<'_> {
         on!(self, conn => Kept(query).get_result::<Written>(conn)).map_err(failed)?;
         self.ring(task.queue);
         Ok(())
+    }
+
+    /// Forgets the task of that key unless it runs right now, with its attempts and the time it waits for: what is enqueued then is new.
+    pub(crate) fn withdraw(&mut self, queue: &str, key: &str) -> Result<()> {
+        let ready = tasks::table.filter(tasks::queue.eq(queue)).filter(tasks::key.eq(key)).filter(tasks::state.eq("READY"));
+        on!(self, conn => diesel::delete(ready).execute(conn)).map(drop).map_err(failed)
     }
 }
