@@ -157,8 +157,9 @@ both! {
             stage.call(&operation, &[("if-match", &weak)], body).await.problem(412, "FAILED_PRECONDITION");
         }
         assert_eq!(seen, 2);
-        let sink = json!({"protocol": "HTTP", "sink": "http://127.0.0.1:9/", "types": ["dmwsi.v1.device-updated"], "config": {"subscriptionDetail": {}}});
-        let made = stage.portal.post("/v1/subscriptions", &sink).await.of(201);
+        let sink = json!({"protocol": "HTTP", "sink": "https://receiver.example/", "types": ["dmwsi.v1.device-updated"], "config": {"subscriptionDetail": {}}});
+        // Its receiver is being asked.
+        let made = stage.portal.post("/v1/subscriptions", &sink).await.of(202);
         let address = format!("/v1/subscriptions/{}", made["id"].as_str().unwrap());
         let change = async |tag: &str| {
             let headers = [("if-match", tag), ("content-type", "application/merge-patch+json")];

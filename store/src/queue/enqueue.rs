@@ -79,9 +79,10 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Forgets the task of that key unless it runs right now, with its attempts and the time it waits for: what is enqueued then is new.
+    /// Forgets the task of that key, with its attempts and the time it waits for: what is enqueued then is new. One that runs right now has lost its
+    /// claim, so that its end is not written.
     pub(crate) fn withdraw(&mut self, queue: &str, key: &str) -> Result<()> {
-        let ready = tasks::table.filter(tasks::queue.eq(queue)).filter(tasks::key.eq(key)).filter(tasks::state.eq("READY"));
-        on!(self, conn => diesel::delete(ready).execute(conn)).map(drop).map_err(failed)
+        let task = tasks::table.filter(tasks::queue.eq(queue)).filter(tasks::key.eq(key));
+        on!(self, conn => diesel::delete(task).execute(conn)).map(drop).map_err(failed)
     }
 }

@@ -52,11 +52,6 @@ pub(super) async fn shake_hands(deliverer: Arc<Deliverer>, id: SubscriptionId, c
     let wait = wait.and_then(|at| settings.handshake_retry_ms.get(at).copied());
     let said = deliverer.ask_receiver(&found).await?;
     if let (Said::Nothing, Some(wait)) = (&said, wait) {
-        // What was changed while it was asked may lead elsewhere, and must not wait for this.
-        let present = store.glance(move |tx| Ok(tx.subscription(id)?.revision)).await?;
-        if present != found.revision {
-            return Ok(Outcome::Progress(clock.now()));
-        }
         return Ok(Outcome::RetryAfter(Duration::from_millis(wait), "the receiver did not agree".to_owned()));
     }
     let (now, ids) = (clock.now(), clock.new_ids());
