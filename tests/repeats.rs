@@ -158,8 +158,7 @@ both! {
         }
         assert_eq!(seen, 2);
         let sink = json!({"protocol": "HTTP", "sink": "https://receiver.example/", "types": ["dmwsi.v1.device-updated"], "config": {"subscriptionDetail": {}}});
-        // Its receiver is being asked.
-        let made = stage.portal.post("/v1/subscriptions", &sink).await.of(202);
+        let made = stage.portal.post("/v1/subscriptions", &sink).await.of(201);
         let address = format!("/v1/subscriptions/{}", made["id"].as_str().unwrap());
         let change = async |tag: &str| {
             let headers = [("if-match", tag), ("content-type", "application/merge-patch+json")];
