@@ -241,7 +241,7 @@ mod tests {
             row("7", Some("j"), Some("d"), 4),
             named("8", r#"{"subscriptionId": "s"}"#, 1),
         ];
-        assert_eq!(in_order(rows, 9), ["4", "7", "6", "1", "2", "5", "3", "8"].map(str::to_owned));
+        assert_eq!(in_order(rows, 9), ["4", "7", "6", "1", "2", "3", "5", "8"].map(str::to_owned));
     }
 
     #[test]
