@@ -8,7 +8,9 @@ use super::outbox::{Outbox, item_count};
 use super::{Account, Nodes, Quirks};
 use crate::credentials::decode_nonce;
 use crate::encoding::Encoding;
+use crate::mac::Mac;
 use crate::message::{Element, Header, Message, Meta, NodeCommand, Party, Status, Verb, alert};
+use crate::version::Version;
 
 /// How often package 1 is repeated because the server did not accept the device's credentials.
 const MAX_REPEATS: u32 = 2;
@@ -39,6 +41,8 @@ pub struct Opening {
     pub initiator: Initiator,
     /// The Generic Alerts to tell.
     pub alerts: Vec<GenericAlert>,
+    /// The version that is spoken.
+    pub version: Version,
     /// How messages are encoded, by which sizes are counted.
     pub encoding: Encoding,
     /// The largest message the device takes, in bytes.
@@ -68,6 +72,8 @@ pub struct Session {
     strange: u32,
     aborting: bool,
     wants_proof: bool,
+    /// Whether the message that is to be received has a MAC, and the right one.
+    signed: Option<bool>,
 }
 
 /// What to do after a message of the server.
@@ -120,7 +126,7 @@ pub enum Fault {
     /// It asks for credentials of a kind that this side does not speak.
     #[error("the server wants credentials of the kind {0:?}")]
     UnknownChallenge(String),
-    /// It is not DM 1.2.
+    /// It is in another version than the session.
     #[error("the message is {protocol:?} with DTD {dtd:?}")]
     Version {
         /// `VerProto`.
@@ -150,6 +156,7 @@ impl Session {
             strange: 0,
             aborting: false,
             wants_proof: account.server_auth.is_some(),
+            signed: None,
         };
         session.first_package(nodes);
         let message = session.message(None, true, account);
@@ -160,6 +167,18 @@ impl Session {
     #[must_use]
     pub fn respond_to(&self) -> Option<&str> {
         self.respond_to.as_deref()
+    }
+
+    /// The MAC that goes with a message, as it goes over the wire, in the header [`crate::mac::HEADER`]: where the device proves itself so.
+    #[must_use]
+    pub fn mac(&self, account: &Account, body: &[u8]) -> Option<Mac> {
+        (self.proof == Some(AuthType::Hmac)).then(|| account.mac(&self.nonce, body))
+    }
+
+    /// Notes what came in the header [`crate::mac::HEADER`] with the message that is to be received next, and that message as it came over the wire.
+    pub fn note_mac(&mut self, account: &Account, header: Option<&str>, body: &[u8]) {
+        let mac = header.and_then(Mac::parse);
+        self.signed = mac.map(|mac| account.is_mac_of_server(&mac, body));
     }
 
     /// Takes a message of the server. `fresh_nonce` goes to the server for its next digest where one is due; nonces of the account change.
@@ -224,7 +243,9 @@ impl Session {
             self.outbox.push(plain_alert(alert::NEXT_MESSAGE));
         }
         // A server that has proved itself keeps the nonce it was given for the next session; one that has not gets another to try with.
-        let proved = self.server_authenticated && !known && account.server_auth == Some(AuthType::Digest);
+        let each = account.server_each || account.server_auth == Some(AuthType::Hmac);
+        let has_nonce = matches!(account.server_auth, Some(AuthType::Digest | AuthType::Hmac));
+        let proved = has_nonce && self.server_authenticated && (each || !known);
         let challenge = if (proved || !trusted) && !self.aborting { account.challenge(fresh_nonce) } else { None };
         let status = Status {
             message: message.header.message,
@@ -243,7 +264,8 @@ impl Session {
     /// Whether the message belongs here, and the Status it has for the header of the last message sent.
     fn check<'m>(&self, message: &'m Message) -> Result<&'m Status, Fault> {
         let Header { dtd, protocol, session, .. } = &message.header;
-        if dtd != "1.2" || protocol != "DM/1.2" {
+        let version = self.opening.version;
+        if dtd != version.dtd() || protocol != version.protocol() {
             return Err(Fault::Version { protocol: protocol.clone(), dtd: dtd.clone() });
         }
         if *session != self.opening.session {
@@ -262,16 +284,22 @@ impl Session {
 
     /// What the device thinks of the server: the code for the server's header.
     fn judge(&mut self, message: &Message, account: &Account) -> StatusCode {
-        match &message.header.credentials {
-            _ if self.server_authenticated => StatusCode::AUTHENTICATED,
-            None if account.server_auth.is_none() => StatusCode::OK,
-            Some(_) if account.server_auth.is_none() => StatusCode::AUTHENTICATED,
-            None => StatusCode::MISSING_CREDENTIALS,
-            Some(credentials) if account.is_server(credentials) => {
-                self.server_authenticated = true;
-                StatusCode::AUTHENTICATED
+        let signed = self.signed.take();
+        let accepted = if account.server_each { StatusCode::OK } else { StatusCode::AUTHENTICATED };
+        match (account.server_auth, &message.header.credentials) {
+            (Some(AuthType::Hmac), _) => {
+                self.server_authenticated |= signed == Some(true);
+                if signed == Some(true) { StatusCode::OK } else { StatusCode::INVALID_CREDENTIALS }
             }
-            Some(_) => StatusCode::INVALID_CREDENTIALS,
+            (Some(_), _) if self.server_authenticated && !account.server_each => StatusCode::AUTHENTICATED,
+            (None, None) => StatusCode::OK,
+            (None, Some(_)) => accepted,
+            (Some(_), None) => StatusCode::MISSING_CREDENTIALS,
+            (Some(_), Some(credentials)) if account.is_server(credentials) => {
+                self.server_authenticated = true;
+                accepted
+            }
+            (Some(_), Some(_)) => StatusCode::INVALID_CREDENTIALS,
         }
     }
 
@@ -285,7 +313,7 @@ impl Session {
                 self.nonce = decode_nonce(nonce);
             }
         }
-        if verdict.code == StatusCode::AUTHENTICATED {
+        if verdict.code == StatusCode::AUTHENTICATED && self.proof != Some(AuthType::Hmac) {
             self.proof = None;
         }
         self.authenticated |= verdict.code.is_success();
@@ -348,8 +376,8 @@ impl Session {
     fn message(&mut self, status: Option<Element>, complete: bool, account: &Account) -> Message {
         self.sent = self.sent.saturating_add(1);
         let header = Header {
-            dtd: "1.2".to_owned(),
-            protocol: "DM/1.2".to_owned(),
+            dtd: self.opening.version.dtd().to_owned(),
+            protocol: self.opening.version.protocol().to_owned(),
             session: self.opening.session.clone(),
             message: self.sent,
             target: Party { uri: account.server_url.clone(), name: None },
@@ -393,5 +421,5 @@ fn statuses(message: &Message) -> impl Iterator<Item = &Status> {
 
 /// The kind of credentials a challenge wants, where this side has them.
 fn kind(name: &str) -> Option<AuthType> {
-    AuthType::from_syncml(name).filter(|kind| *kind != AuthType::Hmac)
+    AuthType::from_syncml(name)
 }
