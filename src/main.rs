@@ -14,6 +14,7 @@ mod release;
 mod serve;
 mod simulate;
 mod simulate_faults;
+mod simulate_proofs;
 mod story;
 mod syncml;
 

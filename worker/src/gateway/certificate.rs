@@ -49,8 +49,11 @@ mod tests {
 
     #[test]
     fn a_certificate_is_known_by_its_names_or_by_what_it_is() {
-        let certificate = Certificate { names: vec!["IMEI:1".to_owned(), "one.example".to_owned()], fingerprint: "00ff".repeat(16) };
-        for name in ["IMEI:1", "one.example", &format!("sha256:{}", "00FF".repeat(16)), &format!("SHA256:{}", "00:ff:".repeat(16))] {
+        let certificate =
+            Certificate { names: vec!["IMEI:1".to_owned(), "one.example".to_owned()], fingerprint: "00ff".repeat(16) };
+        for name in
+            ["IMEI:1", "one.example", &format!("sha256:{}", "00FF".repeat(16)), &format!("SHA256:{}", "00:ff:".repeat(16))]
+        {
             assert!(certificate.is_of(name), "{name}");
         }
         for name in ["", "IMEI:2", "imei:1", "IMEI:10", "sha256:", "sha256:00", &"00ff".repeat(16)] {

@@ -46,8 +46,8 @@ use self::turnstiles::Turnstiles;
 
 pub use self::certificate::Certificate;
 pub(crate) use self::idle::give_up;
-use self::state::Said;
 pub use self::settings::Settings;
+use self::state::Said;
 
 /// Where devices send their messages, below the public address.
 pub const PATH: &str = "/dm";
