@@ -89,7 +89,7 @@ fn read() -> Value {
 }
 
 both! {
-    /// AD-6, AD-12, OES2: every message of either side has its MAC, over a nonce of its own and the octets as they are; what has none, or a wrong
+    /// AD-6, AD-12, OES2, SC-1: every message of either side has its MAC, over a nonce of its own and the octets as they are; what has none, or a wrong
     /// one, is refused and spoils nothing.
     async fn each_message_of_either_side_is_proven_by_itself(database: Database) {
         let server = start(&database, &Keys::mint().unwrap()).await;

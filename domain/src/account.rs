@@ -36,7 +36,7 @@ pub struct Account {
 
 /// How one side proves who it is.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, ToSchema)]
-#[serde(try_from = "Given")]
+#[serde(try_from = "Given", deny_unknown_fields)]
 #[schema(example = json!({"auth": "DIGEST", "name": "device-1", "secret": "correct horse"}))]
 pub struct Credentials {
     /// `BASIC`: name and password. `DIGEST`: an MD5 digest over them and a nonce. `HMAC`: a MAC over each message, in the HTTP header
@@ -47,7 +47,7 @@ pub struct Credentials {
     /// alternative names, or `sha256:` and the fingerprint of the certificate itself in hexadecimal digits.
     #[schema(min_length = 1, max_length = 255)]
     pub name: String,
-    /// The password: 1 to 255 bytes. It is stored sealed and never shown. None with `TRANSPORT`.
+    /// The password: 1 to 255 bytes. It is stored sealed and never shown. To be left out with `TRANSPORT`, and with nothing else.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 255, write_only)]
     pub secret: Option<Secret>,
 }

@@ -6,9 +6,7 @@ use super::alert::{generic_alert, has_alert, plain_alert};
 use super::execution::{Execution, Object, shown};
 use super::outbox::{Outbox, item_count};
 use super::{Account, Nodes, Quirks};
-use crate::credentials::decode_nonce;
 use crate::encoding::Encoding;
-use crate::mac::Mac;
 use crate::message::{Element, Header, Message, Meta, NodeCommand, Party, Status, Verb, alert};
 use crate::version::Version;
 
@@ -64,16 +62,16 @@ pub struct Session {
     object: Option<Object>,
     respond_to: Option<String>,
     room: u32,
-    nonce: Vec<u8>,
-    proof: Option<AuthType>,
-    authenticated: bool,
-    server_authenticated: bool,
+    pub(super) nonce: Vec<u8>,
+    pub(super) proof: Option<AuthType>,
+    pub(super) authenticated: bool,
+    pub(super) server_authenticated: bool,
     repeats: u32,
     strange: u32,
     aborting: bool,
     wants_proof: bool,
     /// Whether the message that is to be received has a MAC, and the right one.
-    signed: Option<bool>,
+    pub(super) signed: Option<bool>,
 }
 
 /// What to do after a message of the server.
@@ -167,18 +165,6 @@ impl Session {
     #[must_use]
     pub fn respond_to(&self) -> Option<&str> {
         self.respond_to.as_deref()
-    }
-
-    /// The MAC that goes with a message, as it goes over the wire, in the header [`crate::mac::HEADER`]: where the device proves itself so.
-    #[must_use]
-    pub fn mac(&self, account: &Account, body: &[u8]) -> Option<Mac> {
-        (self.proof == Some(AuthType::Hmac)).then(|| account.mac(&self.nonce, body))
-    }
-
-    /// Notes what came in the header [`crate::mac::HEADER`] with the message that is to be received next, and that message as it came over the wire.
-    pub fn note_mac(&mut self, account: &Account, header: Option<&str>, body: &[u8]) {
-        let mac = header.and_then(Mac::parse);
-        self.signed = mac.map(|mac| account.is_mac_of_server(&mac, body));
     }
 
     /// Takes a message of the server. `fresh_nonce` goes to the server for its next digest where one is due; nonces of the account change.
@@ -277,46 +263,11 @@ impl Session {
         let header = statuses(message).find(|status| status.command == "0" && status.message == self.sent);
         let status = header.ok_or(Fault::NoHeaderStatus(self.sent))?;
         match &status.challenge {
-            Some(challenge) if kind(&challenge.kind).is_none() => Err(Fault::UnknownChallenge(challenge.kind.clone())),
+            Some(challenge) if AuthType::from_syncml(&challenge.kind).is_none() => {
+                Err(Fault::UnknownChallenge(challenge.kind.clone()))
+            }
             _ => Ok(status),
         }
-    }
-
-    /// What the device thinks of the server: the code for the server's header.
-    fn judge(&mut self, message: &Message, account: &Account) -> StatusCode {
-        let signed = self.signed.take();
-        let accepted = if account.server_each { StatusCode::OK } else { StatusCode::AUTHENTICATED };
-        match (account.server_auth, &message.header.credentials) {
-            (Some(AuthType::Hmac), _) => {
-                self.server_authenticated |= signed == Some(true);
-                if signed == Some(true) { StatusCode::OK } else { StatusCode::INVALID_CREDENTIALS }
-            }
-            (Some(_), _) if self.server_authenticated && !account.server_each => StatusCode::AUTHENTICATED,
-            (None, None) => StatusCode::OK,
-            (None, Some(_)) => accepted,
-            (Some(_), None) => StatusCode::MISSING_CREDENTIALS,
-            (Some(_), Some(credentials)) if account.is_server(credentials) => {
-                self.server_authenticated = true;
-                accepted
-            }
-            (Some(_), Some(_)) => StatusCode::INVALID_CREDENTIALS,
-        }
-    }
-
-    /// Takes over what the server says of the device's credentials: the nonce, the kind, and whether they are wanted again.
-    fn follow(&mut self, verdict: &Status) {
-        if let Some(challenge) = &verdict.challenge {
-            if verdict.code.is_challenge() {
-                self.proof = kind(&challenge.kind).or(self.proof);
-            }
-            if let Some(nonce) = &challenge.next_nonce {
-                self.nonce = decode_nonce(nonce);
-            }
-        }
-        if verdict.code == StatusCode::AUTHENTICATED && self.proof != Some(AuthType::Hmac) {
-            self.proof = None;
-        }
-        self.authenticated |= verdict.code.is_success();
     }
 
     /// Notes which Generic Alerts the server has answered; one refused for lack of credentials is told again.
@@ -417,9 +368,4 @@ fn statuses(message: &Message) -> impl Iterator<Item = &Status> {
         Element::Status(status) => Some(status),
         _ => None,
     })
-}
-
-/// The kind of credentials a challenge wants, where this side has them.
-fn kind(name: &str) -> Option<AuthType> {
-    AuthType::from_syncml(name)
 }
