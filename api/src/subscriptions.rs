@@ -19,7 +19,7 @@ use crate::correlator::Correlator;
 use crate::cursor::List;
 use crate::etag::{IfMatch, etag};
 use crate::idempotency::{Answer, Idempotency};
-use crate::new_subscription::{NewSubscription, set_end};
+use crate::new_subscription::NewSubscription;
 use crate::page::{Page, PerPage};
 use crate::problem::{Code, Problem};
 use crate::query::Query;
@@ -295,19 +295,19 @@ fn apply(
             changed.purpose.filter = granted.filter;
         }
     }
-    let own_end = match config.and_then(|config| config.subscription_expire_time) {
+    match config.and_then(|config| config.subscription_expire_time) {
         Some(Some(end)) if end <= now => {
             let problem = Problem::invalid("A subscription ends in the future.");
             return Err(problem.at("/config/subscriptionExpireTime", "must lie in the future"));
         }
-        Some(end) => end,
-        None => changed.expires_at.filter(|_| changed.expires_by != TerminationReason::AccessTokenExpired),
-    };
+        Some(end) => changed.purpose.until = end,
+        None => {}
+    }
     let token_end = match &secrets.credential {
         Some(SinkCredential::AccessToken { expires_at, .. }) => expires_at.map(|end| end.minus(BEFORE_TOKEN)),
         _ => None,
     };
-    set_end(changed, own_end, token_end);
+    changed.set_end(token_end);
     if let Some(most) = config.and_then(|config| config.subscription_max_events) {
         changed.max_events = in_range(most, "/config/subscriptionMaxEvents")?;
     }

@@ -68,6 +68,8 @@ pub enum DeliveryError {
     Unreachable,
     /// The client may not be told of this event (any more).
     NotPermitted,
+    /// This server could not make the event ready. That is tried again, and the receiver is not blamed for it.
+    NotReady,
     /// The receiver answered by a redirect, which is never followed.
     Redirected,
     /// The receiver answered by a status other than 2xx.
@@ -76,7 +78,7 @@ pub enum DeliveryError {
     Throttled,
     /// The receiver did not answer in time.
     TimedOut,
-    /// The event cannot be read, or not be made ready. It is not tried again by itself.
+    /// The event cannot be read. It is not tried again by itself.
     Unreadable,
 }
 

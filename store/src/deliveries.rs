@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{Array, Text};
 use dmwsi_domain::delivery::{Attempt, DeliveryState};
 use dmwsi_domain::event::Recorded;
 use dmwsi_domain::id::{EventId, SubscriptionId};
@@ -17,6 +17,7 @@ use crate::distribution::NewDelivery;
 use crate::events;
 use crate::schema::{deliveries, events as log};
 use crate::subscriptions::{DELIVER, DELIVER_TROUBLED, RECOVER};
+use crate::tx::Conn;
 use crate::{Tx, failed, on};
 
 /// How many events are looked at in a transaction when they are to be delivered again.
@@ -31,10 +32,15 @@ const LOOKED_AT: i64 = 1_000;
 /// The same of each device that is named, however long ago they happened.
 const LOOKED_AT_EACH: i64 = 100;
 
-const PROMOTE: &str = "UPDATE deliveries SET next_at = $1 WHERE subscription_id = $2 AND next_at IS NULL AND number = (
-    SELECT number FROM deliveries WHERE subscription_id = $2 AND order_key = $3 AND state = 'PENDING' ORDER BY number LIMIT 1)";
+const DEMOTE_POSTGRES: &str = "
+UPDATE deliveries SET next_at = NULL
+FROM (SELECT order_key, (
+    SELECT number FROM deliveries AS next WHERE next.subscription_id = $1 AND next.order_key = given.order_key AND next.state = 'PENDING'
+    ORDER BY number LIMIT 1) AS number FROM UNNEST($2) AS given (order_key)) AS head
+WHERE deliveries.subscription_id = $1 AND deliveries.order_key = head.order_key AND deliveries.state = 'PENDING'
+    AND deliveries.next_at IS NOT NULL AND deliveries.number > head.number";
 
-const DEMOTE: &str = "UPDATE deliveries SET next_at = NULL
+const DEMOTE_SQLITE: &str = "UPDATE deliveries SET next_at = NULL
 WHERE subscription_id = $1 AND order_key = $2 AND state = 'PENDING' AND next_at IS NOT NULL AND number > (
     SELECT number FROM deliveries WHERE subscription_id = $1 AND order_key = $2 AND state = 'PENDING' ORDER BY number LIMIT 1)";
 
@@ -197,6 +203,11 @@ impl Tx<'_> {
 
     /// Goes on with what is to be delivered again, as far as the client's `grants` go; false when nothing is left.
     pub fn recover_some(&mut self, id: SubscriptionId, grants: &Grants, now: Timestamp, ids: &mut Ids) -> Result<bool> {
+        // Its end, should this be the last of a limited number, changes the organisation, too.
+        let limited = Some(self.subscription(id)?).filter(|subscription| subscription.max_events.is_some());
+        if let Some(subscription) = limited {
+            self.hold_organisation(subscription.organisation)?;
+        }
         if !self.hold_subscription(id)? {
             return Ok(false);
         }
@@ -205,7 +216,7 @@ impl Tx<'_> {
         let (keys, last) = if recovery.only_failed {
             self.recover_dead(id, &recovery)?
         } else {
-            self.recover_log(&subscription, &recovery, grants, now)?
+            self.recover_log(&subscription, &recovery, grants, now, ids)?
         };
         self.put_in_order(id, &keys, now)?;
         if !keys.is_empty() {
@@ -241,6 +252,7 @@ impl Tx<'_> {
         recovery: &Recovery,
         grants: &Grants,
         now: Timestamp,
+        ids: &mut Ids,
     ) -> Result<(BTreeSet<String>, Option<u64>)> {
         let range = (recovery.after, recovery.until);
         let types: Vec<_> = subscription.purpose.types.iter().map(String::as_str).collect();
@@ -248,7 +260,7 @@ impl Tx<'_> {
         let is_full = i64::try_from(events.len()).is_ok_and(|count| count >= RECOVERED_AT_ONCE);
         let last = events.last().filter(|_| is_full).map(|(last, _)| *last);
         let wanted = |recorded: &&Recorded| subscription.wants(recorded) && grants.allows(recorded.event.scope());
-        let new: Vec<_> = events
+        let mut new: Vec<_> = events
             .iter()
             .filter_map(|(number, logged)| Some((*number, logged.told().filter(wanted)?)))
             .map(|(number, recorded)| NewDelivery {
@@ -258,9 +270,38 @@ impl Tx<'_> {
                 order_key: subscription.order_key(recorded),
             })
             .collect();
+        self.take_allowed(subscription, &mut new, now, ids)?;
         self.renew_deliveries(subscription.id, new.iter().map(|one| number(one.number)).collect(), false)?;
         self.insert_deliveries(&new, now)?;
         Ok((new.into_iter().map(|one| one.order_key).collect(), last))
+    }
+
+    /// Counts those that a subscription with a limited number of events has never had, drops those beyond it, and ends it with the last.
+    fn take_allowed(
+        &mut self,
+        subscription: &Subscription,
+        new: &mut Vec<NewDelivery>,
+        now: Timestamp,
+        ids: &mut Ids,
+    ) -> Result<()> {
+        let Some(most) = subscription.max_events else { return Ok(()) };
+        let known = deliveries::table
+            .filter(deliveries::subscription_id.eq(text(subscription.id.uuid())))
+            .filter(deliveries::number.eq_any(new.iter().map(|one| number(one.number)).collect::<Vec<_>>()))
+            .select(deliveries::number);
+        let known: BTreeSet<i64> = on!(self, conn => known.load(conn)).map_err(failed)?.into_iter().collect();
+        let before = most.saturating_sub(subscription.events);
+        let mut room = before;
+        new.retain(|one| {
+            let has_had = known.contains(&number(one.number));
+            let is_allowed = has_had || room > 0;
+            room = room.saturating_sub(u64::from(!has_had));
+            is_allowed
+        });
+        if before > room {
+            self.count_events(subscription.id, before.saturating_sub(room), room == 0, now, ids)?;
+        }
+        Ok(())
     }
 
     /// Has the last event delivered at once that a new subscription wants of each device or job: of the devices that it names, otherwise of those that
@@ -314,15 +355,20 @@ impl Tx<'_> {
 
     /// Of each of these order keys the first that is pending is due, and no other.
     pub(crate) fn put_in_order(&mut self, id: SubscriptionId, keys: &BTreeSet<String>, now: Timestamp) -> Result<()> {
-        let id = text(id.uuid());
-        for key in keys {
-            let demote = sql_query(DEMOTE).bind::<Text, _>(id.clone()).bind::<Text, _>(key.as_str());
-            on!(self, conn => demote.execute(conn)).map_err(failed)?;
-            let promote =
-                sql_query(PROMOTE).bind::<BigInt, _>(now.micros()).bind::<Text, _>(id.clone()).bind::<Text, _>(key.as_str());
-            on!(self, conn => promote.execute(conn)).map_err(failed)?;
+        let (row, keys): (_, Vec<&str>) = (text(id.uuid()), keys.iter().map(String::as_str).collect());
+        match &mut self.conn {
+            Conn::Pg(conn) => {
+                let demote = sql_query(DEMOTE_POSTGRES).bind::<Text, _>(row).bind::<Array<Text>, _>(&keys);
+                demote.execute(*conn).map_err(failed)?;
+            }
+            Conn::Sqlite(conn) => {
+                for key in &keys {
+                    let demote = sql_query(DEMOTE_SQLITE).bind::<Text, _>(row.as_str()).bind::<Text, _>(*key);
+                    demote.execute(*conn).map_err(failed)?;
+                }
+            }
         }
-        Ok(())
+        self.promote_next(id, &keys, now)
     }
 
     /// Rings the task that delivers to a subscription.

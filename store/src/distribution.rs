@@ -253,7 +253,7 @@ impl Tx<'_> {
             return Ok(());
         }
         let held = self.hold_subscriptions(wanted.keys().copied())?;
-        let mut new = Vec::new();
+        let (mut new, mut rings) = (Vec::new(), Vec::new());
         for (subscription, rows) in wanted {
             let Some(held) = held.get(&subscription) else { continue };
             let mut room = held.max_events.map_or(u64::MAX, |most| most.saturating_sub(held.events));
@@ -274,13 +274,25 @@ impl Tx<'_> {
             let queue = if held.is_troubled { DELIVER_TROUBLED } else { DELIVER };
             // Whom nothing is sent to before that time needs no look before it.
             let at = held.open_until.map_or(now, |until| until.max(now));
+            rings.push((queue, subscription, at));
+        }
+        // In the order in which tasks are settled, so that neither waits for the other for ever.
+        rings.sort_unstable();
+        for (queue, subscription, at) in rings {
             self.ring_subscription(queue, subscription, at, now, ids)?;
         }
         self.insert_deliveries(&new, now)
     }
 
     /// Counts events of a subscription that may have a limited number, and ends it with the last.
-    fn count_events(&mut self, id: SubscriptionId, more: u64, is_last: bool, now: Timestamp, ids: &mut Ids) -> Result<()> {
+    pub(crate) fn count_events(
+        &mut self,
+        id: SubscriptionId,
+        more: u64,
+        is_last: bool,
+        now: Timestamp,
+        ids: &mut Ids,
+    ) -> Result<()> {
         if !is_last {
             let place = subscriptions::table.find(text(id.uuid()));
             let update = diesel::update(place).set(subscriptions::events.eq(subscriptions::events + number(more)));
@@ -304,6 +316,7 @@ impl Tx<'_> {
                 let is_asked = found.status == SubscriptionStatus::ActivationRequested;
                 let end = now.plus(if is_asked { ASKED_AFTER_JOB } else { AFTER_JOB });
                 if found.expires_at.is_none_or(|own| own > end) {
+                    found.purpose.until = Some(end);
                     (found.expires_at, found.expires_by) = (Some(end), TerminationReason::SubscriptionExpired);
                 }
                 found.changed(now);

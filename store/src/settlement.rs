@@ -93,13 +93,6 @@ impl Tx<'_> {
                     .bind::<Array<Nullable<BigInt>>, _>(settled.iter().map(|one| micros(one.next_at)).collect::<Vec<_>>())
                     .bind::<Text, _>(row.as_str());
                 Kept(settle).load::<Changed>(*conn).map_err(failed)?;
-                if !done.is_empty() {
-                    let promote = sql_query(PROMOTE_POSTGRES)
-                        .bind::<BigInt, _>(now.micros())
-                        .bind::<Text, _>(row.as_str())
-                        .bind::<Array<Text>, _>(done);
-                    Kept(promote).load::<Changed>(*conn).map_err(failed)?;
-                }
             }
             Conn::Sqlite(conn) => {
                 for (one, history) in settled.iter().zip(histories) {
@@ -113,15 +106,32 @@ impl Tx<'_> {
                         .bind::<BigInt, _>(i64::from(one.attempt));
                     Kept(settle).load::<Changed>(*conn).map_err(failed)?;
                 }
-                for key in done {
+            }
+        }
+        self.promote_next(id, &done, now)?;
+        health.map_or(Ok(()), |health| self.save_health(id, health))
+    }
+
+    /// Has the first due that is pending of each of these order keys.
+    pub(crate) fn promote_next(&mut self, id: SubscriptionId, keys: &[&str], now: Timestamp) -> Result<()> {
+        let row = text(id.uuid());
+        match &mut self.conn {
+            Conn::Pg(_) if keys.is_empty() => {}
+            Conn::Pg(conn) => {
+                let promote =
+                    sql_query(PROMOTE_POSTGRES).bind::<BigInt, _>(now.micros()).bind::<Text, _>(row).bind::<Array<Text>, _>(keys);
+                Kept(promote).load::<Changed>(*conn).map_err(failed)?;
+            }
+            Conn::Sqlite(conn) => {
+                for key in keys {
                     let promote = sql_query(PROMOTE_SQLITE)
                         .bind::<BigInt, _>(now.micros())
                         .bind::<Text, _>(row.as_str())
-                        .bind::<Text, _>(key);
+                        .bind::<Text, _>(*key);
                     Kept(promote).load::<Changed>(*conn).map_err(failed)?;
                 }
             }
         }
-        health.map_or(Ok(()), |health| self.save_health(id, health))
+        Ok(())
     }
 }

@@ -50,7 +50,7 @@ pub(super) async fn attempt(deliverer: Arc<Deliverer>, target: Arc<Target>, due:
         None => Answered::failed(DeliveryError::Unreadable),
         Some(recorded) => deliverer.send(&target, due.number, recorded, at).await.unwrap_or_else(|error| {
             tracing::error!(cause = ?error, subscription = %target.subscription.id, "an event could not be made ready to be delivered");
-            Answered::failed(DeliveryError::Unreadable)
+            Answered::failed(DeliveryError::NotReady)
         }),
     };
     let outcome = if answered.error.is_none() { "delivered" } else { "failed" };

@@ -85,7 +85,10 @@ impl Deliverer {
             let recovered = store.write(move |tx| {
                 let client = tx.subscription(id)?.client;
                 let client = tx.client(client)?;
-                if client.is_active() { tx.recover_some(id, &client.scopes, now, &mut ids.clone()) } else { Ok(false) }
+                if !client.is_active() {
+                    return tx.save_recovery(id, None).map(|()| false);
+                }
+                tx.recover_some(id, &client.scopes, now, &mut ids.clone())
             });
             match recovered.await {
                 Ok(true) => {}

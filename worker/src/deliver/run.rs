@@ -148,6 +148,11 @@ async fn hand_over(deliverer: &Deliverer, id: SubscriptionId, health: Option<Hea
     }
 }
 
+/// Where a delivery stands that is tried again after that wait, if there is one.
+const fn later(wait: Option<Duration>) -> (DeliveryState, Option<Duration>) {
+    (if wait.is_some() { DeliveryState::Pending } else { DeliveryState::Dead }, wait)
+}
+
 impl Run {
     fn id(&self) -> SubscriptionId {
         self.target.subscription.id
@@ -305,6 +310,7 @@ impl Run {
                 (DeliveryState::Delivered, None)
             }
             Some(DeliveryError::NotPermitted | DeliveryError::Unreadable) => (DeliveryState::Dead, None),
+            Some(DeliveryError::NotReady) => later(self.patience.wait(due.attempt.saturating_add(1), None, chance)),
             Some(error) => {
                 if let Some(percent) = self.health.failed(&self.patience, asked, now, chance) {
                     self.notice = Some((percent, error));
@@ -315,8 +321,7 @@ impl Run {
                     _ => self.off,
                 };
                 self.is_over |= self.off.is_some();
-                let wait = self.patience.wait(due.attempt.saturating_add(1), asked, chance);
-                (if wait.is_some() { DeliveryState::Pending } else { DeliveryState::Dead }, wait)
+                later(self.patience.wait(due.attempt.saturating_add(1), asked, chance))
             }
         };
         self.ended.push(settled(due, attempt, state, wait.map(|wait| now.plus(wait))));
