@@ -233,7 +233,8 @@ pub async fn change_subscription(
             Some(Switch::Active) => {
                 let switched = next.switch(true, None, now)?;
                 if switched.is_some() {
-                    next.starts_after = tx.last_number(caller.organisation)?;
+                    // What is not laid out yet comes by itself, what was laid out before is had by `recover`.
+                    next.starts_after = tx.distributed(caller.organisation)?;
                 }
                 switched
             }
@@ -344,7 +345,9 @@ pub async fn delete_subscription(
     let deleted = app.store.write(move |tx| {
         let mut ids = ids;
         let mut held = tx.subscription_held(caller.organisation, caller.client, id)?;
-        tx.drop_pending(id)?;
+        // What stands before this is not delivered any more, and goes bit by bit.
+        held.starts_after = tx.distributed(caller.organisation)?;
+        tx.ring_deliveries(&held, now, &mut ids)?;
         match held.end(TerminationReason::SubscriptionDeleted, now) {
             Some(event) => tx.save_subscription(&held, [event], Some(correlator.as_str()), now, &mut ids),
             None => {

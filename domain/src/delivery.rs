@@ -176,10 +176,9 @@ impl Health {
         }
         self.open_until = self.open_until.max(until);
         let (over, all) = (now.since(since), patience.give_up_after);
-        let due = [100_u8, 90, 50].into_iter().find(|percent| over >= all.saturating_mul(u32::from(*percent)) / 100)?;
-        if due <= self.notice {
-            return None;
-        }
+        // One after the other: nobody is given up unwarned, however long nothing was tried.
+        let next = [50_u8, 90, 100].into_iter().find(|percent| *percent > self.notice)?;
+        let due = Some(next).filter(|percent| over >= all.saturating_mul(u32::from(*percent)) / 100)?;
         self.notice = due;
         Some(due)
     }

@@ -186,6 +186,19 @@ pub struct Recovery {
     pub only_failed: bool,
 }
 
+impl Recovery {
+    /// Both in one; none where that would be more than both.
+    #[must_use]
+    pub fn joined(self, other: Self) -> Option<Self> {
+        let touch = self.after <= other.until && other.after <= self.until;
+        (touch && self.only_failed == other.only_failed).then(|| Self {
+            after: self.after.min(other.after),
+            until: self.until.max(other.until),
+            only_failed: self.only_failed,
+        })
+    }
+}
+
 /// What a receiver said when it was asked whether it wants the events.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Agreement {

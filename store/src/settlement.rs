@@ -63,12 +63,13 @@ struct Changed {
 }
 
 impl Tx<'_> {
-    /// Writes how attempts ended, has those that waited for them due, and writes how the receiver has been doing.
+    /// Writes how attempts ended, has those that waited for them due, and writes how the receiver of the subscription as it was at a revision has been
+    /// doing.
     pub fn settle_deliveries(
         &mut self,
         id: SubscriptionId,
         settled: &[SettledDelivery],
-        health: Option<&Health>,
+        health: Option<(i64, &Health)>,
         now: Timestamp,
     ) -> Result<()> {
         // Whoever lays out the next of an order key must see whether one is pending.
@@ -109,7 +110,7 @@ impl Tx<'_> {
             }
         }
         self.promote_next(id, &done, now)?;
-        health.map_or(Ok(()), |health| self.save_health(id, health))
+        health.map_or(Ok(()), |(revision, health)| self.save_health(id, revision, health))
     }
 
     /// Has the first due that is pending of each of these order keys.

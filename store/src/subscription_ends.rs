@@ -14,7 +14,8 @@ use crate::{Tx, failed, on};
 const DUE: &str = "SELECT organisation_id, id FROM subscriptions
 WHERE expires_at IS NOT NULL AND status NOT IN ('EXPIRED', 'DELETED') AND expires_at <= $1 ORDER BY expires_at LIMIT $2";
 const OLD: &str = "DELETE FROM subscriptions WHERE id IN (
-    SELECT id FROM subscriptions WHERE status IN ('EXPIRED', 'DELETED') AND updated_at <= $1 ORDER BY updated_at LIMIT $2)";
+    SELECT id FROM subscriptions WHERE status IN ('EXPIRED', 'DELETED') AND updated_at <= $1
+        AND NOT EXISTS (SELECT 1 FROM deliveries WHERE subscription_id = subscriptions.id) ORDER BY updated_at LIMIT $2)";
 const NEXT: &str =
     "SELECT MIN(expires_at) AS number FROM subscriptions WHERE expires_at IS NOT NULL AND status NOT IN ('EXPIRED', 'DELETED')";
 
@@ -36,7 +37,7 @@ impl Tx<'_> {
             .collect()
     }
 
-    /// Forgets subscriptions that were over by `until`, at most `most`; how many they were. What was delivered to them is older, and forgotten before.
+    /// Forgets subscriptions that were over by `until`, and whose deliveries are forgotten, at most `most`; how many they were.
     pub fn sweep_subscriptions(&mut self, until: Timestamp, most: i64) -> Result<usize> {
         let old = sql_query(OLD).bind::<BigInt, _>(until.micros()).bind::<BigInt, _>(most);
         on!(self, conn => old.execute(conn)).map_err(failed)

@@ -82,8 +82,11 @@ pub(crate) async fn sweep(store: &Store, clock: &Clock, ages: Ages) -> Result<Ou
         let forgotten = store.write(move |tx| tx.sweep_imports(kept_since, MOST_IMPORTS)).await?;
         more |= i64::try_from(forgotten).is_ok_and(|imports| imports >= MOST_IMPORTS);
         let kept_since = now.minus(ages.events_kept);
-        more |= forget_events(store, clock, kept_since).await?;
-        more |= full(store.write(move |tx| tx.sweep_subscriptions(kept_since, MOST)).await?);
+        if forget_events(store, clock, kept_since).await? {
+            more = true;
+        } else {
+            more |= full(store.write(move |tx| tx.sweep_subscriptions(kept_since, MOST)).await?);
+        }
     }
     if let Some(at) = failed.iter().position(|error| matches!(error, Error::Unavailable(_))) {
         return Err(failed.swap_remove(at));
