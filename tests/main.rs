@@ -73,6 +73,7 @@ mod schema;
 mod selfcare;
 mod sink_credentials;
 mod store;
+mod subscription_ends;
 mod subscriptions;
 mod survival;
 mod syncml;
