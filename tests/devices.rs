@@ -100,7 +100,7 @@ both! {
             (with(device("a"), "facts", json!({"colour": "red"})), "/facts/colour"),
             (with(device("a"), "pushAddress", json!({"type": "NONE", "url": "x"})), "/pushAddress/url"),
             (account(json!({"auth": "SECURID", "name": "n", "secret": "s"})), "/account/client/auth"),
-            (account(json!({"auth": "HMAC", "name": "n"})), "/account/client"),
+            (account(json!({"auth": "HMAC", "name": "n"})), "/account/client/secret"),
             (account(json!({"auth": "TRANSPORT", "name": "n", "secret": "s"})), "/account/client"),
             (account(json!({"auth": "BASIC", "name": "n", "secret": 24_680})), "/account/client/secret"),
             (account(json!({"auth": "BASIC", "name": "n"})), "/account/client/secret"),

@@ -65,7 +65,7 @@ fn fingerprint(issued: &Issued) -> String {
 }
 
 both! {
-    /// AD-6, AD-12, SC-1: the device that its certificate names is served without credentials; nobody else is.
+    /// AD-6, AD-12, SC-1, S-AU-08: the device that its certificate names is served without credentials; nobody else is.
     async fn a_device_is_known_by_the_certificate_of_its_tls_client(database: Database) {
         let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
         let server = server(&database, &authority, &folder).await;
@@ -100,7 +100,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-6: who lacks the certificate hears what anybody unknown hears, and neither ends a session nor goes on with it.
+    /// AD-6, S-AU-08: who lacks the certificate hears what anybody unknown hears, and neither ends a session nor goes on with it.
     async fn without_its_certificate_nobody_goes_on_with_the_session_of_a_device(database: Database) {
         let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
         let server = server(&database, &authority, &folder).await;

@@ -89,7 +89,7 @@ fn read() -> Value {
 }
 
 both! {
-    /// AD-6, AD-12, OES2, SC-1: every message of either side has its MAC, over a nonce of its own and the octets as they are; what has none, or a wrong
+    /// AD-6, AD-12, OES2, SC-1, S-AU-06: every message of either side has its MAC, over a nonce of its own and the octets as they are; what has none, or a wrong
     /// one, is refused and spoils nothing.
     async fn each_message_of_either_side_is_proven_by_itself(database: Database) {
         let server = start(&database, &Keys::mint().unwrap()).await;
@@ -136,7 +136,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-12: a package 1 with work, too, is answered once more octet by octet from the row of its session.
+    /// AD-12, S-TR-05: a package 1 with work, too, is answered once more octet by octet from the row of its session.
     async fn a_repeated_message_gets_the_identical_reply_and_mac(database: Database) {
         let server = start(&database, &Keys::mint().unwrap()).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -153,7 +153,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-6, AD-12: after a restart the device is challenged once, and the server goes on by the nonce that the device gave it last.
+    /// AD-6, AD-12, S-AU-06: after a restart the device is challenged once, and the server goes on by the nonce that the device gave it last.
     async fn the_nonces_of_both_sides_outlive_the_server(database: Database) {
         let keys = Keys::mint().unwrap();
         let server = start(&database, &keys).await;
@@ -189,7 +189,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-6, AD-12: who has lost the nonces is told a new one, and nobody is let in by one that everybody knows.
+    /// AD-6, AD-12, S-AU-07: who has lost the nonces is told a new one, and nobody is let in by one that everybody knows.
     async fn a_device_that_has_lost_the_nonces_finds_back(database: Database) {
         let server = start(&database, &Keys::mint().unwrap()).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -241,7 +241,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-12, FU-1: simulated devices with every pair of credentials finish an update, also where they say everything twice.
+    /// AD-12, FU-1, S-AU-06: simulated devices with every pair of credentials finish an update, also where they say everything twice.
     async fn updates_end_well_whoever_proves_himself_by_macs(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;

@@ -14,7 +14,7 @@ use crate::harness::server::Server;
 const DEVICE: &str = "IMEI:490154203237518";
 
 both! {
-    /// AD-12: what a device of version 1.1 hears is of version 1.1 throughout.
+    /// AD-12, S-MS-05: what a device of version 1.1 hears is of version 1.1 throughout.
     async fn a_device_of_version_1_1_is_answered_in_its_version(database: Database) {
         let server = Server::with(&database, Keys::mint().unwrap(), Clock::System, |config| config.gateway.details_days = 0).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -33,7 +33,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-12: who speaks a version that nobody speaks here is told so in a message that it reads, and nothing is done.
+    /// AD-12, S-MS-05: who speaks a version that nobody speaks here is told so in a message that it reads, and nothing is done.
     async fn an_unknown_version_is_refused_in_its_own_words(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;

@@ -22,6 +22,8 @@ impl Certificate {
         let digest = certificate.digest(MessageDigest::sha256()).ok()?;
         let fingerprint = digest.iter().fold(String::new(), |text, octet| format!("{text}{octet:02x}"));
         let subject = certificate.subject_name().entries_by_nid(Nid::COMMONNAME);
+        // A text would end at a NUL within it, and be another name.
+        let subject = subject.filter(|entry| !entry.data().as_slice().contains(&0));
         let mut names: Vec<String> = subject.filter_map(|entry| Some(entry.data().to_string().ok()?.to_string())).collect();
         for name in certificate.subject_alt_names().into_iter().flatten() {
             names.extend(name.dnsname().or_else(|| name.uri()).map(str::to_owned));
