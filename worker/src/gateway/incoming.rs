@@ -49,7 +49,8 @@ impl Incoming {
         let pass = pairs.find_map(|pair| pair.strip_prefix(PASS)?.strip_prefix('=')).map(str::to_owned);
         // A header that comes twice is one with a comma between.
         let shown: Vec<_> = headers.get_all(mac::HEADER).map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
-        let (mac, shown) = (Mac::parse(&shown.join(",")), shown.join(","));
+        let shown = shown.join(",");
+        let mac = Mac::parse(&shown);
         let certificate = request.conn_data::<Certificate>().cloned();
         let mut hash = Sha256::new();
         hash.update(body);
