@@ -13,7 +13,7 @@ use dmwsi_domain::scope::Scope;
 use dmwsi_domain::subscription_filter::Filter;
 use dmwsi_domain::{Error, Result, Timestamp};
 use dmwsi_objects::alert::Mark;
-use dmwsi_store::log::Wanted;
+use dmwsi_store::log::{GONE_OVER, Wanted};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -27,9 +27,6 @@ use crate::query::Query;
 
 /// How many rows of the log a request looks at; it then answers with what it found, be it nothing.
 const LOOKED_AT: usize = 1_000;
-
-/// How many numbers a request goes over where hardly any event is wanted.
-const GONE_OVER: u64 = 10_000;
 
 /// How many rows a statement brings after the first, which brings a page.
 const CHUNK: usize = 200;

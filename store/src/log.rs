@@ -14,7 +14,7 @@ use crate::schema::organisations;
 use crate::{Kept, Tx, failed, on};
 
 /// How many numbers are gone over at once where hardly anything is wanted.
-const GONE_OVER: u64 = 10_000;
+pub const GONE_OVER: u64 = 10_000;
 
 macro_rules! entries {
     ($of:literal) => {
