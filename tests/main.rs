@@ -23,6 +23,7 @@ mod container_verdicts;
 mod containers;
 mod contract;
 mod deliveries;
+mod delivery_changes;
 mod delivery_processes;
 mod delivery_survival;
 mod descriptors;
