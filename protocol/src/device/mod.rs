@@ -8,6 +8,7 @@ mod alert;
 mod execution;
 mod nodes;
 mod outbox;
+mod proof;
 mod quirks;
 mod session;
 mod tree;

@@ -6,18 +6,28 @@ use dmwsi_objects::dmacc::AuthType;
 pub struct Account<'a> {
     /// The server's identifier, as in the device's DMAcc.
     pub server_id: &'a str,
-    /// How the device must prove who it is. [`AuthType::Hmac`] is refused with [`super::Fault::MacAccount`].
+    /// How the device must prove who it is.
     pub client_auth: AuthType,
+    /// Whether it must do so in every message, in place of once a session. By a MAC or its transport it always must.
+    pub every_message: bool,
     /// The device's name.
     pub client_name: &'a str,
     /// The device's password.
     pub client_secret: &'a str,
-    /// How the server proves who it is unless the device asks for another way; none where the device wants no proof.
+    /// How the server proves who it is, other than by [`AuthType::Transport`], unless the device asks for another way; none where the device wants no proof.
     pub server_auth: Option<AuthType>,
     /// The server's name.
     pub server_name: &'a str,
     /// The server's password.
     pub server_secret: &'a str,
+}
+
+impl Account<'_> {
+    /// Whether the device proves who it is in every message, wherever it sends them.
+    #[must_use]
+    pub const fn is_by_message(&self) -> bool {
+        self.every_message || matches!(self.client_auth, AuthType::Hmac | AuthType::Transport)
+    }
 }
 
 /// The nonces for one message, as octets.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::account::{Account, Nonces};
 use super::octets::Octets;
 use crate::credentials;
+use crate::mac::Mac;
 use crate::message::{Challenge, Credentials, Status};
 
 /// How far the server's proof has come.
@@ -46,7 +47,7 @@ impl Proof {
 
     fn take(&mut self, challenge: &Challenge, is_demand: bool) {
         if is_demand && !challenge.kind.trim().is_empty() {
-            self.asked_for = AuthType::from_syncml(&challenge.kind).filter(|kind| *kind != AuthType::Hmac);
+            self.asked_for = AuthType::from_syncml(&challenge.kind);
             self.impossible = self.asked_for.is_none();
         }
         if let Some(nonce) = &challenge.next_nonce {
@@ -83,16 +84,30 @@ impl Proof {
 
     /// The credentials for the next message. A password goes in the clear only to a device that has proven who it is.
     pub(super) fn credentials(&self, account: &Account<'_>, nonces: &Nonces<'_>, trusted: bool) -> Option<Credentials> {
-        let agreed = account.server_auth.filter(|_agreed| !self.accepted)?;
-        let kind = self.asked_for.unwrap_or(agreed);
+        let kind = self.kind(account).filter(|_kind| !self.accepted)?;
         let data = match kind {
             AuthType::Basic if trusted => credentials::basic(account.server_name, account.server_secret),
             AuthType::Digest => {
                 let hash = credentials::account_hash(account.server_name, account.server_secret);
-                credentials::digest(&hash, self.nonce.as_ref().map_or(nonces.server, |nonce| nonce.0.as_slice()))
+                credentials::digest(&hash, self.nonce(nonces))
             }
-            AuthType::Basic | AuthType::Hmac => return None,
+            AuthType::Basic | AuthType::Hmac | AuthType::Transport => return None,
         };
         Some(Credentials { kind: kind.syncml().to_owned(), format: Some("b64".to_owned()), data })
+    }
+
+    /// The MAC over the next message. Where it is by MACs, the server proves who it is in each.
+    pub(super) fn mac(&self, account: &Account<'_>, nonces: &Nonces<'_>, body: &[u8]) -> Option<Mac> {
+        self.kind(account).filter(|kind| *kind == AuthType::Hmac)?;
+        let hash = credentials::account_hash(account.server_name, account.server_secret);
+        Some(Mac::of(account.server_name, &hash, self.nonce(nonces), body))
+    }
+
+    fn kind(&self, account: &Account<'_>) -> Option<AuthType> {
+        account.server_auth.map(|agreed| self.asked_for.unwrap_or(agreed))
+    }
+
+    fn nonce<'n>(&'n self, nonces: &Nonces<'n>) -> &'n [u8] {
+        self.nonce.as_ref().map_or(nonces.server, |nonce| nonce.0.as_slice())
     }
 }

@@ -21,10 +21,13 @@ pub struct Received {
     pub answers: Vec<Answer>,
     /// The nonce that the device gave for the server's next credentials, to be kept for its next session and notification.
     pub server_nonce: Option<Vec<u8>>,
-    /// How the device proved who it is in this very message: with [`AuthType::Digest`] a nonce is spent and the next one is given.
+    /// How the device proved who it is in this very message: with [`AuthType::Digest`] and [`AuthType::Hmac`] a nonce is spent and the next one is given.
     pub accepted_with: Option<AuthType>,
     /// Which of [`super::Nonces::expected`] is spent.
     pub spent: Option<usize>,
+    /// The device was refused although it knows the secret, since its nonce is one that everybody knows: it has lost the nonces, and the challenge
+    /// of the reply puts it right (OMA DM Notification 1.2, 6.3).
+    pub stale: bool,
     /// The device does not accept the server's credentials, although they were made anew by its challenge: comes with [`Turn::Aborted`].
     pub rejected: bool,
 }
@@ -41,6 +44,7 @@ impl Received {
             server_nonce: None,
             accepted_with: None,
             spent: None,
+            stale: false,
             rejected: false,
         }
     }

@@ -1,5 +1,6 @@
 //! The answer to a message.
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use dmwsi_objects::dmacc::AuthType;
 use dmwsi_objects::{Command, NodeUri, StatusCode, devinfo};
 
 use super::account::{Account, Limits, Nonces};
@@ -8,7 +9,9 @@ use super::on_wire::{next_id, on_wire};
 use super::piece::{piece, value_size};
 use super::session::{Session, State};
 use crate::encoding::Form;
+use crate::mac::Mac;
 use crate::message::{Alert, Challenge, Element, Header, Item, Message, Party, Status, alert as code};
+use crate::version::Version;
 
 /// The largest message, in bytes, for a device that names none.
 const QUIET_MAX_MESSAGE: u32 = 16_000;
@@ -20,6 +23,8 @@ pub struct Reply {
     pub message: Message,
     /// The same, as it goes over the wire.
     pub bytes: Vec<u8>,
+    /// The MAC that goes out with it, in the header [`crate::mac::HEADER`].
+    pub mac: Option<Mac>,
     /// Nothing more is expected from the device in this session.
     pub ended: bool,
 }
@@ -40,7 +45,8 @@ impl Session {
         let form = form.into();
         debug_assert!(commands.is_empty() || self.state == State::Offering, "commands out of turn");
         if self.state == State::Offering && !commands.is_empty() {
-            self.batch = Some(Batch::new(commands));
+            let spoken = |command| if self.version == Version::V1_1 { without_correlators(command) } else { command };
+            self.batch = Some(Batch::new(commands.into_iter().map(spoken).collect()));
             self.state = State::Sending;
         }
         self.sent = self.sent.saturating_add(1);
@@ -49,7 +55,7 @@ impl Session {
             body: self.statuses(account, nonces),
             last: self.state != State::Asking,
         };
-        if let Some(dropped) = self.objects.take_dropped() {
+        if let Some(dropped) = self.objects.take_dropped().filter(|_| self.version == Version::V1_2) {
             let about = Item { source: Some(dropped.address), ..Item::default() };
             push_alert(&mut message, code::NO_END_OF_DATA, vec![about]);
         }
@@ -67,7 +73,8 @@ impl Session {
         self.due.commands.clear();
         let bytes = form.encode(&message);
         let ended = self.is_ended();
-        (self, Reply { message, bytes, ended })
+        let mac = self.proof.mac(account, nonces, &bytes);
+        (self, Reply { message, bytes, mac, ended })
     }
 
     /// What a message gets that comes after the end.
@@ -77,9 +84,13 @@ impl Session {
 
     fn header(&self, account: &Account<'_>, nonces: &Nonces<'_>, limits: &Limits) -> Header {
         let name = if account.server_auth.is_some() { account.server_name } else { account.server_id };
+        let (protocol, dtd) = match &self.due.version {
+            Some((protocol, dtd)) => (protocol.as_str(), dtd.as_str()),
+            None => (self.version.protocol(), self.version.dtd()),
+        };
         Header {
-            dtd: "1.2".to_owned(),
-            protocol: "DM/1.2".to_owned(),
+            dtd: dtd.to_owned(),
+            protocol: protocol.to_owned(),
             session: self.id.clone(),
             message: self.sent,
             target: Party { uri: self.device.clone(), name: None },
@@ -92,10 +103,11 @@ impl Session {
     }
 
     fn statuses(&self, account: &Account<'_>, nonces: &Nonces<'_>) -> Vec<Element> {
+        // Who lacks the certificate of a device hears nothing of it, but what anybody unknown hears.
+        let kind = if account.client_auth == AuthType::Transport { AuthType::Digest } else { account.client_auth };
         let challenge = self.due.challenge.then(|| Challenge {
-            kind: account.client_auth.syncml().to_owned(),
-            next_nonce: (account.client_auth == dmwsi_objects::dmacc::AuthType::Digest)
-                .then(|| BASE64_STANDARD.encode(nonces.next)),
+            kind: kind.syncml().to_owned(),
+            next_nonce: (kind != AuthType::Basic).then(|| BASE64_STANDARD.encode(nonces.next)),
         });
         let header = Status {
             id: "1".to_owned(),
@@ -174,6 +186,15 @@ impl Session {
             let id = next_id(message);
             message.body.push(on_wire(&Command::Get { target }, id));
         }
+    }
+}
+
+/// A command as OMA DM 1.1 knows it.
+fn without_correlators(command: Command) -> Command {
+    match command {
+        Command::Exec { target, value, .. } => Command::Exec { target, correlator: None, value },
+        Command::Atomic { members } => Command::Atomic { members: members.into_iter().map(without_correlators).collect() },
+        other => other,
     }
 }
 

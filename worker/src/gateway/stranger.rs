@@ -3,18 +3,17 @@ use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use dmwsi_domain::contact::StrangerReason;
 use dmwsi_domain::{Error, Result, Timestamp};
 use dmwsi_objects::devinfo;
 use dmwsi_objects::dmacc::AuthType;
 use dmwsi_protocol::message::{Data, Element, Message, Verb};
-use dmwsi_protocol::server::{Account, Nonces, Session};
+use dmwsi_protocol::server::{Account, Arrival, Nonces, Session};
 use lru::LruCache;
 
 use super::incoming::Incoming;
 use super::memory::Held;
-use super::state::Answered;
+use super::state::{Answered, Said};
 use super::{Gateway, Refusal};
 
 /// One stranger is written down at most so often.
@@ -70,7 +69,7 @@ impl std::fmt::Debug for Strangers {
 
 impl Gateway {
     /// The reply to somebody who is not known, or was wrong too often.
-    pub(super) async fn stranger(&self, incoming: &Incoming, reason: StrangerReason) -> Result<Bytes, Refusal> {
+    pub(super) async fn stranger(&self, incoming: &Incoming, reason: StrangerReason) -> Result<Said, Refusal> {
         let header = &incoming.message.header;
         let (identity, key) = (header.source.uri.clone(), (header.source.uri.clone(), header.session.clone()));
         // Whoever had proven itself and is not known any more, or is locked out, gets no further by that.
@@ -82,7 +81,8 @@ impl Gateway {
         let secret = String::from_utf8_lossy(&next).into_owned();
         let account = Account {
             server_id: &self.settings.server_id,
-            client_auth: AuthType::Digest,
+            client_auth: if incoming.shows(AuthType::Hmac) { AuthType::Hmac } else { AuthType::Digest },
+            every_message: false,
             client_name: "",
             client_secret: &secret,
             server_auth: None,
@@ -90,14 +90,15 @@ impl Gateway {
             server_secret: "",
         };
         let nonces = Nonces { expected: &[], next: &next, server: &[] };
-        let (session, received) = session.receive(&incoming.message, false, &account, &nonces, &self.limits)?;
+        let arrival = Arrival { at_respond_to: false, ..incoming.arrival(&session, None) };
+        let (session, received) = session.receive(&incoming.message, &arrival, &account, &nonces, &self.limits)?;
         self.count(&received.turn);
         let (session, reply) = session.reply(Vec::new(), &account, &nonces, incoming.form, &self.limits);
-        let bytes = Bytes::from(reply.bytes);
-        let last = Answered { message: header.message, body: incoming.body, reply: bytes.clone() };
+        let said = Said::from(reply);
+        let last = Answered { message: header.message, hash: incoming.hash, reply: said.clone() };
         self.memory.keep(key, Held { session, last, at: incoming.at });
         self.note(incoming, reason).await?;
-        Ok(bytes)
+        Ok(said)
     }
 
     /// Writes the caller down for the operator, unless that was done lately.

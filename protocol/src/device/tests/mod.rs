@@ -36,6 +36,7 @@ fn account(server_auth: Option<AuthType>) -> Account {
         client_secret: "cs".to_owned(),
         client_nonce: Vec::new(),
         server_auth,
+        server_each: false,
         server_name: "srv".to_owned(),
         server_secret: "ss".to_owned(),
         server_nonce: Vec::new(),
