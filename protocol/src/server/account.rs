@@ -45,3 +45,10 @@ pub struct Limits {
     /// How many times in a row the server asks for the next message of a package.
     pub max_next_messages: u32,
 }
+
+impl Limits {
+    /// How many commands of one message are answered: a device must not make a reply larger than it likes by what it sends.
+    pub const MAX_ANSWERED: usize = 200;
+    /// The longest `CmdID`, in octets, that counts as one, and how much of the name of an unknown element is repeated, in characters.
+    pub const MAX_ECHO: usize = 32;
+}

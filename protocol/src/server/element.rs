@@ -3,7 +3,7 @@ use dmwsi_objects::{Format, StatusCode};
 
 use super::account::Limits;
 use super::received::{Initiated, Received};
-use super::session::Session;
+use super::session::{Answered, Session};
 use super::{alert, item};
 use crate::message::{Alert, Element, Group, Item, Meta, NodeCommand, Results, Verb, alert as code};
 
@@ -52,10 +52,12 @@ impl Session {
         }
     }
 
-    /// Notes a Status. What has no `CmdID` cannot be answered, since a Status names what it answers.
+    /// Notes a Status. What has no `CmdID` cannot be answered, since a Status names what it answers; nor is what has one that is no `CmdID` by its
+    /// length, or stands beyond [`Limits::MAX_ANSWERED`]: names may come out of a string table, where a few octets stand for very many.
     fn answer(&mut self, id: &str, name: &str, code: StatusCode) {
-        if !id.is_empty() {
-            self.due.commands.push((id.to_owned(), name.to_owned(), code));
+        if (1..=Limits::MAX_ECHO).contains(&id.len()) && self.due.commands.len() < Limits::MAX_ANSWERED {
+            let name = name.chars().take(Limits::MAX_ECHO).collect();
+            self.due.commands.push(Answered { message: self.heard, command: id.to_owned(), name, code });
         }
     }
 
@@ -167,12 +169,9 @@ impl Session {
     }
 
     fn decline(&mut self, name: &str, group: &Group) {
-        let at = self.due.commands.len();
         let header = self.due.header;
+        self.answer(&group.id, name, StatusCode::NOT_SUPPORTED);
         self.answer_all(&group.members, StatusCode::NOT_EXECUTED);
         self.due.header = header;
-        if !group.id.is_empty() {
-            self.due.commands.insert(at, (group.id.clone(), name.to_owned(), StatusCode::NOT_SUPPORTED));
-        }
     }
 }

@@ -67,8 +67,21 @@ pub(super) struct Due {
     pub(super) header: StatusCode,
     /// The device gets a challenge, or the nonce for its next credentials.
     pub(super) challenge: bool,
-    /// The answers to the commands: `CmdRef`, `Cmd`, code.
-    pub(super) commands: Vec<(String, String, StatusCode)>,
+    /// The answers to the commands, those first that did not fit into the reply before.
+    pub(super) commands: Vec<Answered>,
+}
+
+/// The answer to a command.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(super) struct Answered {
+    /// `MsgRef`.
+    pub(super) message: u32,
+    /// `CmdRef`.
+    pub(super) command: String,
+    /// `Cmd`.
+    pub(super) name: String,
+    /// The code.
+    pub(super) code: StatusCode,
 }
 
 /// Whose turn it is.
@@ -222,7 +235,7 @@ impl Session {
         header.target.uri.clone_into(&mut self.address);
         self.max_message = header.max_message.or(self.max_message);
         self.max_object = header.max_object.or(self.max_object);
-        self.due = Due::default();
+        let late = std::mem::take(&mut self.due).commands;
         if let Some(code) = self.shut(header) {
             self.answer_all(&message.body, code);
             self.state = State::Closing;
@@ -248,6 +261,7 @@ impl Session {
         if is_elsewhere {
             self.respond_to = address;
         }
+        self.due.commands = late;
         self.due.header = if self.is_ended() || self.elsewhere { StatusCode::OK } else { StatusCode::AUTHENTICATED };
         let heard = self.absorb(&message.body, limits, &mut received);
         received.server_nonce = self.proof.news();
