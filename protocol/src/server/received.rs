@@ -15,7 +15,7 @@ pub struct Received {
     pub alerts: Vec<GenericAlert>,
     /// The items of client events (1224), which look the same.
     pub events: Vec<GenericAlert>,
-    /// With [`Turn::Offer`] and [`Turn::Aborted`], the answers to the whole batch last given to [`super::Session::reply`], in its order. A command that was
+    /// With [`Turn::Offer`], [`Turn::Aborted`] and [`Turn::Exhausted`], the answers to the whole batch last given to [`super::Session::reply`], in its order. A command that was
     /// never sent has status 215 (not executed) or, too large for the device, 413; one whose Status did not come has none. What a session owes that ends in
     /// another way, [`super::Session::abandon`] tells.
     pub answers: Vec<Answer>,
@@ -64,6 +64,8 @@ pub enum Turn {
     Closed,
     /// The session has something of its own to say: it asks for the next message, sends the rest of a batch, or repeats it with other credentials.
     Continue,
+    /// The session has had [`super::Limits::MAX_MESSAGES`] and ends in good order: what is left belongs into the next one.
+    Exhausted,
     /// The package is complete and every earlier command is answered. No commands end the session.
     Offer,
     /// The device has not proven who it is.

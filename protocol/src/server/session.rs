@@ -324,8 +324,11 @@ impl Session {
     fn pass_turn(&mut self, heard: Heard, last: bool, account: &Account<'_>, limits: &Limits, received: &mut Received) {
         let awaits = self.batch.as_ref().is_some_and(Batch::awaits);
         let complete = (last || heard.asked && !awaits) && !self.objects.want_more();
-        // An object may have many pieces; its size is limited instead.
-        let goes_on = last && complete || self.objects.want_more() || self.batch.as_ref().is_some_and(Batch::is_in_pieces);
+        // An object may have many pieces; their number is limited by itself.
+        let sends_pieces = !awaits && self.batch.as_ref().is_some_and(Batch::is_in_pieces);
+        let goes_on = last && complete || self.objects.want_more() || sends_pieces;
+        // Some devices have not ended their package; those hear that it is over, to others saying no more says it.
+        let is_exhausted = self.sent >= Limits::MAX_MESSAGES && !self.objects.go_on() && !sends_pieces;
         self.asked = if goes_on { 0 } else { self.asked.saturating_add(1) };
         (received.turn, self.state) = if self.is_ended() {
             (Turn::Closed, State::Closing)
@@ -335,6 +338,9 @@ impl Session {
         } else if self.asked > limits.max_next_messages {
             received.answers = self.take_answers();
             (Turn::Aborted, State::Aborting)
+        } else if is_exhausted {
+            received.answers = self.take_answers();
+            (Turn::Exhausted, if complete { State::Closing } else { State::Aborting })
         } else if complete {
             self.end_package(account, received)
         } else {

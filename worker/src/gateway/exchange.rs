@@ -320,9 +320,11 @@ impl Gateway {
         effects.lessons = lessons(&received.answers, now);
         match received.turn {
             Turn::Offer => {}
-            Turn::Aborted | Turn::Closed => {
+            Turn::Aborted | Turn::Closed | Turn::Exhausted => {
                 if let Some(key) = state.current.take() {
                     work.cut(key, &received.answers, facts);
+                    // It has not said all: the device is called for it once this session is given up.
+                    state.visited.retain(|seen| *seen != key || received.turn != Turn::Exhausted);
                 }
                 return Vec::new();
             }

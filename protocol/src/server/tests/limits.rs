@@ -74,3 +74,95 @@ fn commands_go_out_beside_answers_that_fill_a_message() {
         assert!(codes(&scene.say(vec![])).len() > 2, "the rest of the answers");
     }
 }
+
+/// Each asks the other for the next message, and neither says anything.
+#[test]
+fn a_device_that_answers_a_piece_by_asking_for_more_is_not_asked_for_ever() {
+    for mut scene in scenes() {
+        scene.takes = Some(2_000);
+        scene.begin();
+        scene.session.as_mut().unwrap().set_large_objects(true);
+        scene.say(vec![set("./A", &"x".repeat(5_000))]);
+        for asked in 1.. {
+            assert!(asked < 10, "it goes on for ever");
+            let mut message = scene.message(vec![header_status(asked, 212), said(code::NEXT_MESSAGE)]);
+            message.last = false;
+            let received = scene.hear(message);
+            scene.say(vec![]);
+            if received.turn == Turn::Aborted {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_session_ends_in_good_order_when_it_has_had_its_messages() {
+    for mut scene in scenes() {
+        scene.begin();
+        for number in 1..=Limits::MAX_MESSAGES {
+            let is_last = number == Limits::MAX_MESSAGES;
+            let reply = scene.say(if is_last { vec![get("./A"), exec("./B")] } else { vec![get("./A")] });
+            let message = scene.message(vec![header_status(number, 212), status(number, sent(&reply)[0].0, 200)]);
+            let received = scene.hear(message);
+            if is_last {
+                let answers: Vec<_> = received.answers.iter().map(|answer| answer.status.unwrap().0).collect();
+                assert_eq!((received.turn, answers), (Turn::Exhausted, vec![200, 215]));
+                break;
+            }
+            assert_eq!(received.turn, Turn::Offer);
+        }
+        let reply = scene.say(vec![]);
+        assert_eq!((codes(&reply), alerts(&reply), reply.message.last, reply.ended), (vec![212], vec![], true, true));
+    }
+}
+
+#[test]
+fn a_device_that_begins_an_object_in_each_message_is_not_heard_for_ever() {
+    for mut scene in scenes() {
+        scene.begin();
+        scene.say(vec![get("./A")]);
+        for number in 1.. {
+            assert!(number <= Limits::MAX_MESSAGES, "it goes on for ever");
+            let item = Item { more: true, ..leaf(&format!("./A/{number}"), "x") };
+            let message = scene.message(vec![header_status(number, 212), status(number, 4, 200), results(1, 4, vec![item])]);
+            let received = scene.hear(message);
+            let reply = scene.say(vec![]);
+            if received.turn == Turn::Exhausted {
+                assert_eq!((alerts(&reply).last(), reply.ended, received.answers.len()), (Some(&code::ABORT), true, 1));
+                assert_eq!(number, Limits::MAX_MESSAGES);
+                break;
+            }
+            assert_eq!(received.turn, Turn::Continue);
+        }
+    }
+}
+
+#[test]
+fn an_object_in_very_many_pieces_is_refused() {
+    let [_, mut scene] = scenes();
+    scene.limits.max_object = 10_000;
+    scene.begin();
+    scene.say(vec![get("./A")]);
+    for number in 1.. {
+        let item = Item { more: true, ..leaf("./A", "x") };
+        let mut message = scene.message(vec![header_status(number, 212), status(number, 4, 200), results(1, 4, vec![item])]);
+        message.last = false;
+        scene.hear(message);
+        if codes(&scene.say(vec![])).contains(&413) {
+            assert_eq!(usize::try_from(number).unwrap(), Limits::MAX_PIECES + 1);
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_value_for_which_a_device_leaves_too_little_room_is_not_begun() {
+    for mut scene in scenes() {
+        scene.takes = Some(2_000);
+        scene.begin();
+        scene.session.as_mut().unwrap().set_large_objects(true);
+        let reply = scene.say(vec![set("./A", &"x".repeat(3_000_000)), get("./B")]);
+        assert_eq!(sent(&reply)[0].1, "Get");
+    }
+}
