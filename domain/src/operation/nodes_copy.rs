@@ -122,12 +122,11 @@ impl Copying {
         let next = match (&self.stage, answer.status) {
             (Stage::Copy, Some(StatusCode::NOT_SUPPORTED | StatusCode::NOT_IMPLEMENTED)) => Stage::Read,
             (Stage::Read, Some(status)) if status.is_success() => {
-                // Some clients say nothing at all of an empty leaf.
-                let value = answer.value().cloned().unwrap_or_default();
-                if value.format == Format::Node {
-                    return Verdict::Over;
+                // Where the value was lost, an empty one in its place would destroy what the target holds.
+                match answer.value().filter(|value| value.format != Format::Node) {
+                    Some(value) => Stage::Write(value.clone()),
+                    None => return Verdict::Over,
                 }
-                Stage::Write(value)
             }
             (Stage::Write(value), Some(StatusCode::NOT_FOUND)) => Stage::Create(value.clone()),
             _ => return Verdict::Over,
@@ -140,9 +139,13 @@ impl Copying {
         let NodeCopy { source, target } = self.copy.clone();
         let told = Answer { status: answer.status, ..Answer::unheard(Command::Copy { source, target }) };
         let result = NodeResult::of(&told);
-        // Its source was read, and has no value that could be written.
-        let is_interior = self.stage == Stage::Read && answer.succeeded();
-        NodeResult { outcome: if is_interior { NodeOutcome::NotAllowed } else { result.outcome }, ..result }
+        // Its source was read, and there is no value that could be written: an interior node has none, and others may be lost.
+        let outcome = match answer.value() {
+            _ if self.stage != Stage::Read || !answer.succeeded() => result.outcome,
+            Some(_) => NodeOutcome::NotAllowed,
+            None => NodeOutcome::AnswerLost,
+        };
+        NodeResult { outcome, ..result }
     }
 }
 

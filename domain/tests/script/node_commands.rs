@@ -109,6 +109,19 @@ fn an_interior_node_is_not_copied_by_reading_it() {
     assert_eq!(script.end(), ("FAILED", "NOT_COPIED"));
 }
 
+/// An empty value in the place of one that was lost would destroy what the target holds.
+#[test]
+fn what_was_not_read_is_not_written() {
+    let request = r#"{"type":"NODES_COPY","copies":[{"source":"./Vendor/Name","target":"./Vendor/Old"}]}"#;
+    let mut script = Script::of(request, TREE);
+    let moved = script.turn();
+    let moved = script.answered(&[Answer::with(moved.commands[0].clone(), StatusCode(501))]);
+    let moved = script.answered(&[Answer::with(moved.commands[0].clone(), StatusCode(200))]);
+    assert_eq!(outcomes(&moved), [("./Vendor/Old", NodeOutcome::AnswerLost)]);
+    assert_eq!(script.sent.iter().map(Command::name).collect::<Vec<_>>(), ["Copy", "Get"]);
+    assert_eq!(script.end(), ("FAILED", "NOT_COPIED"));
+}
+
 /// What a device tells about an Exec.
 fn report(script: &mut Script, correlator: Option<&str>, source: Option<&str>, mark: Mark) -> (bool, Vec<(String, NodeOutcome)>) {
     let alert = GenericAlert {

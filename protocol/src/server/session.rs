@@ -349,8 +349,8 @@ impl Session {
     }
 
     fn end_package(&mut self, account: &Account<'_>, received: &mut Received) -> (Turn, State) {
-        let a_command_was = account.server_auth.is_some() && self.batch.as_ref().is_some_and(Batch::is_refused);
-        if self.proof.is_refused(a_command_was) {
+        let a_command_was = self.batch.as_ref().is_some_and(Batch::is_refused);
+        if self.proof.is_refused(a_command_was, account.server_auth.is_some()) {
             if !self.proof.can_retry(account) {
                 received.rejected = true;
                 received.answers = self.take_answers();

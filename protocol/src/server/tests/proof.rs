@@ -161,3 +161,16 @@ fn a_device_that_asks_for_what_the_server_has_not_is_left_alone() {
         }
     }
 }
+
+#[test]
+fn no_code_at_all_is_no_refusal_where_the_server_has_nothing_to_show() {
+    for (code, expected) in [(0, Turn::Offer), (401, Turn::Aborted)] {
+        for mut scene in scenes() {
+            scene.server_auth = None;
+            scene.begin();
+            scene.say(vec![get("./A")]);
+            let message = scene.message(vec![header_status(1, code), status(1, 4, 200), results(1, 4, vec![leaf("./A", "a")])]);
+            assert_eq!(scene.hear(message).turn, expected);
+        }
+    }
+}
