@@ -54,6 +54,8 @@ impl Limits {
     pub const MAX_MESSAGES: u32 = 120;
     /// In how many pieces a value comes or goes at most; each is a message, with which the whole session is stored.
     pub const MAX_PIECES: usize = 1_000;
+    /// How many items of alerts and events are told of one message; an alert with more gets 500.
+    pub const MAX_ALERTS: usize = 64;
     /// The longest `CmdID`, in octets, that counts as one, and how much of the name of an unknown element is repeated, in characters.
     pub const MAX_ECHO: usize = 32;
 }

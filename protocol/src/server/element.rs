@@ -2,7 +2,7 @@
 use dmwsi_objects::{Format, StatusCode};
 
 use super::account::Limits;
-use super::received::{Initiated, Received};
+use super::received::Received;
 use super::session::{Answered, Session};
 use super::{alert, item};
 use crate::message::{Alert, Element, Group, Item, Meta, NodeCommand, Results, Verb, alert as code};
@@ -91,14 +91,7 @@ impl Session {
     fn absorb_alert(&mut self, said: &Alert, limits: &Limits, received: &mut Received, heard: &mut Heard) {
         let status = match said.code {
             0 => StatusCode::INCOMPLETE,
-            code::SERVER_INITIATED => {
-                received.initiated = Some(Initiated::Server);
-                StatusCode::OK
-            }
-            code::CLIENT_INITIATED => {
-                received.initiated = Some(Initiated::Client);
-                StatusCode::OK
-            }
+            code::SERVER_INITIATED | code::CLIENT_INITIATED => StatusCode::OK,
             code::NEXT_MESSAGE => {
                 heard.asked = true;
                 StatusCode::OK
@@ -126,6 +119,9 @@ impl Session {
         // Of an alert that is nothing but a piece there is nothing to tell yet.
         let (told, status) =
             if items.is_empty() && piece.is_some() { (Vec::new(), StatusCode::OK) } else { alert::told(said, &items) };
+        let room = Limits::MAX_ALERTS.saturating_sub(received.alerts.len()).saturating_sub(received.events.len());
+        let status = if told.len() > room { StatusCode::COMMAND_FAILED } else { status };
+        let told = told.into_iter().take(room);
         if said.code == code::GENERIC { &mut received.alerts } else { &mut received.events }.extend(told);
         piece.unwrap_or(status)
     }

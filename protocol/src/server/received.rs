@@ -7,11 +7,9 @@ use dmwsi_objects::{Answer, GenericAlert, Reading};
 pub struct Received {
     /// What the caller may do now.
     pub turn: Turn,
-    /// Who wanted the session, in the first package.
-    pub initiated: Option<Initiated>,
     /// The leaves of DevInfo, in the device's order.
     pub device: Vec<Reading>,
-    /// The items of Generic Alerts (1226), in order. Told once: a session that has ended may still tell some.
+    /// The items of Generic Alerts (1226), in order, and with the events at most [`super::Limits::MAX_ALERTS`]. Told once: a session that has ended may still tell some.
     pub alerts: Vec<GenericAlert>,
     /// The items of client events (1224), which look the same.
     pub events: Vec<GenericAlert>,
@@ -33,7 +31,6 @@ impl Received {
     pub(super) const fn new(turn: Turn) -> Self {
         Self {
             turn,
-            initiated: None,
             device: Vec::new(),
             alerts: Vec::new(),
             events: Vec::new(),
@@ -44,15 +41,6 @@ impl Received {
             rejected: false,
         }
     }
-}
-
-/// Who wanted the session.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Initiated {
-    /// The device (alert 1201).
-    Client,
-    /// The server, by a notification (alert 1200).
-    Server,
 }
 
 /// Whose turn it is to say what. In every case [`super::Session::reply`] comes next; only with [`Turn::Offer`] is it given commands.

@@ -315,6 +315,8 @@ impl Gateway {
                 effects.alerts.push(alert.clone());
             }
         }
+        // What a client event tells is about no job.
+        effects.alerts.extend(received.events.iter().cloned());
         let readings: Vec<Reading> = received.answers.iter().flat_map(|answer| answer.readings.clone()).collect();
         facts.learn(&readings);
         effects.lessons = lessons(&received.answers, now);

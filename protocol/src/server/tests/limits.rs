@@ -166,3 +166,19 @@ fn a_value_for_which_a_device_leaves_too_little_room_is_not_begun() {
         assert_eq!(sent(&reply)[0].1, "Get");
     }
 }
+
+#[test]
+fn of_very_many_alerts_in_a_message_the_first_are_told_and_the_others_refused() {
+    for mut scene in scenes() {
+        let mut item = leaf("./A", "1");
+        item.meta.media_type = Some("org.example.a".to_owned());
+        let alert = |code, items| Element::Alert(Alert { code, items: vec![item.clone(); items], ..Alert::default() });
+        let body =
+            vec![alert(code::GENERIC, 50), alert(code::CLIENT_EVENT, 10), alert(code::GENERIC, 5), alert(code::GENERIC, 1)];
+        let mut message = scene.message(body);
+        message.header.credentials = Some(right(AuthType::Digest));
+        let received = scene.hear(message);
+        assert_eq!((received.alerts.len(), received.events.len()), (54, 10));
+        assert_eq!(codes(&scene.say(vec![])), [212, 200, 200, 500, 500]);
+    }
+}
