@@ -254,4 +254,30 @@ both! {
         assert_eq!(shown(&kept), Some(data(&md5_cred("you", "yours", "bm9uY2U=")).as_str()), "the nonce was kept");
         digest.stop().await;
     }
+
+    /// OES2: who is known cannot be found out by asking, where strangers are answered by what the accounts have.
+    async fn who_is_not_known_is_answered_like_who_is(database: Database) {
+        for (client, server_auth) in [("DIGEST", None), ("DIGEST", Some("DIGEST")), ("BASIC", Some("BASIC"))] {
+            let auth = |name: &str| serde_json::from_value(json!(name)).unwrap();
+            let own = if database.is_postgres() { Database::postgres().unwrap() } else { Database::sqlite() };
+            let (server, _) = server(&own, client, server_auth, |config| {
+                config.gateway.unknown_client_auth = auth(client);
+                config.gateway.unknown_server_auth = server_auth.map(auth);
+                config.gateway.unknown_server_name = "you".to_owned();
+            })
+            .await;
+            let phone = Phone::of(server.url());
+            let asked = |identity: &str| first("1", 1, "").replace(DEVICE, identity);
+            let masked = |reply: &str, identity: &str| {
+                let secrets = [shown(reply), reply.contains("<NextNonce").then(|| next_nonce(reply))];
+                let masked = |text: String, secret: &str| text.replace(secret, &"*".repeat(secret.len()));
+                secrets.into_iter().flatten().fold(reply.replace(identity, "WHO"), masked)
+            };
+            let (known, stranger) = (phone.say(asked(DEVICE)).await, phone.say(asked("IMEI:1")).await);
+            assert_eq!(masked(&known, DEVICE), masked(&stranger, "IMEI:1"), "{client} {server_auth:?}");
+            let again = phone.say(first("2", 1, "").replace(DEVICE, "IMEI:1")).await;
+            assert_eq!(shown(&again), shown(&stranger), "as long as it gives no nonce");
+            server.stop().await;
+        }
+    }
 }

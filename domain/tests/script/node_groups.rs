@@ -86,18 +86,18 @@ fn a_prompt_is_told_in_the_options_of_the_protocol() {
         other => panic!("{other:?}"),
     };
     let cases = [
-        (r#"{"type":"USER_PROMPT","kind":"DISPLAY","text":"Hello"}"#, (PromptKind::Display, "", 0)),
+        (r#"{"type":"USER_PROMPT","kind":"DISPLAY","text":"Hello"}"#, (PromptKind::Display, "MAXDT=480", 0)),
         (
             r#"{"type":"USER_PROMPT","kind":"CONFIRM","text":"Now?","minSeconds":5,"maxSeconds":30,"defaultAnswer":["1"]}"#,
             (PromptKind::Confirm, "MINDT=5&MAXDT=30&DR=1", 0),
         ),
         (
             r#"{"type":"USER_PROMPT","kind":"TEXT_INPUT","text":"Name?","defaultAnswer":["a b&c"],"maxLength":8,"input":"NUMERIC","hidden":true}"#,
-            (PromptKind::TextInput, "DR=a+b%26c&MAXLEN=8&IT=N&ET=P", 0),
+            (PromptKind::TextInput, "MAXDT=480&DR=a+b%26c&MAXLEN=8&IT=N&ET=P", 0),
         ),
         (
             r#"{"type":"USER_PROMPT","kind":"MULTIPLE_CHOICE","text":"Which?","choices":["a","b","c"],"defaultAnswer":["2","3"]}"#,
-            (PromptKind::MultipleChoice, "DR=2-3", 3),
+            (PromptKind::MultipleChoice, "MAXDT=480&DR=2-3", 3),
         ),
     ];
     for (request, (kind, text, choices)) in cases {
@@ -117,6 +117,8 @@ fn a_prompt_that_cannot_be_is_refused_with_its_place() {
     assert_eq!(of(r#""kind":"CONFIRM","text":"?","defaultAnswer":["yes"]"#), "/defaultAnswer");
     assert_eq!(of(r#""kind":"CONFIRM","text":"?","hidden":true"#), "/kind");
     assert_eq!(of(r#""kind":"CONFIRM","text":"?","maxSeconds":0"#), "/maxSeconds");
+    assert_eq!(of(r#""kind":"CONFIRM","text":"?","maxSeconds":481"#), "/maxSeconds");
+    assert_eq!(of(r#""kind":"CONFIRM","text":"?","minSeconds":481"#), "/minSeconds");
     assert_eq!(of(r#""kind":"CONFIRM","text":"?","minSeconds":9,"maxSeconds":3"#), "/minSeconds");
 }
 

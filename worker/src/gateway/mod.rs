@@ -145,7 +145,7 @@ impl Gateway {
     async fn answer(&self, body: &Bytes, content_type: Option<&str>, query: &str) -> Result<(Form, Bytes), Refusal> {
         let form = Form::of(body, content_type);
         let message = form.decode(body)?;
-        let pass = query.split('&').find_map(|pair| pair.strip_prefix(incoming::PASS)?.strip_prefix('=')).map(str::to_owned);
+        let pass = Incoming::pass_in(query);
         let incoming = Incoming { message, form, body: sha256(body), pass, at: self.clock.now() };
         Ok((form, self.reply(incoming).await?))
     }
