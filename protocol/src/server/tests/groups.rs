@@ -181,7 +181,7 @@ fn a_serialised_tree_is_read_as_the_nodes_it_holds() {
     };
     let tree = tnds::Tree { version: "1.2".to_owned(), nodes: vec![top], ..tnds::Tree::default() };
     for mut scene in scenes() {
-        for form in [Encoding::Xml, Encoding::Wbxml] {
+        for (form, has_type) in [Encoding::Xml, Encoding::Wbxml].into_iter().flat_map(|form| [(form, true), (form, false)]) {
             scene.session = None;
             scene.number = 0;
             scene.begin();
@@ -197,7 +197,7 @@ fn a_serialised_tree_is_read_as_the_nodes_it_holds() {
             } else {
                 item.meta.format = Some(format.to_owned());
             }
-            item.meta.media_type = Some(kind.to_owned());
+            item.meta.media_type = has_type.then(|| kind.to_owned());
             let message = scene.message(vec![header_status(1, 212), status(1, 4, 200), results(1, 4, vec![item])]);
             let answers = scene.hear(message).answers;
             let read: Vec<_> = answers[0].readings.iter().map(|one| (one.node.as_str(), one.value.data.as_str())).collect();
