@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::node_value::invalid;
+use super::patience::Patience;
 use super::{Context, End, Input, NodeOutcome, NodeResult, Phase, Step};
 use crate::evidence::Fact;
 use crate::{Error, Result};
@@ -22,9 +23,6 @@ const MAX_CHOICE: usize = 200;
 /// The longest that a text is shown or an answer awaited, in seconds: the device is in a session all the while, and a session without a
 /// message is given up, after ten minutes unless that is set otherwise. An answer that comes later is lost.
 const MAX_SECONDS: u32 = 480;
-
-/// How often a device may say that it is busy.
-const MAX_BUSY: u8 = 3;
 
 const ASKING: Phase = Phase { name: "ASKING", progress: 50 };
 
@@ -213,12 +211,12 @@ pub struct UserPrompt {
     version: u8,
     prompt: Prompt,
     #[serde(default)]
-    busy: u8,
+    busy: Patience,
 }
 
 impl UserPrompt {
     pub(super) fn begin(request: UserPromptRequest) -> Self {
-        Self { version: 1, prompt: request.prompt(), busy: 0 }
+        Self { version: 1, prompt: request.prompt(), busy: Patience::default() }
     }
 
     pub(super) fn step(&mut self, input: Input<'_>, _cx: &Context<'_>) -> Step {
@@ -233,10 +231,7 @@ impl UserPrompt {
     fn answered(&mut self, answer: &Answer) -> Step {
         let facts = vec![Fact::answer(answer)];
         let outcome = NodeOutcome::of(answer.status);
-        if outcome == NodeOutcome::Busy {
-            self.busy = self.busy.saturating_add(1);
-        }
-        if outcome == NodeOutcome::NotExecuted || outcome == NodeOutcome::Busy && self.busy < MAX_BUSY {
+        if self.busy.waits(outcome) {
             return Step::rest(ASKING, None).learned(facts);
         }
         let result = NodeResult { answers: self.said(answer), ..NodeResult::of(answer) };

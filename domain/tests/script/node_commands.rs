@@ -22,6 +22,8 @@ fn what_cannot_be_asked_is_refused_with_its_place() {
         (r#"{"type":"NODES_ADD","nodes":[{"node":"./A","format":"bin","value":"?"}]}"#, "/nodes/0/value"),
         (r#"{"type":"NODES_ADD","nodes":[{"node":"./A?prop=ACL","value":"x"}]}"#, "/nodes/0/node"),
         (r#"{"type":"NODES_ADD","nodes":[{"node":".","value":"x"}]}"#, "/nodes/0/node"),
+        (r#"{"type":"NODES_SET","changes":[{"node":"./A","format":"bin","value":"?"}]}"#, "/changes/0/value"),
+        (r#"{"type":"NODES_SET","changes":[{"node":"./A","format":"int","value":"x"}]}"#, "/changes/0/value"),
         (r#"{"type":"NODES_DELETE","nodes":["./A","./A"]}"#, "/nodes/1"),
         (r#"{"type":"NODES_DELETE","nodes":["."]}"#, "/nodes/0"),
         (r#"{"type":"NODES_COPY","copies":[{"source":"./A","target":"A"}]}"#, "/copies/0/target"),
