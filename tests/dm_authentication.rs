@@ -9,7 +9,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::Database;
-use crate::harness::handset::SCOPES;
+use crate::harness::eventually;
+use crate::harness::handset::{SCOPES, job};
 use crate::harness::phone::{FINAL, PACKAGE_1, Phone, basic_cred, md5_cred, message, next_nonce, without_pass};
 use crate::harness::server::Server;
 
@@ -279,5 +280,24 @@ both! {
             assert_eq!(shown(&again), shown(&stranger), "as long as it gives no nonce");
             server.stop().await;
         }
+    }
+
+    /// AD-6: where a device has other credentials for the server, an operator learns of it.
+    async fn a_device_that_does_not_accept_the_server_is_told_of(database: Database) {
+        let (server, _) = server(&database, "BASIC", Some("DIGEST"), |_| {}).await;
+        let portal = server.portal("acme", &format!("{SCOPES} events:read")).await;
+        let device = portal.get("/v1/devices").await.of(200)["items"][0]["deviceId"].as_str().unwrap().to_owned();
+        job(&portal, &device, &json!({"type": "NODES_GET", "nodes": ["./A"]})).await;
+        let phone = Phone::of(server.url());
+        phone.say(first("1", 1, &basic_cred("me", "mine"))).await;
+        for number in [2, 3] {
+            let refused = status("bm9uY2U=").replace("<MsgRef>1<", &format!("<MsgRef>{}<", number - 1));
+            let heard = phone.say(message(DEVICE, "1", number, "", &format!("{refused}{FINAL}"))).await;
+            assert_eq!(heard.contains("<Data>1223</Data>"), number == 3, "{heard}");
+        }
+        let told = async || portal.get("/v1/events?types=dmwsi.v1.device-refuses-server").await.of(200)["items"].clone();
+        eventually("it is told", async || told().await.as_array().unwrap().len() == 1).await;
+        assert_eq!(told().await[0]["data"]["deviceId"], device.as_str());
+        server.stop().await;
     }
 }

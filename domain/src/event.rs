@@ -156,6 +156,8 @@ events! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         trouble: Option<String>,
     }
+    /// A device did not accept the server's credentials, so the session with it ended and its work waits: they differ from what the device has.
+    DeviceRefusesServer: DevicesRead = "dmwsi.v1.device-refuses-server" {}
     /// A device was changed, by a client or by what it told of itself.
     DeviceUpdated: DevicesRead = "dmwsi.v1.device-updated" {}
     /// A client asked that a device be woken.

@@ -219,7 +219,7 @@ mod tests {
     fn nothing_is_kept_of_a_document_that_nobody_could_read() {
         let tree = "<?xml version='1.0'?>\n<MgmtTree xmlns='syncml:dmddf1.2'><Node><NodeName>AAuthSecret</NodeName><Value>hidden</Value>";
         let typed = |kind: &str, data: &str| Value { media_type: Some(kind.to_owned()), ..Value::text(data) };
-        let bin = |octets: &[u8]| Value { format: Format::Bin, ..Value::text(&BASE64_STANDARD.encode(octets)) };
+        let bin = |octets: &[u8]| Value { format: Format::Bin, ..Value::text(BASE64_STANDARD.encode(octets)) };
         let documents = [
             Value::text(tree),
             typed("Application/vnd.syncml.dmtnds+xml", "<broken"),

@@ -17,6 +17,8 @@ use super::work::Change;
 pub(super) struct Effects {
     pub(super) changes: Vec<Change>,
     pub(super) alerts: Vec<GenericAlert>,
+    /// The device does not accept the credentials that the server has for it.
+    pub(super) refuses_server: bool,
     pub(super) facts: Option<Facts>,
     pub(super) lessons: Vec<Lesson>,
     pub(super) server_nonce: Option<Vec<u8>>,
@@ -40,6 +42,7 @@ impl Effects {
     fn is_nothing(&self) -> bool {
         self.changes.is_empty()
             && self.alerts.is_empty()
+            && !self.refuses_server
             && self.facts.is_none()
             && self.lessons.is_empty()
             && self.server_nonce.is_none()
@@ -93,8 +96,11 @@ impl Gateway {
                 if effects.failed_try {
                     tx.count_failed_try(device, now)?;
                 }
-                if !effects.alerts.is_empty() {
-                    let told: Vec<_> = effects.alerts.iter().flat_map(|alert| told(alert, &mut ids)).collect();
+                let mut told: Vec<_> = effects.alerts.iter().flat_map(|alert| told(alert, &mut ids)).collect();
+                if effects.refuses_server {
+                    told.push((EventId::new(ids.new_id()), Event::DeviceRefusesServer {}));
+                }
+                if !told.is_empty() {
                     tx.tell_of_device(device, told, now)?;
                 }
                 Ok(())
@@ -140,7 +146,7 @@ mod tests {
             source: NodeUri::parse("./A").ok(),
             target: None,
             mark: Mark::Critical,
-            value: Value::text(&"ä".repeat(20_000)),
+            value: Value::text("ä".repeat(20_000)),
         };
         let told = told(&alert, &mut Clock::System.new_ids());
         let [(_, Event::DeviceAlert { alert_type, correlator, data, .. }), (_, Event::DeviceFault { correlator: again, .. })] =

@@ -166,6 +166,10 @@ impl Gateway {
             state.session.respond_at(self.secret_address()?);
         }
         self.count(&received.turn);
+        if received.rejected {
+            tracing::warn!(device = %device, "device {device} does not accept the server's credentials");
+            effects.refuses_server = true;
+        }
         // A digest over a nonce that this process did not give proves nothing against the device.
         let was_wrong = !is_digest || held.is_some() || self.nonces.has_given(device, epoch);
         if matches!(received.turn, Turn::Refused { missing: false, .. }) && was_wrong {
