@@ -48,7 +48,8 @@ impl Incoming {
         let pass = Self::pass_in(request.query_string());
         // A header that comes twice is one with a comma between.
         let shown: Vec<_> = headers.get_all(mac::HEADER).map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
-        let (mac, shown) = (Mac::parse(&shown.join(",")), shown.join(","));
+        let shown = shown.join(",");
+        let mac = Mac::parse(&shown);
         let certificate = request.conn_data::<Certificate>().cloned();
         let mut hash = Sha256::new();
         hash.update(body);
