@@ -36,6 +36,7 @@ mod notice;
 mod organisations;
 mod postgres;
 pub mod queue;
+mod recovery;
 mod rests;
 pub mod results;
 mod retention;
@@ -48,6 +49,7 @@ mod store;
 #[cfg(test)]
 mod store_test;
 mod subscription_ends;
+mod subscription_holds;
 pub mod subscriptions;
 pub mod sweep;
 mod trees;
