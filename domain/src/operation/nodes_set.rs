@@ -3,15 +3,14 @@ use dmwsi_objects::{Answer, Command, Format, NodeUri, StatusCode, Value};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Context, End, Input, Next, NodeResult, Phase, Step, too_many};
+use super::node_value::check_value;
+use super::patience::Patience;
+use super::{Context, End, Input, Next, NodeOutcome, NodeResult, Phase, Step, too_many};
 use crate::evidence::Fact;
 use crate::{Error, Result};
 
 /// The most changes of one operation.
 const MAX_CHANGES: usize = 100;
-
-/// The longest value, in bytes of text.
-const MAX_VALUE: usize = 65_536;
 
 const CHANGING: Phase = Phase { name: "CHANGING", progress: 50 };
 
@@ -43,7 +42,7 @@ pub struct Change {
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 256)]
     pub media_type: Option<String>,
-    /// The value as text, `bin` as base64, at most 64 KiB. A `DELETE` has none, an `EXEC` may have one.
+    /// The value as text, `bin` and `b64` as base64, at most 64 KiB. A `DELETE` has none, an `EXEC` may have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 65536)]
     pub value: Option<String>,
@@ -79,8 +78,7 @@ impl NodesSetRequest {
                 (Some(_), ChangeCommand::Delete) => return invalid("value", "a DELETE has no value"),
                 (None, ChangeCommand::Replace | ChangeCommand::Set) => return invalid("value", "a value is needed"),
                 (None, ChangeCommand::Add) if !interior => return invalid("value", "a value is needed"),
-                (Some(value), _) if value.len() > MAX_VALUE => return invalid("value", "the value is longer than 65536 bytes"),
-                _ => {}
+                _ => check_value(&format!("/changes/{at}"), change.format, change.value.as_deref())?,
             }
         }
         Ok(())
@@ -107,6 +105,8 @@ struct Waiting {
     /// It was sent, and the answer was lost.
     #[serde(default)]
     lost: bool,
+    #[serde(default)]
+    busy: Patience,
 }
 
 impl Waiting {
@@ -139,7 +139,11 @@ impl Waiting {
 
 impl NodesSet {
     pub(super) fn begin(request: NodesSetRequest) -> Self {
-        let waiting = request.changes.into_iter().map(|change| Waiting { change, absent: false, lost: false }).collect();
+        let waiting = request
+            .changes
+            .into_iter()
+            .map(|change| Waiting { change, absent: false, lost: false, busy: Patience::default() })
+            .collect();
         Self { version: 1, waiting, refused: 0 }
     }
 
@@ -181,7 +185,7 @@ impl NodesSet {
             };
             let is_exec = waiting.change.command == ChangeCommand::Exec;
             match answer.status {
-                Some(StatusCode::NOT_EXECUTED) => {
+                status if waiting.busy.waits(NodeOutcome::of(status)) => {
                     lost = true;
                     again.push(waiting);
                 }

@@ -55,3 +55,17 @@ pub struct Limits {
     /// How many times in a row the server asks for the next message of a package.
     pub max_next_messages: u32,
 }
+
+impl Limits {
+    /// How many commands of one message are answered: a device must not make a reply larger than it likes by what it sends.
+    pub const MAX_ANSWERED: usize = 200;
+    /// How many messages the server sends in one session before it leaves the rest to the next: clients are known to count in eight bits, signed.
+    /// What is on its way in pieces is brought to its end.
+    pub const MAX_MESSAGES: u32 = 120;
+    /// In how many pieces a value comes or goes at most; each is a message, with which the whole session is stored.
+    pub const MAX_PIECES: usize = 1_000;
+    /// How many items of alerts and events are told of one message; an alert with more gets 500.
+    pub const MAX_ALERTS: usize = 64;
+    /// The longest `CmdID`, in octets, that counts as one, and how much of the name of an unknown element is repeated, in characters.
+    pub const MAX_ECHO: usize = 32;
+}

@@ -23,7 +23,7 @@ mod session;
 pub use account::{Account, Limits, Nonces};
 pub use arrival::Arrival;
 pub use fault::Fault;
-pub use received::{Initiated, Received, Turn};
+pub use received::{Received, Turn};
 pub use reply::Reply;
 pub use session::Session;
 

@@ -26,6 +26,9 @@ pub(super) struct Proof {
     answered: bool,
     /// It refused the server in that package.
     refused: bool,
+    /// It said 0, or nothing that is a code, which one client means as a refusal.
+    #[serde(default)]
+    unclear: bool,
     /// How many packages refused the server.
     refusals: u32,
 }
@@ -38,7 +41,8 @@ impl Proof {
             self.accepted = true;
         } else if status.code.is_challenge() {
             self.accepted = false;
-            self.refused = true;
+            self.refused |= status.code != StatusCode(0);
+            self.unclear |= status.code == StatusCode(0);
         }
         if let Some(challenge) = &status.challenge {
             self.take(challenge, status.code.is_challenge());
@@ -67,11 +71,14 @@ impl Proof {
     pub(super) const fn forget_package(&mut self) {
         self.answered = false;
         self.refused = false;
+        self.unclear = false;
     }
 
     /// Whether the package that has just ended refused the server: by the Status of the header or, where that is missing, by one of a command.
-    pub(super) fn is_refused(&mut self, a_command_was: bool) -> bool {
-        let refused = self.refused || a_command_was && !self.answered && !self.accepted;
+    /// What is no clear refusal is one only where the server `has_credentials` to show.
+    pub(super) fn is_refused(&mut self, a_command_was: bool, has_credentials: bool) -> bool {
+        let a_command_was = a_command_was && !self.answered && !self.accepted;
+        let refused = self.refused || has_credentials && (self.unclear || a_command_was);
         self.refusals = self.refusals.saturating_add(u32::from(refused));
         self.forget_package();
         refused

@@ -7,15 +7,13 @@ use dmwsi_objects::{Answer, GenericAlert, Reading};
 pub struct Received {
     /// What the caller may do now.
     pub turn: Turn,
-    /// Who wanted the session, in the first package.
-    pub initiated: Option<Initiated>,
     /// The leaves of DevInfo, in the device's order.
     pub device: Vec<Reading>,
-    /// The items of Generic Alerts (1226), in order. Told once: a session that has ended may still tell some.
+    /// The items of Generic Alerts (1226), in order, and with the events at most [`super::Limits::MAX_ALERTS`]. Told once: a session that has ended may still tell some.
     pub alerts: Vec<GenericAlert>,
     /// The items of client events (1224), which look the same.
     pub events: Vec<GenericAlert>,
-    /// With [`Turn::Offer`] and [`Turn::Aborted`], the answers to the whole batch last given to [`super::Session::reply`], in its order. A command that was
+    /// With [`Turn::Offer`], [`Turn::Aborted`] and [`Turn::Exhausted`], the answers to the whole batch last given to [`super::Session::reply`], in its order. A command that was
     /// never sent has status 215 (not executed) or, too large for the device, 413; one whose Status did not come has none. What a session owes that ends in
     /// another way, [`super::Session::abandon`] tells.
     pub answers: Vec<Answer>,
@@ -36,7 +34,6 @@ impl Received {
     pub(super) const fn new(turn: Turn) -> Self {
         Self {
             turn,
-            initiated: None,
             device: Vec::new(),
             alerts: Vec::new(),
             events: Vec::new(),
@@ -50,15 +47,6 @@ impl Received {
     }
 }
 
-/// Who wanted the session.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Initiated {
-    /// The device (alert 1201).
-    Client,
-    /// The server, by a notification (alert 1200).
-    Server,
-}
-
 /// Whose turn it is to say what. In every case [`super::Session::reply`] comes next; only with [`Turn::Offer`] is it given commands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Turn {
@@ -68,6 +56,8 @@ pub enum Turn {
     Closed,
     /// The session has something of its own to say: it asks for the next message, sends the rest of a batch, or repeats it with other credentials.
     Continue,
+    /// The session has had [`super::Limits::MAX_MESSAGES`] and ends in good order: what is left belongs into the next one.
+    Exhausted,
     /// The package is complete and every earlier command is answered. No commands end the session.
     Offer,
     /// The device has not proven who it is.

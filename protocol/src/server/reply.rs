@@ -7,7 +7,7 @@ use super::account::{Account, Limits, Nonces};
 use super::batch::{Batch, Fit};
 use super::on_wire::{next_id, on_wire};
 use super::piece::{piece, value_size};
-use super::session::{Session, State};
+use super::session::{Answered, Session, State};
 use crate::encoding::Form;
 use crate::mac::Mac;
 use crate::message::{Alert, Challenge, Element, Header, Item, Message, Party, Status, alert as code};
@@ -50,11 +50,14 @@ impl Session {
             self.state = State::Sending;
         }
         self.sent = self.sent.saturating_add(1);
-        let mut message = Message {
-            header: self.header(account, nonces, limits),
-            body: self.statuses(account, nonces),
-            last: self.state != State::Asking,
-        };
+        let header = self.header(account, nonces, limits);
+        let mut message = Message { header, body: vec![self.header_status(account, nonces)], last: self.state != State::Asking };
+        let all_said = self.push_statuses(&mut message, form, limits);
+        if !all_said && self.state == State::Offering {
+            // There is nothing else to say, and these are not yet said.
+            self.state = State::Listening;
+            message.last = false;
+        }
         if let Some(dropped) = self.objects.take_dropped().filter(|_| self.version == Version::V1_2) {
             let about = Item { source: Some(dropped.address), ..Item::default() };
             push_alert(&mut message, code::NO_END_OF_DATA, vec![about]);
@@ -70,7 +73,9 @@ impl Session {
             State::Refused | State::Refusing => State::Refused,
             State::Aborting | State::Closing | State::Ended(_) | State::Offering => State::Ended(self.last_word()),
         };
-        self.due.commands.clear();
+        if self.state != State::Listening {
+            self.due.commands.clear();
+        }
         let bytes = form.encode(&message);
         let ended = self.is_ended();
         let mac = self.proof.mac(account, nonces, &bytes);
@@ -102,14 +107,14 @@ impl Session {
         }
     }
 
-    fn statuses(&self, account: &Account<'_>, nonces: &Nonces<'_>) -> Vec<Element> {
+    fn header_status(&self, account: &Account<'_>, nonces: &Nonces<'_>) -> Element {
         // Who lacks the certificate of a device hears nothing of it, but what anybody unknown hears.
         let kind = if account.client_auth == AuthType::Transport { AuthType::Digest } else { account.client_auth };
         let challenge = self.due.challenge.then(|| Challenge {
             kind: kind.syncml().to_owned(),
             next_nonce: (kind != AuthType::Basic).then(|| BASE64_STANDARD.encode(nonces.next)),
         });
-        let header = Status {
+        Element::Status(Status {
             id: "1".to_owned(),
             message: self.heard,
             command: "0".to_owned(),
@@ -119,23 +124,41 @@ impl Session {
             challenge,
             code: self.due.header,
             items: Vec::new(),
-        };
-        let others = self.due.commands.iter().zip(2_u32..).map(|((command, name, code), id)| Status {
-            id: id.to_string(),
-            message: self.heard,
-            command: command.clone(),
-            name: name.clone(),
-            code: *code,
-            ..Status::default()
-        });
-        std::iter::once(header).chain(others).map(Element::Status).collect()
+        })
+    }
+
+    /// Puts the answers to commands into the message, as many as the device takes; where commands are to follow, into half of what is left. What
+    /// does not fit goes into the next reply, at least one at a time. Whether all of them are in.
+    fn push_statuses(&mut self, message: &mut Message, form: Form, limits: &Limits) -> bool {
+        let mut used = form.encode(message).len();
+        let left = self.room(limits).saturating_sub(used);
+        let room = used.saturating_add(if self.state == State::Sending { left / 2 } else { left });
+        let mut said = 0_usize;
+        for Answered { message: answers, command, name, code } in &self.due.commands {
+            let id = next_id(message).to_string();
+            let (command, name) = (command.clone(), name.clone());
+            let status = Element::Status(Status { id, message: *answers, command, name, code: *code, ..Status::default() });
+            used = used.saturating_add(form.encoding.size_of(&status));
+            if used > room && said > 0 {
+                break;
+            }
+            message.body.push(status);
+            said = said.saturating_add(1);
+        }
+        self.due.commands.drain(..said);
+        self.due.commands.is_empty()
+    }
+
+    /// The largest message for the device, in bytes.
+    fn room(&self, limits: &Limits) -> usize {
+        let theirs = self.max_message.filter(|size| *size > 0).unwrap_or(QUIET_MAX_MESSAGE).min(limits.max_message);
+        // Clients count differently, so a twentieth stays free.
+        usize::try_from(theirs - theirs / 20).unwrap_or(usize::MAX)
     }
 
     fn push_commands(&mut self, message: &mut Message, form: Form, limits: &Limits) {
+        let room = self.room(limits);
         let Some(batch) = &mut self.batch else { return };
-        let theirs = self.max_message.filter(|size| *size > 0).unwrap_or(QUIET_MAX_MESSAGE).min(limits.max_message);
-        // Clients count differently, so a twentieth stays free.
-        let room = usize::try_from(theirs - theirs / 20).unwrap_or(usize::MAX);
         let encoding = form.encoding;
         let mut used = form.encode(message).len();
         let mut count = 0_usize;

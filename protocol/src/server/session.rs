@@ -73,8 +73,21 @@ pub(super) struct Due {
     pub(super) version: Option<(String, String)>,
     /// The device gets a challenge, or the nonce for its next credentials.
     pub(super) challenge: bool,
-    /// The answers to the commands: `CmdRef`, `Cmd`, code.
-    pub(super) commands: Vec<(String, String, StatusCode)>,
+    /// The answers to the commands, those first that did not fit into the reply before.
+    pub(super) commands: Vec<Answered>,
+}
+
+/// The answer to a command.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(super) struct Answered {
+    /// `MsgRef`.
+    pub(super) message: u32,
+    /// `CmdRef`.
+    pub(super) command: String,
+    /// `Cmd`.
+    pub(super) name: String,
+    /// The code.
+    pub(super) code: StatusCode,
 }
 
 /// Whose turn it is.
@@ -227,7 +240,7 @@ impl Session {
         header.target.uri.clone_into(&mut self.address);
         self.max_message = header.max_message.or(self.max_message);
         self.max_object = header.max_object.or(self.max_object);
-        self.due = Due::default();
+        let late = std::mem::take(&mut self.due).commands;
         if let Some(code) = self.shut(header) {
             self.answer_all(&message.body, code);
             self.state = State::Closing;
@@ -257,6 +270,7 @@ impl Session {
         if is_elsewhere {
             self.respond_to = address;
         }
+        self.due.commands = late;
         let once_only = self.elsewhere || account.every_message || account.client_auth == AuthType::Hmac;
         self.due.header = if self.is_ended() || once_only { StatusCode::OK } else { StatusCode::AUTHENTICATED };
         let heard = self.absorb(&message.body, limits, &mut received);
@@ -335,8 +349,11 @@ impl Session {
     fn pass_turn(&mut self, heard: Heard, last: bool, account: &Account<'_>, limits: &Limits, received: &mut Received) {
         let awaits = self.batch.as_ref().is_some_and(Batch::awaits);
         let complete = (last || heard.asked && !awaits) && !self.objects.want_more();
-        // An object may have many pieces; its size is limited instead.
-        let goes_on = last && complete || self.objects.want_more() || self.batch.as_ref().is_some_and(Batch::is_in_pieces);
+        // An object may have many pieces; their number is limited by itself.
+        let sends_pieces = !awaits && self.batch.as_ref().is_some_and(Batch::is_in_pieces);
+        let goes_on = last && complete || self.objects.want_more() || sends_pieces;
+        // Some devices have not ended their package; those hear that it is over, to others saying no more says it.
+        let is_exhausted = self.sent >= Limits::MAX_MESSAGES && !self.objects.go_on() && !sends_pieces;
         self.asked = if goes_on { 0 } else { self.asked.saturating_add(1) };
         (received.turn, self.state) = if self.is_ended() {
             (Turn::Closed, State::Closing)
@@ -346,6 +363,9 @@ impl Session {
         } else if self.asked > limits.max_next_messages {
             received.answers = self.take_answers();
             (Turn::Aborted, State::Aborting)
+        } else if is_exhausted {
+            received.answers = self.take_answers();
+            (Turn::Exhausted, if complete { State::Closing } else { State::Aborting })
         } else if complete {
             self.end_package(account, received)
         } else {
@@ -354,8 +374,8 @@ impl Session {
     }
 
     fn end_package(&mut self, account: &Account<'_>, received: &mut Received) -> (Turn, State) {
-        let a_command_was = account.server_auth.is_some() && self.batch.as_ref().is_some_and(Batch::is_refused);
-        if self.proof.is_refused(a_command_was) {
+        let a_command_was = self.batch.as_ref().is_some_and(Batch::is_refused);
+        if self.proof.is_refused(a_command_was, account.server_auth.is_some()) {
             if !self.proof.can_retry(account) {
                 received.rejected = true;
                 received.answers = self.take_answers();

@@ -169,6 +169,10 @@ impl Gateway {
             state.session.respond_at(self.secret_address()?);
         }
         self.count(&received.turn);
+        if received.rejected {
+            tracing::warn!(device = %device, "device {device} does not accept the server's credentials");
+            effects.refuses_server = true;
+        }
         // A digest over a nonce that this process did not give proves nothing against the device, nor does one over a nonce that everybody knows.
         let was_wrong = !received.stale && (!is_digest || held.is_some() || self.nonces.has_given(device, epoch));
         if received.stale {
@@ -326,14 +330,18 @@ impl Gateway {
                 effects.alerts.push(alert.clone());
             }
         }
+        // What a client event tells is about no job.
+        effects.alerts.extend(received.events.iter().cloned());
         let readings: Vec<Reading> = received.answers.iter().flat_map(|answer| answer.readings.clone()).collect();
         facts.learn(&readings);
         effects.lessons = lessons(&received.answers, now);
         match received.turn {
             Turn::Offer => {}
-            Turn::Aborted | Turn::Closed => {
+            Turn::Aborted | Turn::Closed | Turn::Exhausted => {
                 if let Some(key) = state.current.take() {
                     work.cut(key, &received.answers, facts);
+                    // It has not said all: the device is called for it once this session is given up.
+                    state.visited.retain(|seen| *seen != key || received.turn != Turn::Exhausted);
                 }
                 return Vec::new();
             }

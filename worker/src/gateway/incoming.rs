@@ -8,7 +8,7 @@ use dmwsi_objects::dmacc::AuthType;
 use dmwsi_protocol::credentials;
 use dmwsi_protocol::encoding::{DecodeError, Form};
 use dmwsi_protocol::mac::{self, Mac};
-use dmwsi_protocol::message::{Element, Message, alert};
+use dmwsi_protocol::message::{Element, Item, Message, Verb, alert};
 use dmwsi_protocol::server::{Arrival, Session};
 use openssl::sha::Sha256;
 
@@ -45,8 +45,7 @@ impl Incoming {
         let headers = request.headers();
         let form = Form::of(body, headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()));
         let message = form.decode(body)?;
-        let pairs = &mut request.query_string().split('&');
-        let pass = pairs.find_map(|pair| pair.strip_prefix(PASS)?.strip_prefix('=')).map(str::to_owned);
+        let pass = Self::pass_in(request.query_string());
         // A header that comes twice is one with a comma between.
         let shown: Vec<_> = headers.get_all(mac::HEADER).map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
         let shown = shown.join(",");
@@ -86,10 +85,13 @@ impl Incoming {
         is_woken.then(|| u16::from_str_radix(&self.message.header.session, 16).ok()).flatten()
     }
 
-    /// Whether it is a package 1, by which a session begins.
+    /// Whether it is a package 1, by which a session begins: by its alert, or by DevInfo in a first message, since some clients forget the alert.
     pub(super) fn begins(&self) -> bool {
-        self.message.body.iter().any(|element| {
-            matches!(element, Element::Alert(alert) if matches!(alert.code, alert::SERVER_INITIATED | alert::CLIENT_INITIATED))
+        let is_first = self.message.header.message == 1;
+        self.message.body.iter().any(|element| match element {
+            Element::Alert(alert) => matches!(alert.code, alert::SERVER_INITIATED | alert::CLIENT_INITIATED),
+            Element::Command(command) if command.verb == Verb::Replace && is_first => command.items.iter().any(is_devinfo),
+            _ => false,
         })
     }
 
@@ -99,9 +101,60 @@ impl Incoming {
         self.pass.as_ref().is_some_and(|pass| pass.len() > PASS_BYTES && credentials::same(pass, theirs))
     }
 
+    /// The secret of a session that stands in the query of an address. Windows appends a second query to the address that it was given.
+    fn pass_in(query: &str) -> Option<String> {
+        let pass = query.split('&').find_map(|pair| pair.strip_prefix(PASS)?.strip_prefix('='))?;
+        let end = pass.find(|letter: char| !(letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_')));
+        Some(end.and_then(|end| pass.get(..end)).unwrap_or(pass).to_owned())
+    }
+
     /// Whether a repeated message gets the reply once more: whoever proved nothing by it would learn what is not for him.
     pub(super) fn may_hear_again(&self, session: &Session) -> bool {
         let shows_anything = self.message.header.credentials.is_some() || self.mac.is_some() || self.certificate.is_some();
         shows_anything || !session.is_authenticated() || self.is_at_respond_to(session)
+    }
+}
+
+/// Whether the item tells a part of DevInfo.
+fn is_devinfo(item: &Item) -> bool {
+    let node = item.source.as_deref().or(item.target.as_deref()).unwrap_or_default().trim();
+    node.strip_prefix("./").unwrap_or(node).split('/').next() == Some("DevInfo")
+}
+
+#[cfg(test)]
+mod tests {
+    use dmwsi_protocol::message::{Header, NodeCommand};
+
+    use super::*;
+
+    fn incoming(number: u32, body: Vec<Element>) -> Incoming {
+        let header = Header { session: "1".to_owned(), message: number, ..Header::default() };
+        let message = Message { header, body, last: true };
+        let form = Form::of(b"<SyncML/>", None);
+        let (body, at) = (Bytes::new(), Timestamp::from_micros(0));
+        Incoming { message, form, body, hash: [0; 32], mac: None, certificate: None, pass: None, at }
+    }
+
+    fn command(verb: Verb, node: &str) -> Element {
+        let items = vec![Item { source: Some(node.to_owned()), ..Item::default() }];
+        Element::Command(NodeCommand { id: "1".to_owned(), verb, correlator: None, meta: Default::default(), items })
+    }
+
+    #[test]
+    fn a_session_begins_with_devinfo_as_well_where_the_alert_is_missing() {
+        assert!(incoming(1, vec![command(Verb::Replace, "./DevInfo/Man")]).begins());
+        assert!(incoming(1, vec![command(Verb::Replace, " DevInfo/DevId ")]).begins());
+        assert!(!incoming(2, vec![command(Verb::Replace, "./DevInfo/Man")]).begins());
+        assert!(!incoming(1, vec![command(Verb::Replace, "./DevInformation")]).begins());
+        assert!(!incoming(1, vec![command(Verb::Get, "./DevInfo/Man")]).begins());
+    }
+
+    #[test]
+    fn the_secret_of_a_session_ends_where_the_client_goes_on_by_itself() {
+        let pass = |query| Incoming::pass_in(query);
+        assert_eq!(pass("s=aB3-_x").as_deref(), Some("aB3-_x"));
+        assert_eq!(pass("s=aB3-_x?mode=Maintenance&Platform=WoA").as_deref(), Some("aB3-_x"));
+        assert_eq!(pass("mode=Machine&s=aB3%20").as_deref(), Some("aB3"));
+        assert_eq!(pass("mode=Machine"), None);
     }
 }

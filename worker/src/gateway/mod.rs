@@ -158,6 +158,7 @@ impl Gateway {
             Turn::Refused { missing: false, .. } => "refused",
             Turn::Aborted => "aborted",
             Turn::Closed => "closed",
+            Turn::Exhausted => "exhausted",
         };
         metrics::counter!("dmwsi_dm_messages_total", "outcome" => outcome).increment(1);
     }

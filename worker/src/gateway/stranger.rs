@@ -14,7 +14,7 @@ use lru::LruCache;
 use super::incoming::Incoming;
 use super::memory::Held;
 use super::state::{Answered, Said};
-use super::{Gateway, Refusal};
+use super::{Gateway, Refusal, Settings};
 
 /// One stranger is written down at most so often.
 const NOTED_EVERY: Duration = Duration::from_secs(60);
@@ -79,15 +79,19 @@ impl Gateway {
         };
         let next = self.nonces.decoy(&identity, header.message, incoming.at)?;
         let secret = String::from_utf8_lossy(&next).into_owned();
+        // The same each time, as that of a known device is until it has given a nonce.
+        let shown = self.nonces.decoy(&identity, u32::MAX, Timestamp::from_micros(0))?;
+        let shown = String::from_utf8_lossy(&shown).into_owned();
+        let Settings { server_id, unknown_client_auth, unknown_server_auth, unknown_server_name, .. } = &self.settings;
         let account = Account {
-            server_id: &self.settings.server_id,
-            client_auth: if incoming.shows(AuthType::Hmac) { AuthType::Hmac } else { AuthType::Digest },
+            server_id,
+            client_auth: if incoming.shows(AuthType::Hmac) { AuthType::Hmac } else { possible(*unknown_client_auth) },
             every_message: false,
             client_name: "",
             client_secret: &secret,
-            server_auth: None,
-            server_name: "",
-            server_secret: "",
+            server_auth: unknown_server_auth.map(possible),
+            server_name: if unknown_server_name.is_empty() { server_id } else { unknown_server_name },
+            server_secret: &shown,
         };
         let nonces = Nonces { expected: &[], next: &next, server: &[] };
         let arrival = Arrival { at_respond_to: false, ..incoming.arrival(&session, None) };
@@ -111,6 +115,11 @@ impl Gateway {
         let (now, most) = (incoming.at, self.strangers.most);
         self.store.write(move |tx| tx.note_stranger(&identity, reason, &description, now, most)).await
     }
+}
+
+/// The way to authenticate that comes nearest to what is set, of those that a message alone allows for.
+fn possible(auth: AuthType) -> AuthType {
+    if auth == AuthType::Basic { auth } else { AuthType::Digest }
 }
 
 /// What the caller tells of itself: nobody has proven it.

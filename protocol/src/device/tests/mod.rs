@@ -1,4 +1,5 @@
 //! A scripted server against the device's session.
+mod groups;
 mod link;
 mod session;
 mod tree;

@@ -5,6 +5,7 @@ mod authentication;
 mod batches;
 mod bodies;
 mod groups;
+mod limits;
 mod objects;
 mod packages;
 mod proof;

@@ -1,7 +1,7 @@
 //! Packages, and what belongs to none.
 use super::*;
 use crate::message::Group;
-use crate::server::{Initiated, Turn};
+use crate::server::Turn;
 
 /// What is wrong with a header.
 type Spoil = fn(&mut Header);
@@ -11,7 +11,7 @@ type Spoil = fn(&mut Header);
 fn package_1_is_answered_status_by_status_in_the_name_the_device_knows() {
     for mut scene in scenes() {
         let received = scene.begin();
-        assert_eq!((received.turn, received.initiated), (Turn::Offer, Some(Initiated::Client)));
+        assert_eq!(received.turn, Turn::Offer);
         let told: Vec<_> = received.device.iter().map(|read| (read.node.as_str(), read.value.data.as_str())).collect();
         assert_eq!(told, [("./DevInfo/DevId", DEVICE), ("./DevInfo/Man", "Acme"), ("./DevInfo/Mod", "X1")]);
         let reply = scene.say(vec![]);
@@ -29,17 +29,17 @@ fn package_1_is_answered_status_by_status_in_the_name_the_device_knows() {
 }
 
 #[test]
-fn a_session_that_the_server_asked_for_says_so_and_one_without_alert_is_taken() {
+fn a_session_that_the_server_asked_for_and_one_without_alert_are_taken() {
     for mut scene in scenes() {
         let mut message = scene.message(vec![device(), said(code::SERVER_INITIATED)]);
         message.header.credentials = Some(right(AuthType::Digest));
-        assert_eq!(scene.hear(message).initiated, Some(Initiated::Server));
+        assert_eq!(scene.hear(message).turn, Turn::Offer);
     }
     for mut scene in scenes() {
         let mut message = scene.message(vec![device()]);
         message.header.credentials = Some(right(AuthType::Digest));
         let received = scene.hear(message);
-        assert_eq!((received.turn, received.initiated), (Turn::Offer, None));
+        assert_eq!(received.turn, Turn::Offer);
     }
 }
 
@@ -86,7 +86,7 @@ fn what_a_device_must_not_send_is_answered_and_not_done() {
         let mut message = scene.message(body);
         message.header.credentials = Some(right(AuthType::Digest));
         let received = scene.hear(message);
-        assert_eq!((received.device.len(), received.initiated), (1, None));
+        assert_eq!(received.device.len(), 1);
         let answered = statuses(&scene.say(vec![]));
         let answered: Vec<_> = answered.iter().map(|(id, name, code)| (id.as_str(), name.as_str(), *code)).collect();
         let expected = [

@@ -189,3 +189,16 @@ fn a_device_that_wants_macs_gets_one_over_every_reply_until_its_end() {
         }
     }
 }
+
+#[test]
+fn no_code_at_all_is_no_refusal_where_the_server_has_nothing_to_show() {
+    for (code, expected) in [(0, Turn::Offer), (401, Turn::Aborted)] {
+        for mut scene in scenes() {
+            scene.server_auth = None;
+            scene.begin();
+            scene.say(vec![get("./A")]);
+            let message = scene.message(vec![header_status(1, code), status(1, 4, 200), results(1, 4, vec![leaf("./A", "a")])]);
+            assert_eq!(scene.hear(message).turn, expected);
+        }
+    }
+}
