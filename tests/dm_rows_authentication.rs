@@ -161,7 +161,7 @@ both! {
             let id = second.commands()[0].1.to_owned();
             let third = talk.say(&refusal(&second, &id, "bm9uY2UtdHdvLTEyMzQ1")).await;
             assert_eq!((third.alert(), third.message.last), (Some(1223), true));
-            assert_eq!(talk.state(&job).await, "WAITING");
+            assert_eq!((talk.ended(&job).await["state"].as_str(), talk.outcomes(&job).await), (Some("FAILED"), vec!["SERVER_REFUSED".to_owned()]));
         }
         ground.server.stop().await;
     }

@@ -35,9 +35,10 @@ both! {
     /// F-05: the report comes in a later session that the device begins, in the spelling of old clients, without a correlator and from the node of the Exec; a foreign correlator is nobody's.
     async fn a_report_is_known_in_every_spelling(database: Database) {
         let ground = Ground::on(&database).await;
+        let package = package("2.0.0").await;
         for encoding in ENCODINGS {
             let mut talk = ground.talk(encoding).await;
-            let mut operation = update("http://127.0.0.1:9/p.bin", "2.0.0");
+            let mut operation = update(&package, "2.0.0");
             operation["delivery"] = "DOWNLOAD_AND_UPDATE".into();
             operation["maxAttempts"] = 1.into();
             let job = talk.job(&operation).await;

@@ -33,14 +33,10 @@ async fn begin(talk: &mut Talk) -> (String, Heard) {
         {"node": "./Vendor/Small", "value": "s"}, {"node": "./Vendor/Large", "value": value}, {"node": "./Vendor/Last", "value": "l"},
     ]});
     let job = talk.job(&operation).await;
-    (job, talk.opens("").await)
-}
-
-/// What the device says to the commands in a message of pieces: 200 to all but the last.
-fn taken(heard: &Heard, code: u16) -> String {
-    let count = heard.commands().len();
-    let codes: Vec<_> = (1..=count).map(|at| if at == count { code } else { 200 }).collect();
-    heard.answers(&codes)
+    let small = talk.opens("").await;
+    assert_eq!((small.commands().len(), small.commands()[0].2), (1, "./Vendor/Small"));
+    let heard = talk.say(&format!("{}{FINAL}", small.answers(&[200]))).await;
+    (job, heard)
 }
 
 fn chunk(id: u32, heard: &Heard, size: &str, data: &str, more: bool) -> String {
@@ -73,33 +69,24 @@ both! {
             for says_final in [false, true] {
                 let mut talk = ground.talk(encoding).await;
                 let (job, mut heard) = begin(&mut talk).await;
-                assert_eq!(heard.commands().iter().map(|(_, _, target)| *target).collect::<Vec<_>>(), ["./Vendor/Small", "./Vendor/Large"]);
-                assert_eq!(piece(&heard).meta.size, Some(5_000));
+                assert_eq!((heard.commands().len(), heard.commands()[0].2, piece(&heard).meta.size), (1, "./Vendor/Large", Some(5_000)));
                 let mut whole = text(piece(&heard)).to_owned();
                 let mut pieces = 1;
                 while piece(&heard).more {
                     assert!(!heard.message.last && heard.body.len() <= 2_000);
                     let next = if says_final { FINAL } else { "" };
-                    heard = talk.say(&format!("{}{MORE}{next}", taken(&heard, 213))).await;
-                    let codes: Vec<_> = heard.statuses().map(|status| (status.name.clone(), status.code.0)).collect();
-                    assert_eq!(codes, [("SyncHdr".to_owned(), 212), ("Alert".to_owned(), 200)]);
-                    let Some(Element::Command(command)) = heard.message.body.get(2) else { panic!("{:?}", heard.message) };
-                    assert_eq!((command.items[0].target.as_deref(), command.items[0].meta.size), (Some("./Vendor/Large"), None));
-                    assert!(command.items[0].meta.format.is_some());
-                    let more = command.items[0].more;
-                    whole.push_str(text(&command.items[0]));
+                    heard = talk.say(&format!("{}{MORE}{next}", heard.answers(&[213]))).await;
+                    assert_eq!(heard.codes(), [("SyncHdr", 212), ("Alert", 200)]);
+                    assert_eq!((heard.commands().len(), heard.commands()[0].2), (1, "./Vendor/Large"), "nothing comes between");
+                    assert_eq!((piece(&heard).meta.size, piece(&heard).meta.format.as_deref()), (None, Some("chr")));
+                    whole.push_str(text(piece(&heard)));
                     pieces += 1;
-                    if !more {
-                        break;
-                    }
                 }
                 assert!(heard.message.last && pieces >= 3, "{pieces}");
                 assert_eq!(whole, (0..1_250).map(|at| format!("{at:04}")).collect::<String>());
-                let count = heard.commands().len();
-                let heard = talk.say(&format!("{}{FINAL}", heard.answers(&vec![200; count]))).await;
-                if heard.asks() {
-                    talk.say(&format!("{}{FINAL}", heard.answers(&[200]))).await;
-                }
+                let heard = talk.say(&format!("{}{FINAL}", heard.answers(&[200]))).await;
+                assert_eq!(heard.commands()[0].2, "./Vendor/Last");
+                talk.say(&format!("{}{FINAL}", heard.answers(&[200]))).await;
                 assert_eq!(talk.ended(&job).await["outcome"], "ADDED");
             }
         }
@@ -124,7 +111,7 @@ both! {
                 let mut talk = ground.talk(encoding).await;
                 let (job, heard) = begin(&mut talk).await;
                 let alert = if dropped { "<Alert><CmdID>9</CmdID><Data>1225</Data><Item><Source><LocURI>./Vendor/Large</LocURI></Source></Item></Alert>" } else { "" };
-                let heard = talk.say(&format!("{}{alert}{FINAL}", taken(&heard, code))).await;
+                let heard = talk.say(&format!("{}{alert}{FINAL}", heard.answers(&[code]))).await;
                 assert_eq!(heard.commands(), [("Add", heard.commands()[0].1, "./Vendor/Last")], "{code}");
                 talk.say(&format!("{}{FINAL}", heard.answers(&[200]))).await;
                 assert_eq!(talk.ended(&job).await["outcome"], "PARTLY_ADDED");

@@ -63,6 +63,7 @@ mod idle;
 mod imports;
 mod jobs;
 mod lists;
+mod makes;
 mod node_commands;
 mod node_groups;
 mod nodes;

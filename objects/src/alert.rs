@@ -28,6 +28,15 @@ impl AlertType {
     }
 }
 
+impl AlertType {
+    /// Whether it is about a session in place of the device: clients of Windows tell such with every package 1 (who is logged on, why they call),
+    /// and one of them is a token of a user, which is a secret.
+    #[must_use]
+    pub fn is_about_session(&self) -> bool {
+        self.0.starts_with("com.microsoft/mdm/") || self.0 == "com.microsoft.mdm.synctype"
+    }
+}
+
 impl fmt::Display for AlertType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -148,5 +157,6 @@ mod tests {
         let plain = AlertType::lenient("org.openmobilealliance.dm.firmwareupdate.update");
         assert_eq!(AlertType::lenient(" Reversed-Domain-Name: org.openmobilealliance.DM.firmwareupdate.update "), plain);
         assert_eq!(AlertType::lenient("Content-Type:text/plain").as_str(), "text/plain");
+        assert!(AlertType::lenient("com.microsoft/MDM/LoginStatus").is_about_session() && !plain.is_about_session());
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dmwsi_protocol::device::Fault;
 use dmwsi_protocol::encoding::{DecodeError, Encoding};
-use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
 use reqwest::{Certificate, Client, StatusCode, redirect};
 
 use crate::behaviour::Behaviour;
@@ -124,14 +124,17 @@ impl Wire {
     }
 
     async fn post(&self, url: &str, body: Bytes, behaviour: &Behaviour) -> Result<Bytes, SessionError> {
-        let kind = behaviour.encoding.content_type();
-        let request = self.client.post(url).header(CONTENT_TYPE, kind).header(ACCEPT, kind).body(body);
+        let kind = behaviour.quirks.form(behaviour.encoding).content_type();
+        let mut request = self.client.post(url).header(CONTENT_TYPE, kind).header(ACCEPT, kind).body(body);
+        if behaviour.quirks.closes_connections {
+            request = request.header(CONNECTION, "Close");
+        }
         let response = request.send().await.map_err(SessionError::Http)?;
         if response.status() != StatusCode::OK {
             return Err(SessionError::Status(response.status().as_u16()));
         }
         let answered = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if !is_kind(answered, behaviour.encoding) {
+        if !is_kind(answered, kind) {
             return Err(SessionError::Type(answered.to_owned()));
         }
         let length = response.content_length().filter(|length| *length > 0).ok_or(SessionError::Length)?;
@@ -139,10 +142,15 @@ impl Wire {
         if u32::try_from(length).map_or(true, |length| length > behaviour.max_message) {
             return Err(SessionError::Large(length));
         }
-        response.bytes().await.map_err(SessionError::Http)
+        let body = response.bytes().await.map_err(SessionError::Http)?;
+        // Numeric references are one of the things that clients on libdmclient refuse a whole message for.
+        if behaviour.quirks.fragile && behaviour.encoding == Encoding::Xml && body.windows(2).any(|two| two == b"&#") {
+            return Err(SessionError::Fault(Fault::Deadly("a numeric reference")));
+        }
+        Ok(body)
     }
 }
 
-fn is_kind(content_type: &str, encoding: Encoding) -> bool {
-    content_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(encoding.content_type()))
+fn is_kind(content_type: &str, wanted: &str) -> bool {
+    content_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(wanted))
 }

@@ -11,7 +11,7 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use serde_json::{Value, json};
 
 use super::Database;
-use super::handset::{SCOPES, ended, execution, job};
+use super::handset::{SCOPES, execution, job};
 use super::phone::{FINAL, PACKAGE_1, basic_cred, status};
 use super::server::{Portal, Server};
 
@@ -22,6 +22,8 @@ pub(crate) const ENCODINGS: [Encoding; 2] = [Encoding::Xml, Encoding::Wbxml];
 pub(crate) struct Ground {
     pub(crate) server: Server,
     pub(crate) portal: Portal,
+    /// Keeps no connection.
+    http: reqwest::Client,
 }
 
 impl Ground {
@@ -36,7 +38,8 @@ impl Ground {
         });
         let server = server.await;
         let portal = server.portal("acme", SCOPES).await;
-        Self { server, portal }
+        let http = reqwest::Client::builder().pool_max_idle_per_host(0).timeout(Duration::from_secs(30)).build().unwrap();
+        Self { server, portal, http }
     }
 
     /// A new device that shows a password, and wants none.
@@ -52,6 +55,7 @@ impl Ground {
         let made = self.portal.post("/v1/devices", &json!({"dmIdentity": device, "account": account})).await.of(201);
         Talk {
             portal: self.portal.clone(),
+            http: self.http.clone(),
             home: format!("{}/dm", self.server.url()),
             id: made["deviceId"].as_str().unwrap().to_owned(),
             respond_to: None,
@@ -69,6 +73,7 @@ impl Ground {
 /// A device in a session.
 pub(crate) struct Talk {
     portal: Portal,
+    http: reqwest::Client,
     home: String,
     /// How the portal calls it.
     pub(crate) id: String,
@@ -148,8 +153,7 @@ impl Talk {
 
     /// Any body: status, content type and body of the answer, which must tell its length and come whole.
     pub(crate) async fn post(&self, kind: Option<&str>, body: impl Into<Bytes>) -> (u16, String, Bytes) {
-        let http = reqwest::Client::builder().pool_max_idle_per_host(0).timeout(Duration::from_secs(30)).build().unwrap();
-        let mut request = http.post(self.respond_to.as_ref().unwrap_or(&self.home)).body(body.into());
+        let mut request = self.http.post(self.respond_to.as_ref().unwrap_or(&self.home)).body(body.into());
         if let Some(kind) = kind {
             request = request.header(CONTENT_TYPE, kind);
         }
@@ -167,10 +171,11 @@ impl Talk {
         job(&self.portal, &self.id, operation).await
     }
 
-    /// The job on this device when it has ended.
+    /// The job on this device, which has ended on it.
     pub(crate) async fn ended(&self, job: &str) -> Value {
-        ended(&self.portal, job).await;
-        execution(&self.portal, job, &self.id).await
+        let execution = execution(&self.portal, job, &self.id).await;
+        assert!(execution["outcome"].is_string(), "not ended: {execution}");
+        execution
     }
 
     /// The state of the job on this device.

@@ -3,7 +3,8 @@ use dmwsi_objects::{Answer, Command, Format, NodeUri, StatusCode, Value};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Context, End, Input, Next, NodeResult, Phase, Step, too_many};
+use super::tally::{Tally, Words};
+use super::{Context, Input, Next, NodeOutcome, NodeResult, Phase, Step, too_many};
 use crate::evidence::Fact;
 use crate::{Error, Result};
 
@@ -13,7 +14,11 @@ const MAX_CHANGES: usize = 100;
 /// The longest value, in bytes of text.
 const MAX_VALUE: usize = 65_536;
 
-const CHANGING: Phase = Phase { name: "CHANGING", progress: 50 };
+/// How often a device may say of a change that it is busy.
+const MAX_BUSY: u8 = 3;
+
+const WORDS: Words =
+    Words { phase: Phase { name: "CHANGING", progress: 50 }, all: "CHANGED", some: "PARTLY_CHANGED", none: "NOT_CHANGED" };
 
 /// Which nodes to change, and how.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
@@ -94,7 +99,8 @@ impl NodesSetRequest {
 pub struct NodesSet {
     version: u8,
     waiting: Vec<Waiting>,
-    refused: u32,
+    #[serde(default)]
+    tally: Tally,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -107,6 +113,8 @@ struct Waiting {
     /// It was sent, and the answer was lost.
     #[serde(default)]
     lost: bool,
+    #[serde(default)]
+    busy: u8,
 }
 
 impl Waiting {
@@ -139,8 +147,8 @@ impl Waiting {
 
 impl NodesSet {
     pub(super) fn begin(request: NodesSetRequest) -> Self {
-        let waiting = request.changes.into_iter().map(|change| Waiting { change, absent: false, lost: false }).collect();
-        Self { version: 1, waiting, refused: 0 }
+        let waiting = request.changes.into_iter().map(|change| Waiting { change, absent: false, lost: false, busy: 0 }).collect();
+        Self { version: 1, waiting, tally: Tally::default() }
     }
 
     /// The length of the longest value to be sent, in bytes of text.
@@ -153,7 +161,7 @@ impl NodesSet {
             Input::Alert(_) => Step::default(),
             Input::Answers(answers) => self.answered(answers),
             Input::TimedOut => Step::failed("TIMED_OUT", None),
-            Input::Turn => Step::send(CHANGING, self.commands()),
+            Input::Turn => Step::send(WORDS.phase, self.commands()),
         }
     }
 
@@ -191,25 +199,32 @@ impl NodesSet {
                     lost = true;
                     again.push(waiting);
                 }
+                status if NodeOutcome::of(status) == NodeOutcome::Busy && waiting.busy.saturating_add(1) < MAX_BUSY => {
+                    step.facts.push(Fact::answer(answer));
+                    waiting.busy = waiting.busy.saturating_add(1);
+                    lost = true;
+                    again.push(waiting);
+                }
                 Some(StatusCode::NOT_FOUND) if waiting.change.command == ChangeCommand::Set && !waiting.absent => {
                     waiting.absent = true;
                     again.push(waiting);
                 }
                 status => {
-                    if !status.is_some_and(|status| waiting.is_made(status)) {
-                        self.refused = self.refused.saturating_add(1);
+                    let mut result = NodeResult::of(answer);
+                    if waiting.lost && status.is_some_and(|status| waiting.is_made(status)) {
+                        result.outcome = NodeOutcome::Done;
                     }
+                    self.tally.count(result.outcome);
                     step.facts.push(Fact::answer(answer));
-                    step.results.push(NodeResult::of(answer));
+                    step.results.push(result);
                 }
             }
         }
         self.waiting = again;
-        step.next = match (self.waiting.is_empty(), lost, self.refused) {
-            (false, false, _) => Next::Send(CHANGING, self.commands()),
-            (false, true, _) => Next::Rest(CHANGING, None),
-            (true, _, 0) => Step::done(End::Succeeded, "CHANGED", None).next,
-            (true, ..) => Step::failed("CHANGES_REFUSED", "some changes were refused, or their answer was lost".to_owned()).next,
+        step.next = match (self.waiting.is_empty(), lost) {
+            (true, _) => self.tally.end(&WORDS).next,
+            (false, true) => Next::Rest(WORDS.phase, None),
+            (false, false) => Next::Send(WORDS.phase, self.commands()),
         };
         step
     }

@@ -315,6 +315,8 @@ impl Gateway {
                 effects.alerts.push(alert.clone());
             }
         }
+        // No operation waits for events (1224).
+        effects.alerts.extend(received.events.iter().filter(|event| !event.alert_type.is_about_session()).cloned());
         let readings: Vec<Reading> = received.answers.iter().flat_map(|answer| answer.readings.clone()).collect();
         facts.learn(&readings);
         effects.lessons = lessons(&received.answers, now);
