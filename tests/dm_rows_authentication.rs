@@ -130,7 +130,7 @@ both! {
         ground.server.stop().await;
     }
 
-    /// S-AU-05: credentials in every message until the device says 212; after its challenge, others, and what it refused again; after a second refusal, 1223.
+    /// S-AU-05, S-PK-04: credentials in every message until the device says 212; after its challenge, others, and what it refused again; after a second refusal, 1223.
     async fn the_server_proves_itself_until_it_is_believed(database: Database) {
         let ground = Ground::on(&database).await;
         for encoding in ENCODINGS {

@@ -133,7 +133,7 @@ both! {
         ground.server.stop().await;
     }
 
-    /// S-PK-03, S-PK-02: what is no answer to anything, again and again, gets an end; so does a device that only ever asks to go on.
+    /// S-PK-03, S-PK-02, S-PK-04: what is no answer to anything, again and again, gets an end; so does a device that only ever asks to go on.
     async fn a_device_that_only_asks_to_go_on_comes_to_an_end(database: Database) {
         let ground = Ground::with(&database, |config| config.gateway.max_next_messages = 5).await;
         for encoding in ENCODINGS {

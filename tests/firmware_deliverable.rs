@@ -47,7 +47,7 @@ both! {
         server.stop().await;
     }
 
-    /// FU-1: the package inside the messages, cut in pieces, in both encodings; nothing is fetched.
+    /// FU-1, F-03: the package inside the messages, cut in pieces, in both encodings; nothing is fetched.
     async fn a_small_package_comes_within_the_messages(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;

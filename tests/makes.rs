@@ -37,7 +37,7 @@ async fn comes_to_its_ends(portal: &Portal, base: &str, package: &str, behaviour
 }
 
 both! {
-    /// AD-12, FU-1, UC-3: each make in its own encoding, libdmclient in both.
+    /// AD-12, FU-1, UC-3, F-01, X-01: each make in its own encoding, libdmclient in both.
     async fn each_make_of_client_comes_to_its_ends(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -52,7 +52,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-12: packages in several messages, lost replies and messages sent twice, in either encoding.
+    /// AD-12, S-MS-04: packages in several messages, lost replies and messages sent twice, in either encoding.
     async fn packages_in_parts_lost_replies_and_repeated_messages_change_nothing(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -70,7 +70,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-12: what crashes clients on libdmclient is not sent, whatever is asked for; pieces are given up with one that does not know them.
+    /// AD-12, X-01: what crashes clients on libdmclient is not sent, whatever is asked for; pieces are given up with one that does not know them.
     async fn what_a_fragile_client_does_not_survive_is_not_sent(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -95,7 +95,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-12, CC3: a client that reads the number of the session the wrong way round answers the notification all the same.
+    /// AD-12, CC3, S-PK-01: a client that reads the number of the session the wrong way round answers the notification all the same.
     async fn a_session_with_its_number_swapped_answers_the_notification(database: Database) {
         let (server, portal) = quick(&database, |_| {}).await;
         for encoding in [Encoding::Xml, Encoding::Wbxml] {
