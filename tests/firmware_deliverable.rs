@@ -8,10 +8,10 @@ use crate::harness::archive::{Archive, TAR};
 use crate::harness::handset::{Handset, execution, job, outcome, update};
 use crate::harness::server::{Portal, Server};
 
-const SCOPES: &str = "containers:read containers:write devices:read devices:write jobs:read jobs:write";
+pub(crate) const SCOPES: &str = "containers:read containers:write devices:read devices:write jobs:read jobs:write";
 
 /// A firmware 2.0.0 that was delivered: its container and its own id. `changes` goes into the manifest.
-async fn firmware(portal: &Portal, number: u64, changes: &Value) -> (String, String) {
+pub(crate) async fn firmware(portal: &Portal, number: u64, changes: &Value) -> (String, String) {
     let mut archive = Archive::new(&format!("urn:f{number}"), number).with("FIRMWARE", "fw", &sample_package("2.0.0", 40_000));
     let one = archive.deliverables().last_mut().unwrap();
     one["targets"] = json!([{"manufacturer": "Acme", "models": ["*"]}]);

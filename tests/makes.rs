@@ -4,13 +4,14 @@ use dmwsi_protocol::encoding::Encoding;
 use dmwsi_simulator::{Behaviour, Make};
 use serde_json::{Value, json};
 
-use crate::harness::handset::{Handset, SCOPES, ended, job, outcome, package, update};
+use crate::firmware_deliverable::{SCOPES, firmware};
+use crate::harness::handset::{Handset, ended, job, outcome};
 use crate::harness::server::{Portal, Server};
 use crate::harness::wake::{ask, comes_to, ear, quick};
 use crate::node_commands::{done, told};
 
 /// Reads a leaf, an interior node, an empty leaf and what is not there, walks a tree, writes, and updates.
-async fn comes_to_its_ends(portal: &Portal, base: &str, package: &str, behaviour: Behaviour) {
+async fn comes_to_its_ends(portal: &Portal, base: &str, deliverable: &str, behaviour: Behaviour) {
     let name = format!("{behaviour:?}");
     let mut handset = Handset::register(portal, base, behaviour).await;
     let nodes = ["./DevDetail/FwV", "./Vendor/Test", "./Vendor/Test/Text", "./Absent", "./DevInfo/Man?prop=Format"];
@@ -29,7 +30,7 @@ async fn comes_to_its_ends(portal: &Portal, base: &str, package: &str, behaviour
     let task = job(portal, &handset.id, &exec).await;
     handset.live().await;
     assert_eq!(ended(portal, &task).await["outcome"], "SUCCEEDED", "{name}");
-    let job = job(portal, &handset.id, &update(package, "2.0.0")).await;
+    let job = job(portal, &handset.id, &json!({"type": "FIRMWARE_UPDATE", "deliverableId": deliverable})).await;
     handset.live().await;
     assert_eq!(outcome(portal, &job, &handset.id).await, ("SUCCEEDED".to_owned(), "UPDATED".to_owned()), "{name}");
     let facts = portal.get(&format!("/v1/devices/{}", handset.id)).await.of(200)["facts"].clone();
@@ -41,12 +42,12 @@ both! {
     async fn each_make_of_client_comes_to_its_ends(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
-        let package = package("2.0.0").await;
+        let (_, deliverable) = firmware(&portal, 1, &json!({})).await;
         for make in Make::ALL {
             let other = (make == Make::Libdmclient).then_some(Encoding::Wbxml);
             for encoding in std::iter::once(make.encoding()).chain(other) {
                 let behaviour = make.of(Behaviour { encoding, ..Behaviour::default() });
-                comes_to_its_ends(&portal, server.url(), &package, behaviour).await;
+                comes_to_its_ends(&portal, server.url(), &deliverable, behaviour).await;
             }
         }
         server.stop().await;
@@ -56,7 +57,7 @@ both! {
     async fn packages_in_parts_lost_replies_and_repeated_messages_change_nothing(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
-        let package = package("2.0.0").await;
+        let (_, deliverable) = firmware(&portal, 1, &json!({})).await;
         for encoding in [Encoding::Xml, Encoding::Wbxml] {
             let splits = Quirks { splits_packages: true, ..Quirks::default() };
             for behaviour in [
@@ -64,7 +65,7 @@ both! {
                 Behaviour { quirks: splits, send_twice: true, ..Behaviour::default() },
                 Behaviour { quirks: splits, lose_reply: Some(2), ..Behaviour::default() },
             ] {
-                comes_to_its_ends(&portal, server.url(), &package, Behaviour { encoding, ..behaviour }).await;
+                comes_to_its_ends(&portal, server.url(), &deliverable, Behaviour { encoding, ..behaviour }).await;
             }
         }
         server.stop().await;
