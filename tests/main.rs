@@ -80,6 +80,7 @@ mod schema;
 mod selfcare;
 mod sink_credentials;
 mod store;
+mod subscription_ends;
 mod subscriptions;
 mod survival;
 mod syncml;

@@ -167,7 +167,7 @@ impl SubscriptionDetail {
             mark_at_least: self.mark_at_least,
             sources: self.sources.iter().cloned().collect(),
         };
-        Ok(Purpose { types: granted, filter, payload: Payload::Thin, initial: false, rejected })
+        Ok(Purpose { types: granted, filter, payload: Payload::Thin, initial: false, until: None, rejected })
     }
 
     /// Moves what is not there, or not the caller's, to what was rejected. An error where nothing is left of what was named.
@@ -256,20 +256,13 @@ impl NewSubscription {
         subscription.secrets = app.sealing.seal_webhook(id, &secrets)?;
         subscription.max_events = *subscription_max_events;
         subscription.rate = self.config.deliveries_per_minute;
-        set_end(&mut subscription, *subscription_expire_time, token_ends);
+        subscription.purpose.until = *subscription_expire_time;
+        subscription.set_end(token_ends);
         if app.asks(&self.sink) {
             subscription.status = SubscriptionStatus::ActivationRequested;
         }
         Ok((subscription, secrets))
     }
-}
-
-/// When it is over: at its own time or with its token, whichever comes first.
-pub(crate) fn set_end(subscription: &mut Subscription, own: Option<Timestamp>, token: Option<Timestamp>) {
-    let by_token = token.filter(|token| own.is_none_or(|own| *token < own));
-    subscription.expires_at = by_token.or(own);
-    subscription.expires_by =
-        if by_token.is_some() { TerminationReason::AccessTokenExpired } else { TerminationReason::SubscriptionExpired };
 }
 
 /// An active subscription without secrets and without an end.

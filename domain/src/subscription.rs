@@ -167,6 +167,9 @@ pub struct Purpose {
     /// Whether the last event that fits, of each device or job, comes first.
     #[serde(default)]
     pub initial: bool,
+    /// When its client wants it to be over, however long its token lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
     /// What was asked for beyond that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejected: Vec<Rejected>,
@@ -181,6 +184,19 @@ pub struct Recovery {
     pub until: u64,
     /// Only what is dead.
     pub only_failed: bool,
+}
+
+impl Recovery {
+    /// Both in one; none where that would be more than both.
+    #[must_use]
+    pub fn joined(self, other: Self) -> Option<Self> {
+        let touch = self.after <= other.until && other.after <= self.until;
+        (touch && self.only_failed == other.only_failed).then(|| Self {
+            after: self.after.min(other.after),
+            until: self.until.max(other.until),
+            only_failed: self.only_failed,
+        })
+    }
 }
 
 /// What a receiver said when it was asked whether it wants the events.
@@ -263,6 +279,15 @@ impl Subscription {
         let is_own = !outline.is_private() || outline.client == Some(self.client);
         let in_time = self.expires_at.is_none_or(|end| outline.at < end);
         is_own && in_time && self.purpose.types.contains(&outline.kind) && self.purpose.filter.names(outline.device, outline.job)
+    }
+
+    /// Has it over at its own time or with its token, whichever comes first.
+    pub fn set_end(&mut self, token: Option<Timestamp>) {
+        let own = self.purpose.until;
+        let by_token = token.filter(|token| own.is_none_or(|own| *token < own));
+        self.expires_at = by_token.or(own);
+        self.expires_by =
+            if by_token.is_some() { TerminationReason::AccessTokenExpired } else { TerminationReason::SubscriptionExpired };
     }
 
     /// How many deliveries a minute there are at most, by its client and by its receiver.

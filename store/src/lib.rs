@@ -36,6 +36,7 @@ mod notice;
 mod organisations;
 mod postgres;
 pub mod queue;
+mod recovery;
 mod rests;
 pub mod results;
 mod retention;

@@ -25,7 +25,8 @@ const OUTLOOK: &str = "SELECT
     (SELECT updated_at FROM sessions ORDER BY updated_at LIMIT 1) AS session,
     (SELECT expires_at FROM idempotency_keys ORDER BY expires_at LIMIT 1) AS answer,
     (SELECT updated_at FROM imports ORDER BY updated_at LIMIT 1) AS import,
-    (SELECT created_at FROM events ORDER BY id LIMIT 1) AS event";
+    (SELECT created_at FROM events ORDER BY id LIMIT 1) AS event,
+    (SELECT updated_at FROM subscriptions WHERE status IN ('EXPIRED', 'DELETED') ORDER BY updated_at LIMIT 1) AS subscription";
 
 /// How old things may become before the sweep takes them.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +35,7 @@ pub struct Ages {
     pub session_idle: Duration,
     /// An import that nobody has gone on with, and its verdicts.
     pub imports_kept: Duration,
-    /// An event of the log.
+    /// An event of the log, and a subscription since it is over.
     pub events_kept: Duration,
 }
 
@@ -43,7 +44,7 @@ pub struct Ages {
 pub struct Outlook {
     /// When the next thing falls due that must not wait for the next regular look.
     pub next: Option<Timestamp>,
-    /// Whether there are kept answers, imports or events whose time is over.
+    /// Whether there are kept answers, imports, events or subscriptions whose time is over.
     pub is_any_old: bool,
 }
 
@@ -81,6 +82,8 @@ impl Tx<'_> {
             import: Option<i64>,
             #[diesel(sql_type = Nullable<BigInt>)]
             event: Option<i64>,
+            #[diesel(sql_type = Nullable<BigInt>)]
+            subscription: Option<i64>,
         }
         let row: Row = on!(self, conn => sql_query(OUTLOOK).get_result(conn)).map_err(failed)?;
         let silent = moment(row.session).map(|last| last.plus(ages.session_idle));
@@ -89,7 +92,8 @@ impl Tx<'_> {
             next: [moment(row.phase), moment(row.rest), moment(row.job), silent].into_iter().flatten().min(),
             is_any_old: is_old(row.answer, Duration::ZERO)
                 || is_old(row.import, ages.imports_kept)
-                || is_old(row.event, ages.events_kept),
+                || is_old(row.event, ages.events_kept)
+                || is_old(row.subscription, ages.events_kept),
         })
     }
 }
