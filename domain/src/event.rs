@@ -97,7 +97,7 @@ events! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         client_correlator: Option<String>,
     }
-    /// A device told something by a Generic Alert that belongs to no execution.
+    /// A device told something by a Generic Alert that belongs to no execution, or by an event of its own (alert 1224).
     DeviceAlert: DevicesRead = "dmwsi.v1.device-alert" {
         /// The type of the alert.
         alert_type: String,
