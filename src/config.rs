@@ -87,6 +87,10 @@ pub struct Listen {
     pub certificate: Option<PathBuf>,
     /// The private key of the certificate in PEM.
     pub private_key: Option<PathBuf>,
+    /// The certificates, in PEM, of the authorities that issue those of devices. Where devices call, TLS then asks its clients for a certificate: it
+    /// stands for the credentials of devices whose account says `TRANSPORT`, and browsers may ask their users about it, so give devices an
+    /// address of their own (`devices`). A proxy that ends TLS does not pass certificates on.
+    pub client_authorities: Option<PathBuf>,
     /// The address of a proxy before the server that ends TLS; allows plain HTTP on an address other than loopback, to that proxy
     /// and to no other machine.
     pub trusted_proxy: Option<std::net::IpAddr>,
@@ -107,6 +111,7 @@ impl Default for Listen {
             metrics: None,
             certificate: None,
             private_key: None,
+            client_authorities: None,
             trusted_proxy: None,
             threads: cores,
             device_threads: cores,
@@ -158,6 +163,9 @@ pub enum ConfigError {
     /// Only one of certificate and key is set.
     #[error("listen.certificate and listen.privateKey are set together or not at all")]
     HalfTls,
+    /// Clients could be asked for no certificate.
+    #[error("listen.clientAuthorities needs TLS: set listen.certificate and listen.privateKey")]
+    NoTls,
 }
 
 impl Config {
@@ -188,6 +196,9 @@ impl Config {
         let listen = &self.listen;
         if listen.certificate.is_some() != listen.private_key.is_some() {
             return Err(ConfigError::HalfTls);
+        }
+        if listen.client_authorities.is_some() && listen.certificate.is_none() {
+            return Err(ConfigError::NoTls);
         }
         let plain = listen.certificate.is_none() && listen.trusted_proxy.is_none();
         let addresses = [Some(listen.address), listen.devices, listen.metrics];
@@ -247,6 +258,8 @@ mod tests {
         let proxied = Config::from_text("[listen]\naddress = '0.0.0.0:8080'\ntrustedProxy = '10.0.0.1'").unwrap();
         assert!(proxied.check().is_ok());
         assert!(matches!(Config::from_text("[listen]\ncertificate = 'a.pem'").unwrap().check(), Err(ConfigError::HalfTls)));
+        let alone = Config::from_text("[listen]\nclientAuthorities = 'a.pem'").unwrap();
+        assert!(matches!(alone.check(), Err(ConfigError::NoTls)));
         assert!(Config::default().check().is_ok());
     }
 }

@@ -1,10 +1,19 @@
 //! The sockets that the server listens on, with TLS or without.
+use std::any::Any;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use openssl::ssl::{SslAcceptor, SslAcceptorBuilder, SslFiletype, SslMethod, SslVersion};
+use actix_tls::accept::openssl::TlsStream;
+use actix_web::dev::Extensions;
+use actix_web::rt::net::TcpStream;
+use dmwsi_worker::gateway::Certificate;
+use openssl::ssl::{SslAcceptor, SslAcceptorBuilder, SslFiletype, SslMethod, SslVerifyMode, SslVersion};
+use openssl::x509::X509Name;
 
 use crate::config::Listen;
+
+/// What tells sessions of TLS in which clients may have shown a certificate from any others.
+const DEVICES: &[u8] = b"dmwsi devices";
 
 /// The listener cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +32,9 @@ pub enum ListenError {
         #[source]
         cause: openssl::error::ErrorStack,
     },
+    /// The authorities that issue the certificates of devices cannot be used.
+    #[error("cannot use the authorities in {}", .0.display())]
+    Authorities(PathBuf, #[source] openssl::error::ErrorStack),
 }
 
 /// Opens a socket; port 0 takes any free one.
@@ -35,14 +47,35 @@ pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
     open().map_err(|error| ListenError::Bind(address, error))
 }
 
-/// TLS 1.2 and 1.3 with the certificate of the settings; none when none is set.
-pub(crate) fn tls(listen: &Listen) -> Result<Option<SslAcceptorBuilder>, ListenError> {
+/// TLS 1.2 and 1.3 with the certificate of the settings; none when none is set. Where devices call, clients are asked for a certificate.
+pub(crate) fn tls(listen: &Listen, has_devices: bool) -> Result<Option<SslAcceptorBuilder>, ListenError> {
     let (Some(certificate), Some(key)) = (&listen.certificate, &listen.private_key) else { return Ok(None) };
-    acceptor(certificate, key).map(Some).map_err(|cause| ListenError::Tls {
+    let mut acceptor = acceptor(certificate, key).map_err(|cause| ListenError::Tls {
         certificate: certificate.display().to_string(),
         key: key.display().to_string(),
         cause,
-    })
+    })?;
+    if let Some(file) = listen.client_authorities.as_ref().filter(|_| has_devices) {
+        ask_for_certificate(&mut acceptor, file).map_err(|cause| ListenError::Authorities(file.clone(), cause))?;
+    }
+    Ok(Some(acceptor))
+}
+
+/// Clients may show a certificate, and one that none of these authorities has issued breaks the handshake off; without any they go on.
+fn ask_for_certificate(acceptor: &mut SslAcceptorBuilder, authorities: &Path) -> Result<(), openssl::error::ErrorStack> {
+    acceptor.set_ca_file(authorities)?;
+    acceptor.set_client_ca_list(X509Name::load_client_ca_file(authorities)?);
+    acceptor.set_session_id_context(DEVICES)?;
+    acceptor.set_verify(SslVerifyMode::PEER);
+    Ok(())
+}
+
+/// Puts the certificate that the client has shown among the data of its connection.
+pub(crate) fn note_certificate(connection: &dyn Any, data: &mut Extensions) {
+    let Some(stream) = connection.downcast_ref::<TlsStream<TcpStream>>() else { return };
+    if let Some(certificate) = stream.ssl().peer_certificate().and_then(|shown| Certificate::of(&shown)) {
+        data.insert(certificate);
+    }
 }
 
 fn acceptor(certificate: &Path, key: &Path) -> Result<SslAcceptorBuilder, openssl::error::ErrorStack> {

@@ -14,6 +14,7 @@ mod release;
 mod serve;
 mod simulate;
 mod simulate_faults;
+mod simulate_proofs;
 mod story;
 mod syncml;
 
@@ -46,7 +47,7 @@ enum Which {
     /// Serve external systems and devices, and do the tasks, until told to stop (SIGTERM, SIGINT).
     Serve(serve::Serve),
     /// Run simulated devices against a server.
-    Simulate(simulate::Simulate),
+    Simulate(Box<simulate::Simulate>),
     /// Turn messages of OMA DM into what people read, and back: XML, WBXML and JSON.
     Syncml(syncml::Syncml),
 }

@@ -3,7 +3,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dmwsi_simulator::DeviceProfile;
+use dmwsi_objects::dmacc::AuthType;
+use dmwsi_simulator::{Behaviour, DeviceProfile};
 use oauth2::basic::BasicClient;
 use oauth2::{ClientId, ClientSecret, HttpRequest, HttpResponse, TokenResponse as _, TokenUrl};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
@@ -100,12 +101,9 @@ impl Portal {
         text(&made, "deviceId")
     }
 
-    /// Registers many devices in one call, to be woken where they have an address; brings how many were made and how many refused.
-    pub async fn import(
-        &self,
-        devices: impl Iterator<Item = (DeviceProfile, Option<SocketAddr>)>,
-    ) -> Result<(usize, usize), PortalError> {
-        let verdicts = self.import_lines(devices.map(|(profile, ear)| format!("{}\n", device(&profile, ear))).collect()).await?;
+    /// Registers many devices in one call, as [`device_that`] has them; brings how many were made and how many refused.
+    pub async fn import(&self, devices: impl Iterator<Item = Value>) -> Result<(usize, usize), PortalError> {
+        let verdicts = self.import_lines(devices.map(|device| format!("{device}\n")).collect()).await?;
         let made = verdicts.lines().filter(|line| line.contains(r#""status":"CREATED""#)).count();
         Ok((made, verdicts.lines().count().saturating_sub(made)))
     }
@@ -143,20 +141,33 @@ impl Portal {
 /// What is registered of a simulated device, which listens at that address if it does.
 #[must_use]
 pub fn device(profile: &DeviceProfile, ear: Option<SocketAddr>) -> Value {
+    device_that(profile, ear, &Behaviour::default())
+}
+
+/// The same of a device that behaves so; it is its own name in its certificate, where it proves itself by one.
+#[must_use]
+pub fn device_that(profile: &DeviceProfile, ear: Option<SocketAddr>, behaviour: &Behaviour) -> Value {
     let push = ear
         .map_or_else(|| json!({"type": "NONE"}), |ear| json!({"type": "UDP", "host": ear.ip().to_string(), "port": ear.port()}));
     let identities: Vec<_> = profile.imei().map(|imei| json!({"type": "IMEI", "value": imei})).into_iter().collect();
     json!({
         "dmIdentity": profile.device,
         "identities": identities,
-        "account": {
-            "serverId": profile.server_id,
-            "client": {"auth": "DIGEST", "name": profile.client_name, "secret": profile.client_secret},
-            "server": {"auth": "DIGEST", "name": profile.server_id, "secret": profile.server_secret},
-        },
+        "account": account_that(profile, behaviour),
         "pushAddress": push,
         "facts": {"manufacturer": profile.manufacturer, "model": profile.model},
     })
+}
+
+/// The account in it.
+fn account_that(profile: &DeviceProfile, behaviour: &Behaviour) -> Value {
+    let client = match behaviour.client_auth {
+        AuthType::Transport => json!({"auth": AuthType::Transport, "name": profile.device}),
+        auth => json!({"auth": auth, "name": profile.client_name, "secret": profile.client_secret}),
+    };
+    let secret = &profile.server_secret;
+    let server = behaviour.server_auth.map(|auth| json!({"auth": auth, "name": profile.server_id, "secret": secret}));
+    json!({"serverId": profile.server_id, "client": client, "server": server, "everyMessage": behaviour.server_each})
 }
 
 /// Gets a token.

@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 use crate::config::{Config, ConfigError, Listen};
 use crate::health::{Health, recorder};
 use crate::keys::{Keys, KeysError};
-use crate::listener::{ListenError, bind, tls};
+use crate::listener::{ListenError, bind, note_certificate, tls};
 use crate::place::Place;
 use crate::proxy::by_proxy;
 
@@ -351,6 +351,7 @@ fn serve(listener: std::net::TcpListener, listen: &Listen, threads: usize, mount
     let at = listen.address;
     let failed = move |error| StartError::from(ListenError::Bind(at, error));
     // Metrics and health are asked for by others than the proxy, and say nothing secret.
+    let has_devices = mount.devices.is_some();
     let has_guests = mount.devices.is_some() || mount.app.is_some();
     let proxy = listen.trusted_proxy.filter(|_| has_guests && listen.certificate.is_none());
     let server = HttpServer::new(move || {
@@ -359,11 +360,12 @@ fn serve(listener: std::net::TcpListener, listen: &Listen, threads: usize, mount
             .wrap(from_fn(move |request, next| by_proxy(proxy, request, next)))
             .configure(move |config| mount.configure(config))
     })
+    .on_connect(note_certificate)
     .disable_signals()
     .workers(threads.max(1))
     .max_connections(listen.max_connections)
     .shutdown_timeout(10);
-    let server = match tls(listen)? {
+    let server = match tls(listen, has_devices)? {
         Some(acceptor) => server.listen_openssl(listener, acceptor).map_err(failed)?,
         None => server.listen(listener).map_err(failed)?,
     };

@@ -7,11 +7,12 @@ use std::time::Duration;
 use clap::Args;
 use dmwsi::portal::{self, Portal};
 use dmwsi_protocol::encoding::Encoding;
-use dmwsi_simulator::{Behaviour, Device, DeviceProfile, Ear, Fleet, Make, Pace, Wire, sample_package};
+use dmwsi_simulator::{Behaviour, Device, DeviceProfile, Ear, Fleet, Make, Pace, sample_package};
 
 use crate::Failure;
 use crate::serve::stop_signal;
 use crate::simulate_faults::Faults;
+use crate::simulate_proofs::Proofs;
 
 /// Run simulated devices against a server, register them, or show what is to be registered.
 #[derive(Args)]
@@ -77,6 +78,8 @@ pub(crate) struct Simulate {
     #[arg(long, value_name = "VERSION", conflicts_with_all = ["server", "register", "show"])]
     package: Option<String>,
     #[command(flatten)]
+    proofs: Proofs,
+    #[command(flatten)]
     faults: Faults,
 }
 
@@ -88,7 +91,7 @@ impl Simulate {
         }
         if self.show {
             for profile in self.profiles() {
-                println!("{}", portal::device(&profile, None));
+                println!("{}", portal::device_that(&profile, None, &self.proofs.of(Behaviour::default())));
             }
             return Ok(());
         }
@@ -97,7 +100,7 @@ impl Simulate {
         if self.register {
             self.register(server, &ears).await?;
         }
-        let wire = Wire::new(self.ca.as_deref())?;
+        let wire = self.proofs.wire(self.ca.as_deref())?;
         let every = Duration::try_from_secs_f64(self.every)?;
         let millis = u64::try_from(every.as_millis())?;
         let usual = self.make.map_or(Encoding::Xml, Make::encoding);
@@ -105,7 +108,7 @@ impl Simulate {
             encoding: if self.wbxml { Encoding::Wbxml } else { usual },
             poll_ms: millis,
             jitter_ms: millis / 4,
-            ..self.faults.behaviour()
+            ..self.proofs.of(self.faults.behaviour())
         };
         let behaviour = self.make.map_or_else(|| behaviour.clone(), |make| make.of(behaviour.clone()));
         let devices = self.profiles().map(|profile| Device::new(profile, behaviour.clone(), server, &wire));
@@ -153,7 +156,8 @@ impl Simulate {
         let api = self.api.as_deref().unwrap_or_else(|| server.strip_suffix("/dm").unwrap_or(server));
         let (id, secret) = (self.client_id.as_deref().unwrap_or_default(), self.client_secret.as_deref().unwrap_or_default());
         let addresses = ears.iter().map(|ear| ear.as_ref().map(Ear::address)).collect::<Vec<_>>();
-        let devices = self.profiles().zip(addresses);
+        let behaviour = self.proofs.of(Behaviour::default());
+        let devices = self.profiles().zip(addresses).map(|(profile, ear)| portal::device_that(&profile, ear, &behaviour));
         let (made, refused) = Portal::log_in(api, id, secret).await?.import(devices).await?;
         eprintln!("registered {made} devices; {refused} were refused (those that are there already among them)");
         Ok(())

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::harness::eventually;
 use crate::harness::handset::{Handset, SCOPES};
+use crate::harness::phone::{FINAL, PACKAGE_1, Phone, basic_cred, message};
 use crate::harness::server::{Portal, Server};
 use crate::harness::statements::{assert_indexed, open, plan, sent};
 
@@ -101,5 +102,20 @@ both! {
             assert_indexed(&statements[0], &plan);
             assert!(plan.contains(index), "{plan}");
         }
+    }
+
+    /// AD-10: what a client tells as an event (1224) is told as an alert is.
+    async fn events_of_clients_are_told_as_alerts_are(database: Database) {
+        let server = Server::on(&database).await;
+        let portal = server.portal("acme", &format!("{SCOPES} events:read")).await;
+        let account = json!({"serverId": "dmwsi", "client": {"auth": "BASIC", "name": "me", "secret": "mine"}});
+        portal.post("/v1/devices", &json!({"dmIdentity": "IMEI:1", "account": account})).await.of(201);
+        let event = "<Alert><CmdID>3</CmdID><Data>1224</Data><Item><Meta><Type xmlns=\"syncml:metinf\">com.microsoft/MDM/LoginStatus</Type>\
+            </Meta><Data>user</Data></Item></Alert>";
+        let package = format!("{PACKAGE_1}{event}{FINAL}");
+        Phone::of(server.url()).say(message("IMEI:1", "1", 1, &basic_cred("me", "mine"), &package)).await;
+        let told = [("device-alert".to_owned(), "com.microsoft/mdm/loginstatus".to_owned(), "INFORMATIONAL".to_owned())];
+        eventually("it is told", async || found(&portal, "&types=dmwsi.v1.device-alert").await == told).await;
+        server.stop().await;
     }
 }

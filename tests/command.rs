@@ -197,9 +197,18 @@ async fn simulated_devices_register_themselves_and_are_counted() {
     let text = said(&run(folder.path(), &["client", "add", "--name", "factory"]));
     let after = |what: &str| text.lines().find_map(|line| line.strip_prefix(what)).unwrap().trim().to_owned();
     let server = format!("{}/dm", serving.base);
+    let keys = ["--client-id", &after("client id:"), "--client-secret", &after("client secret:")];
+    // Others of OMA DM 1.1 prove themselves by MACs, and are counted as well.
+    let mut others =
+        dmwsi(folder.path(), &["simulate", "--register", "--json", "--first", "100", "--every", "0.3", "--server", &server]);
+    let others =
+        others.args(keys).args(["--seconds", "1", "--auth", "hmac", "--server-auth", "hmac", "--mac-in-hexadecimal", "--dm-1-1"]);
+    let counted = String::from_utf8(others.output().unwrap().stdout).unwrap();
+    let last: Value = serde_json::from_str(counted.lines().last().unwrap()).unwrap();
+    assert!(last["sessionsFailed"] == 0 && last["sessionsOk"].as_u64().unwrap() >= 1, "{last}");
     let mut fleet =
         dmwsi(folder.path(), &["simulate", "--devices", "20", "--register", "--json", "--every", "0.5", "--server", &server]);
-    let fleet = fleet.args(["--client-id", &after("client id:"), "--client-secret", &after("client secret:"), "--seconds", "3"]);
+    let fleet = fleet.args(keys).args(["--seconds", "3"]);
     let mut fleet = fleet.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let status = tokio::time::timeout(Duration::from_secs(30), tokio::task::spawn_blocking(move || (fleet.wait(), fleet)));
     let (status, fleet) = status.await.unwrap().unwrap();

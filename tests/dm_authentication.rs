@@ -9,7 +9,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::Database;
-use crate::harness::handset::SCOPES;
+use crate::harness::eventually;
+use crate::harness::handset::{SCOPES, job};
 use crate::harness::phone::{FINAL, PACKAGE_1, Phone, basic_cred, md5_cred, message, next_nonce, without_pass};
 use crate::harness::server::Server;
 
@@ -253,5 +254,50 @@ both! {
         let kept = phone.say(first("3", 1, &basic_cred("me", "mine"))).await;
         assert_eq!(shown(&kept), Some(data(&md5_cred("you", "yours", "bm9uY2U=")).as_str()), "the nonce was kept");
         digest.stop().await;
+    }
+
+    /// OES2: who is known cannot be found out by asking, where strangers are answered by what the accounts have.
+    async fn who_is_not_known_is_answered_like_who_is(database: Database) {
+        for (client, server_auth) in [("DIGEST", None), ("DIGEST", Some("DIGEST")), ("BASIC", Some("BASIC"))] {
+            let auth = |name: &str| serde_json::from_value(json!(name)).unwrap();
+            let own = if database.is_postgres() { Database::postgres().unwrap() } else { Database::sqlite() };
+            let (server, _) = server(&own, client, server_auth, |config| {
+                config.gateway.unknown_client_auth = auth(client);
+                config.gateway.unknown_server_auth = server_auth.map(auth);
+                config.gateway.unknown_server_name = "you".to_owned();
+            })
+            .await;
+            let phone = Phone::of(server.url());
+            let asked = |identity: &str| first("1", 1, "").replace(DEVICE, identity);
+            let masked = |reply: &str, identity: &str| {
+                let secrets = [shown(reply), reply.contains("<NextNonce").then(|| next_nonce(reply))];
+                let masked = |text: String, secret: &str| text.replace(secret, &"*".repeat(secret.len()));
+                secrets.into_iter().flatten().fold(reply.replace(identity, "WHO"), masked)
+            };
+            let (known, stranger) = (phone.say(asked(DEVICE)).await, phone.say(asked("IMEI:1")).await);
+            assert_eq!(masked(&known, DEVICE), masked(&stranger, "IMEI:1"), "{client} {server_auth:?}");
+            let again = phone.say(first("2", 1, "").replace(DEVICE, "IMEI:1")).await;
+            assert_eq!(shown(&again), shown(&stranger), "as long as it gives no nonce");
+            server.stop().await;
+        }
+    }
+
+    /// AD-6: where a device has other credentials for the server, an operator learns of it.
+    async fn a_device_that_does_not_accept_the_server_is_told_of(database: Database) {
+        let (server, _) = server(&database, "BASIC", Some("DIGEST"), |_| {}).await;
+        let portal = server.portal("acme", &format!("{SCOPES} events:read")).await;
+        let device = portal.get("/v1/devices").await.of(200)["items"][0]["deviceId"].as_str().unwrap().to_owned();
+        job(&portal, &device, &json!({"type": "NODES_GET", "nodes": ["./A"]})).await;
+        let phone = Phone::of(server.url());
+        phone.say(first("1", 1, &basic_cred("me", "mine"))).await;
+        for number in [2, 3] {
+            let refused = status("bm9uY2U=").replace("<MsgRef>1<", &format!("<MsgRef>{}<", number - 1));
+            let heard = phone.say(message(DEVICE, "1", number, "", &format!("{refused}{FINAL}"))).await;
+            assert_eq!(heard.contains("<Data>1223</Data>"), number == 3, "{heard}");
+        }
+        let told = async || portal.get("/v1/events?types=dmwsi.v1.device-refuses-server").await.of(200)["items"].clone();
+        eventually("it is told", async || told().await.as_array().unwrap().len() == 1).await;
+        assert_eq!(told().await[0]["data"]["deviceId"], device.as_str());
+        server.stop().await;
     }
 }

@@ -2,11 +2,11 @@
 use dmwsi::clients::{NewClient, add};
 use dmwsi::keys::Keys;
 use dmwsi_domain::Clock;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::Database;
 use crate::harness::handset::{SCOPES, ended, job, outcome};
-use crate::harness::phone::{FINAL, PACKAGE_1, Phone, md5_cred, message, next_nonce, results, status};
+use crate::harness::phone::{FINAL, Heard, PACKAGE_1, Phone, XML, mac, md5_cred, message, next_nonce, results, status};
 use crate::harness::process::Process;
 use crate::harness::server::Portal;
 
@@ -21,6 +21,10 @@ struct Scene {
 }
 
 async fn scene(database: &Database) -> Scene {
+    scene_with(database, json!({"auth": "DIGEST", "name": "me", "secret": "mine"}), json!(null)).await
+}
+
+async fn scene_with(database: &Database, client_auth: Value, server_auth: Value) -> Scene {
     let store = database.store().await;
     let new = NewClient { organisation: "acme".into(), name: "portal".into(), scopes: SCOPES.parse().unwrap() };
     let (client, secret) = add(&store, &Clock::System, new).await.unwrap();
@@ -28,7 +32,7 @@ async fn scene(database: &Database) -> Scene {
     let start = |role| Process::serve_as(database, &keys, role, &[("DMWSI__GATEWAY__DETAILS_DAYS", "0")]);
     let (api, worker, one, two) = (start("api"), start("worker"), start("gateway"), start("gateway"));
     let portal = Portal::log_in(&api.base, &client, &secret).await;
-    let account = json!({"serverId": "dmwsi", "client": {"auth": "DIGEST", "name": "me", "secret": "mine"}});
+    let account = json!({"serverId": "dmwsi", "client": client_auth, "server": server_auth});
     let made = portal.post("/v1/devices", &json!({"dmIdentity": DEVICE, "account": account})).await.of(201);
     let gateways = [Phone::of(&one.base), Phone::of(&two.base)];
     Scene { gateways, portal, device: made["deviceId"].as_str().unwrap().to_owned(), _processes: vec![api, worker, one, two] }
@@ -110,5 +114,44 @@ async fn of_two_gateways_asked_at_once_one_accepts() {
         };
         let all = futures_util::future::join_all([say(&one, 0), say(&two, 1), say(&one, 2), say(&two, 3)]).await;
         assert_eq!(all.iter().filter(|reply| is_in(reply)).count(), 1, "{all:?}");
+    }
+}
+
+/// AD-6, AD-12: both sides prove themselves by a MAC in every message, each time at the other gateway, with one challenge a session at most.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn macs_are_over_the_nonces_that_the_other_gateway_knows() {
+    let Some(database) = Database::postgres() else { return };
+    let by = |name: &str, secret: &str| json!({"auth": "HMAC", "name": name, "secret": secret});
+    let scene = scene_with(&database, by("me", "mine"), by("you", "yours")).await;
+    let Scene { gateways: [one, two], portal, device, _processes } = scene;
+    let read = json!({"type": "NODES_GET", "nodes": ["./A"]});
+    let mut given = String::new();
+    for session in ["1", "2", "3"] {
+        let job = job(&portal, &device, &read).await;
+        let say = async |gateway: &Phone, nonce: &str, body: String| {
+            let header = format!("username=\"me\", mac={}", mac("me", "mine", nonce, body.as_bytes()));
+            let heard = gateway.post_with(XML, &[("x-syncml-hmac", &header)], body).await;
+            (String::from_utf8(heard.body.to_vec()).unwrap(), heard)
+        };
+        let servers = |nonce: &str, heard: &Heard| {
+            heard.mac.clone().unwrap().ends_with(&format!("mac={}", mac("you", "yours", nonce, &heard.body)))
+        };
+        let (challenged, heard) = say(&one, "AAAA", first(session, 1, None)).await;
+        assert!(challenged.contains("<Data>401</Data>") && servers(&given, &heard), "{challenged}");
+        let (offered, heard) = say(&two, next_nonce(&challenged), first(session, 2, None)).await;
+        assert!(
+            offered.contains("<Data>200</Data>") && offered.contains("<LocURI>./A</LocURI>") && servers(&given, &heard),
+            "{offered}"
+        );
+        given = format!("bm9uY2U{session}");
+        let chal = format!(
+            "<Chal><Meta><Type xmlns=\"syncml:metinf\">syncml:auth-MAC</Type><NextNonce xmlns=\"syncml:metinf\">{given}</NextNonce></Meta></Chal>"
+        );
+        let header = status(1, 1, 0, "SyncHdr", 200).replace("<Data>", &format!("{chal}<Data>"));
+        let told = [header, status(2, 1, 4, "Get", 200), results(3, 1, 4, "./A", "a"), FINAL.to_owned()];
+        let (done, heard) = say(&one, next_nonce(&offered), message(DEVICE, session, 3, "", &told.concat())).await;
+        assert!(done.contains("<Data>200</Data>") && servers(&given, &heard), "{done}");
+        ended(&portal, &job).await;
+        assert_eq!(outcome(&portal, &job, &device).await.0, "SUCCEEDED");
     }
 }

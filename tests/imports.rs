@@ -56,7 +56,7 @@ both! {
             line(100),
             String::new(),
             "{\"dmIdentity\":".to_owned(),
-            line(3).replace("DIGEST", "HMAC"),
+            line(3).replace("DIGEST", "SECURID"),
             line(4).replace("serverId", "serverName"),
             line(5).replace("\"swordfish\"", "24680"),
             format!("{{\"dmIdentity\":\"{}\"}}", "x".repeat(17_000)),

@@ -1,4 +1,6 @@
 //! Nodes of simulated devices, read and changed over HTTP.
+use dmwsi::keys::Keys;
+use dmwsi_domain::Clock;
 use dmwsi_objects::{NodeUri, Value as NodeValue};
 use dmwsi_protocol::device::Access;
 use dmwsi_simulator::Behaviour;
@@ -84,6 +86,26 @@ both! {
         assert_eq!(handset.device.tree().text("./Vendor/Test/New"), Some("second"));
         assert_eq!(handset.device.tree().text("./Vendor/Test/Old"), None);
         assert_eq!(handset.device.tree().text("./Vendor/Test/Set"), Some("made"));
+        server.stop().await;
+    }
+
+    /// AD-12: a session has its messages, ends in good order, and what is left has its turn in the next one.
+    async fn what_does_not_fit_into_a_session_goes_on_in_the_next(database: Database) {
+        let server = Server::with(&database, Keys::mint().unwrap(), Clock::System, |config| config.gateway.max_commands = 1).await;
+        let portal = server.portal("acme", SCOPES).await;
+        let mut handset = Handset::register(&portal, server.url(), Behaviour::default()).await;
+        let mut jobs = Vec::new();
+        for name in ["A", "B"] {
+            let nodes: Vec<_> = (0..80).map(|number| format!("./{name}/{number}")).collect();
+            jobs.push(job(&portal, &handset.id, &json!({"type": "NODES_GET", "nodes": nodes})).await);
+        }
+        handset.device.check_in().await.unwrap();
+        ended(&portal, &jobs[0]).await;
+        let left = 80 - results(&portal, &jobs[1], &handset.id).await.len();
+        assert!((1..80).contains(&left), "{left}");
+        handset.device.check_in().await.unwrap();
+        ended(&portal, &jobs[1]).await;
+        assert_eq!(results(&portal, &jobs[1], &handset.id).await.len(), 80);
         server.stop().await;
     }
 }

@@ -115,6 +115,7 @@ both! {
         let id = |one: usize| made[one]["id"].as_str().unwrap().trim_start_matches("sub_").to_owned();
         let old = server.clock.now().minus(Duration::from_secs(31 * 86_400)).micros();
         database.execute(&format!("UPDATE subscriptions SET updated_at = {old} WHERE id IN ('{}', '{}')", id(0), id(1)));
+        database.execute(&format!("UPDATE events SET created_at = {old}"));
         sweep(&server).await;
         let left = || database.lines("SELECT id AS line FROM subscriptions ORDER BY id");
         eventually("the old one is gone", async || left().len() == 2).await;

@@ -42,13 +42,14 @@ pub struct TreeNodeView {
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 1024)]
     media_type: Option<String>,
-    /// What it holds, as text, `bin` as base64; the names of the children of an interior node, joined by `/`. Absent where it is secret, or longer
-    /// than 64 KiB.
+    /// What it holds, as text, `bin` as base64; the names of the children of an interior node, joined by `/`. Absent where it is secret, longer than
+    /// 64 KiB, or a part of the tree as a document that could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 65536)]
     value: Option<String>,
-    /// How long that is, in bytes of text.
-    size: u64,
+    /// How long that is, in bytes of text; absent where it is secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
     /// Whether its name says that nobody is to see what it holds.
     is_secret: bool,
     /// How it is known.
@@ -66,7 +67,7 @@ impl TreeNodeView {
             format: value.format.as_str().to_owned(),
             media_type: value.media_type,
             value: value.data,
-            size: value.size,
+            size: (!is_secret(&node)).then_some(value.size),
             is_secret: is_secret(&node),
             learned_by: by,
             learned_at: at,

@@ -21,7 +21,8 @@ use crate::device_id::DeviceIds;
     "account": {
         "serverId": "dm.example.com",
         "client": {"auth": "DIGEST", "name": "device-1"},
-        "server": {"auth": "DIGEST", "name": "dm.example.com"}
+        "server": {"auth": "DIGEST", "name": "dm.example.com"},
+        "everyMessage": false
     },
     "pushAddress": {"type": "SMS", "msisdn": "***********67"},
     "subscriber": "customer-4711",
@@ -72,6 +73,8 @@ pub struct AccountView {
     /// How this server proves who it is, where the device wants that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<CredentialsView>,
+    /// Whether the device proves itself in every message.
+    pub every_message: bool,
 }
 
 /// Credentials without their secret.
@@ -79,8 +82,8 @@ pub struct AccountView {
 #[serde(rename_all = "camelCase")]
 #[schema(as = DeviceCredentials)]
 pub struct CredentialsView {
-    /// `BASIC` or `DIGEST`.
-    #[schema(max_length = 6)]
+    /// `BASIC`, `DIGEST`, `HMAC` or `TRANSPORT`.
+    #[schema(max_length = 9)]
     pub auth: &'static str,
     /// The user name.
     #[schema(max_length = 255)]
@@ -144,7 +147,8 @@ impl DeviceView {
 
 impl From<SealedAccount> for AccountView {
     fn from(account: SealedAccount) -> Self {
-        Self { server_id: account.server_id, client: account.client.into(), server: account.server.map(CredentialsView::from) }
+        let SealedAccount { server_id, client, server, every_message } = account;
+        Self { server_id, client: client.into(), server: server.map(CredentialsView::from), every_message }
     }
 }
 

@@ -216,6 +216,14 @@ impl SubscriptionDetail {
     }
 }
 
+/// A number of events, as it is if it is not out of range.
+pub(crate) fn in_range<T: Copy + Into<u64>>(number: Option<T>, pointer: &str) -> Result<Option<T>, Problem> {
+    if number.is_none_or(|number| (1..=1_000_000).contains(&number.into())) {
+        return Ok(number);
+    }
+    Err(Problem::new(Code::OutOfRange, "A number is out of range.").at(pointer, "must be 1 to 1000000"))
+}
+
 impl NewSubscription {
     /// The subscription of that id, as far as the request alone can tell, and its secrets.
     pub(crate) fn check(
@@ -233,15 +241,6 @@ impl NewSubscription {
             return Err(Problem::invalid("A subscription ends in the future.")
                 .at("/config/subscriptionExpireTime", "must lie in the future"));
         }
-        let in_range = |number: u64| (1..=1_000_000).contains(&number);
-        if !subscription_max_events.is_none_or(in_range) {
-            return Err(Problem::new(Code::OutOfRange, "The number of events is out of range.")
-                .at("/config/subscriptionMaxEvents", "must be 1 to 1000000"));
-        }
-        if !self.config.deliveries_per_minute.is_none_or(|rate| in_range(rate.into())) {
-            return Err(Problem::new(Code::OutOfRange, "The rate is out of range.")
-                .at("/config/deliveriesPerMinute", "must be 1 to 1000000"));
-        }
         let receiver = Receiver {
             sink: &self.sink,
             credential: self.sink_credential.as_ref(),
@@ -254,8 +253,8 @@ impl NewSubscription {
         (purpose.payload, purpose.initial) = (self.config.payload, self.config.initial_event);
         let mut subscription = subscription(caller, id, self.sink.clone(), purpose, self.config.signing, now);
         subscription.secrets = app.sealing.seal_webhook(id, &secrets)?;
-        subscription.max_events = *subscription_max_events;
-        subscription.rate = self.config.deliveries_per_minute;
+        subscription.max_events = in_range(*subscription_max_events, "/config/subscriptionMaxEvents")?;
+        subscription.rate = in_range(self.config.deliveries_per_minute, "/config/deliveriesPerMinute")?;
         subscription.purpose.until = *subscription_expire_time;
         subscription.set_end(token_ends);
         if app.asks(&self.sink) {

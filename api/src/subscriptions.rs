@@ -19,7 +19,7 @@ use crate::correlator::Correlator;
 use crate::cursor::List;
 use crate::etag::{IfMatch, etag};
 use crate::idempotency::{Answer, Idempotency};
-use crate::new_subscription::NewSubscription;
+use crate::new_subscription::{NewSubscription, in_range};
 use crate::page::{Page, PerPage};
 use crate::problem::{Code, Problem};
 use crate::query::Query;
@@ -316,13 +316,6 @@ fn apply(
         changed.rate = in_range(rate, "/config/deliveriesPerMinute")?;
     }
     Ok(())
-}
-
-fn in_range<T: Copy + Into<u64>>(number: Option<T>, pointer: &str) -> Result<Option<T>, Problem> {
-    if number.is_none_or(|number| (1..=1_000_000).contains(&number.into())) {
-        return Ok(number);
-    }
-    Err(Problem::new(Code::OutOfRange, "A number is out of range.").at(pointer, "must be 1 to 1000000"))
 }
 
 /// Delete a subscription

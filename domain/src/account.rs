@@ -25,28 +25,61 @@ pub struct Account {
     pub server_id: String,
     /// How the device proves who it is.
     pub client: Credentials,
-    /// How this server proves who it is, where the device wants that.
-    #[serde(default)]
+    /// How this server proves who it is, where the device wants that. `TRANSPORT` is for devices only: a server shows its certificate anyway.
+    #[serde(default, deserialize_with = "server_credentials")]
+    #[schema(value_type = Option<Credentials>)]
     pub server: Option<Credentials>,
+    /// Whether the device proves itself in every message, in place of once a session. With `HMAC` and `TRANSPORT` it does so anyway.
+    #[serde(default)]
+    pub every_message: bool,
 }
 
 /// How one side proves who it is.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(try_from = "Given", deny_unknown_fields)]
 #[schema(example = json!({"auth": "DIGEST", "name": "device-1", "secret": "correct horse"}))]
 pub struct Credentials {
-    /// `BASIC` or `DIGEST`. `HMAC` is not taken yet.
-    #[serde(deserialize_with = "auth_type")]
-    #[schema(value_type = String, pattern = "^(BASIC|DIGEST)$", max_length = 6)]
+    /// `BASIC`: name and password. `DIGEST`: an MD5 digest over them and a nonce. `HMAC`: a MAC over each message, in the HTTP header
+    /// `x-syncml-hmac`. `TRANSPORT`: the certificate of a TLS client, which the authorities of the setting `listen.clientAuthorities` have issued.
+    #[schema(value_type = String, pattern = "^(BASIC|DIGEST|HMAC|TRANSPORT)$", max_length = 9)]
     pub auth: AuthType,
-    /// The user name: 1 to 255 bytes.
-    #[serde(deserialize_with = "name")]
+    /// The user name: 1 to 255 bytes. With `TRANSPORT` what the certificate says: the common name of its subject, a DNS name or URI among its
+    /// alternative names, or `sha256:` and the fingerprint of the certificate itself in hexadecimal digits.
     #[schema(min_length = 1, max_length = 255)]
     pub name: String,
-    /// The password: 1 to 255 bytes. It is stored sealed and never shown.
-    #[schema(value_type = String, min_length = 1, max_length = 255, write_only)]
-    pub secret: Secret,
+    /// The password: 1 to 255 bytes. It is stored sealed and never shown. To be left out with `TRANSPORT`, and with nothing else.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 255, write_only)]
+    pub secret: Option<Secret>,
 }
+
+/// Credentials as they are written, before anybody has looked at what belongs together.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Given {
+    auth: AuthType,
+    #[serde(deserialize_with = "name")]
+    name: String,
+    #[serde(default)]
+    secret: Option<Secret>,
+}
+
+impl TryFrom<Given> for Credentials {
+    type Error = &'static str;
+
+    fn try_from(Given { auth, name, secret }: Given) -> Result<Self, Self::Error> {
+        match (auth, &secret) {
+            (AuthType::Transport, Some(_)) => Err(NO_SECRET),
+            (AuthType::Basic | AuthType::Digest | AuthType::Hmac, None) => Err("missing field `secret`"),
+            _ => Ok(Self { auth, name, secret }),
+        }
+    }
+}
+
+/// Why a secret is refused beside a certificate.
+pub(crate) const NO_SECRET: &str = "a device that proves itself by its certificate has no secret";
+/// Why a server cannot be known by its transport.
+pub(crate) const NO_SERVER: &str =
+    "TRANSPORT is for devices; leave `server` out, and the device knows this server by its certificate";
 
 /// A password in the clear. It has no text: neither `Debug` nor a serialiser shows it.
 #[derive(Clone, Eq, PartialEq)]
@@ -136,6 +169,8 @@ pub struct SealedAccount {
     pub client: SealedCredentials,
     /// How this server proves who it is, where the device wants that.
     pub server: Option<SealedCredentials>,
+    /// Whether the device proves itself in every message.
+    pub every_message: bool,
 }
 
 /// Credentials as they are stored.
@@ -145,7 +180,7 @@ pub struct SealedCredentials {
     pub auth: AuthType,
     /// The user name.
     pub name: String,
-    /// The password.
+    /// The password; empty with [`AuthType::Transport`].
     pub secret: Sealed,
 }
 
@@ -163,14 +198,15 @@ impl Account {
     pub fn seal<E>(self, mut seal: impl FnMut(Side, &Secret) -> Result<Sealed, E>) -> Result<SealedAccount, E> {
         let client = self.client.seal(|secret| seal(Side::Client, secret))?;
         let server = self.server.map(|server| server.seal(|secret| seal(Side::Server, secret))).transpose()?;
-        Ok(SealedAccount { server_id: self.server_id, client, server })
+        Ok(SealedAccount { server_id: self.server_id, client, server, every_message: self.every_message })
     }
 }
 
 impl Credentials {
     /// The credentials with what `seal` makes of the secret.
     pub fn seal<E>(self, seal: impl FnOnce(&Secret) -> Result<Sealed, E>) -> Result<SealedCredentials, E> {
-        Ok(SealedCredentials { auth: self.auth, name: self.name, secret: seal(&self.secret)? })
+        let secret = self.secret.as_ref().map(seal).transpose()?;
+        Ok(SealedCredentials { auth: self.auth, name: self.name, secret: secret.unwrap_or(Sealed(Vec::new())) })
     }
 }
 
@@ -181,20 +217,25 @@ pub const fn auth_name(auth: AuthType) -> &'static str {
         AuthType::Basic => "BASIC",
         AuthType::Digest => "DIGEST",
         AuthType::Hmac => "HMAC",
+        AuthType::Transport => "TRANSPORT",
     }
 }
 
 /// The way to authenticate of that name.
 #[must_use]
 pub fn auth_named(name: &str) -> Option<AuthType> {
-    [AuthType::Basic, AuthType::Digest, AuthType::Hmac].into_iter().find(|auth| auth_name(*auth) == name)
+    ALL.into_iter().find(|auth| auth_name(*auth) == name)
 }
 
-/// Reads a way to authenticate that this server can do.
-pub(crate) fn auth_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AuthType, D::Error> {
-    match AuthType::deserialize(deserializer)? {
-        AuthType::Hmac => Err(de::Error::custom("HMAC is not supported yet; use BASIC or DIGEST")),
-        auth => Ok(auth),
+/// Every way to authenticate.
+const ALL: [AuthType; 4] = [AuthType::Basic, AuthType::Digest, AuthType::Hmac, AuthType::Transport];
+
+/// Reads how the server proves who it is.
+fn server_credentials<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Credentials>, D::Error> {
+    let server = Option::<Credentials>::deserialize(deserializer)?;
+    match server.as_ref().map(|server| server.auth) {
+        Some(AuthType::Transport) => Err(de::Error::custom(NO_SERVER)),
+        _ => Ok(server),
     }
 }
 
@@ -235,9 +276,17 @@ mod tests {
     }
 
     #[test]
-    fn hmac_is_refused_with_the_reason() {
-        let error = serde_json::from_str::<Account>(&WRITTEN.replace("DIGEST", "HMAC")).unwrap_err().to_string();
-        assert!(error.contains("HMAC is not supported yet"), "{error}");
+    fn a_secret_belongs_to_every_way_but_the_certificate_and_names_to_all() {
+        let read = |text: &str| serde_json::from_str::<Account>(text).map_err(|error| error.to_string());
+        assert_eq!(read(&WRITTEN.replace("DIGEST", "HMAC")).unwrap().client.auth, AuthType::Hmac);
+        let certified = WRITTEN.replace("DIGEST", "TRANSPORT");
+        assert!(read(&certified).unwrap_err().contains("has no secret"));
+        let certified = certified.replace(r#","secret":"swordfish""#, "");
+        let sealed = read(&certified).unwrap().seal(|_, _| Err("there is nothing to seal")).unwrap();
+        assert_eq!((sealed.client.auth, sealed.client.secret.0.len()), (AuthType::Transport, 0));
+        assert!(read(&WRITTEN.replace(r#","secret":"swordfish""#, "")).unwrap_err().contains("missing field `secret`"));
+        let server = certified.replace("}}", r#"},"server":{"auth":"TRANSPORT","name":"s"}}"#);
+        assert!(read(&server).unwrap_err().contains("TRANSPORT is for devices"));
         assert!(serde_json::from_str::<Account>(&WRITTEN.replace("\"n\"", "\"\"")).is_err());
         assert!(serde_json::from_str::<Account>(&WRITTEN.replace("\"dm\"", "\"a\\tb\"")).is_err());
     }
@@ -254,7 +303,7 @@ mod tests {
             })
             .unwrap();
         assert_eq!((sides, sealed.server.unwrap().auth), (vec![Side::Client, Side::Server], AuthType::Basic));
-        for auth in [AuthType::Basic, AuthType::Digest, AuthType::Hmac] {
+        for auth in ALL {
             assert_eq!(auth_named(auth_name(auth)), Some(auth));
         }
     }

@@ -242,5 +242,9 @@ mod tests {
         assert_eq!(notices, [50, 90, 100]);
         health.succeeded();
         assert_eq!(health, Health::default());
+        health.failed(&patience, None, begin, 0);
+        let late = begin.plus(Duration::from_secs(30 * 86_400));
+        let notices: Vec<_> = (0..4).map(|_| health.failed(&patience, None, late, 0)).collect();
+        assert_eq!(notices, [Some(50), Some(90), Some(100), None], "nobody is given up unwarned");
     }
 }

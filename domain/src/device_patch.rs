@@ -108,15 +108,19 @@ pub struct AccountPatch {
     #[serde(default)]
     #[schema(value_type = Option<CredentialsPatch>)]
     pub server: Change<CredentialsPatch>,
+    /// Whether the device proves itself in every message; `null` is no.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    pub every_message: Change<bool>,
 }
 
 /// What is to change of credentials. None of the members can go away.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CredentialsPatch {
-    /// `BASIC` or `DIGEST`.
+    /// `BASIC`, `DIGEST`, `HMAC`, or of a device `TRANSPORT`. Whoever had `TRANSPORT` and is to have another needs a secret, too.
     #[serde(default, deserialize_with = "auth_type")]
-    #[schema(value_type = Option<String>, pattern = "^(BASIC|DIGEST)$", max_length = 6)]
+    #[schema(value_type = Option<String>, pattern = "^(BASIC|DIGEST|HMAC|TRANSPORT)$", max_length = 9)]
     pub auth: Option<AuthType>,
     /// The user name.
     #[serde(default, deserialize_with = "name")]
@@ -165,12 +169,16 @@ impl AccountPatch {
         if let Some(server_id) = self.server_id.required("/account/serverId")? {
             account.server_id = server_id;
         }
+        self.every_message.emptiable(&mut account.every_message);
         if let Some(client) = self.client.required("/account/client")? {
             client.apply(&mut account.client, |secret| seal(Side::Client, secret))?;
         }
         match self.server {
             Change::Keep => {}
             Change::Clear => account.server = None,
+            Change::Set(CredentialsPatch { auth: Some(AuthType::Transport), .. }) => {
+                return Err(Error::invalid("/account/server/auth", "INVALID_ARGUMENT", account::NO_SERVER));
+            }
             Change::Set(patch) => match &mut account.server {
                 Some(server) => patch.apply(server, |secret| seal(Side::Server, secret))?,
                 None => account.server = Some(patch.whole(|secret| seal(Side::Server, secret))?),
@@ -188,8 +196,13 @@ impl CredentialsPatch {
         if let Some(name) = self.name {
             credentials.name = name;
         }
-        if let Some(secret) = self.secret {
-            credentials.secret = seal(&secret)?;
+        let refused = |why| Err(Error::invalid("/account/client/secret", "INVALID_ARGUMENT", why));
+        match self.secret {
+            Some(_) if credentials.auth == AuthType::Transport => return refused(account::NO_SECRET),
+            Some(secret) => credentials.secret = seal(&secret)?,
+            None if credentials.auth == AuthType::Transport => credentials.secret = Sealed(Vec::new()),
+            None if credentials.secret.0.is_empty() => return refused("missing field `secret`"),
+            None => {}
         }
         Ok(())
     }
@@ -241,7 +254,7 @@ fn server_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Change<String
 }
 
 fn auth_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<AuthType>, D::Error> {
-    account::auth_type(deserializer).map(Some)
+    AuthType::deserialize(deserializer).map(Some)
 }
 
 fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
@@ -320,7 +333,8 @@ mod tests {
             serde_json::json!({"account": {"serverId": null}}),
             serde_json::json!({"account": {"client": null}}),
             serde_json::json!({"account": {"client": {"secret": null}}}),
-            serde_json::json!({"account": {"client": {"auth": "HMAC"}}}),
+            serde_json::json!({"account": {"client": {"auth": "TRANSPORT", "secret": "new"}}}),
+            serde_json::json!({"account": {"server": {"auth": "TRANSPORT", "name": "s"}}}),
             serde_json::json!({"account": {"server": {"auth": "BASIC", "name": "s"}}}),
             serde_json::json!({"facts": {}}),
         ] {
@@ -328,5 +342,22 @@ mod tests {
         }
         let whole = serde_json::json!({"account": {"server": {"auth": "BASIC", "name": "s", "secret": "t"}}});
         assert!(change(whole).unwrap().0.account.server.is_some());
+    }
+
+    #[test]
+    fn a_secret_goes_with_the_way_that_needs_one() {
+        let patch = serde_json::json!({"account": {"client": {"auth": "TRANSPORT", "name": "cn"}, "everyMessage": true}});
+        let (mut certified, _) = change(patch).unwrap();
+        assert!(certified.account.client.secret.0.is_empty() && certified.account.every_message);
+        let mut apply = |patch: Value| {
+            let patch: DevicePatch = serde_json::from_value(patch).unwrap();
+            patch.apply(&mut certified, Timestamp::from_micros(3), |_, secret| Ok(Sealed(secret.as_bytes().to_vec())))
+        };
+        assert!(apply(serde_json::json!({"account": {"client": {"auth": "HMAC"}}})).is_err(), "it has none");
+        assert!(apply(serde_json::json!({"account": {"client": {"auth": "HMAC", "secret": "new"}}})).unwrap());
+        assert_eq!(
+            (certified.account.client.auth, certified.account.client.secret.0.as_slice()),
+            (AuthType::Hmac, b"new".as_slice())
+        );
     }
 }

@@ -13,6 +13,15 @@ use crate::scope::Scope;
 use crate::subscription::{InitiationReason, StatusReason, TerminationReason, UpdateReason};
 use crate::wake::WakeState;
 
+/// The longest type of an alert that an event holds, in bytes.
+pub const MAX_ALERT_TYPE: usize = 256;
+
+/// The longest correlator of an alert that an event holds, in bytes.
+pub const MAX_ALERT_CORRELATOR: usize = 256;
+
+/// The longest data of an alert that an event holds, in bytes of text.
+pub const MAX_ALERT_DATA: usize = 16_384;
+
 // The types are taken as `tt`: a `literal` reaches derives within a group, which utoipa does not look into.
 macro_rules! events {
     ($($(#[$doc:meta])* $name:ident: $scope:ident = $type:tt $body:tt)*) => {
@@ -97,21 +106,25 @@ events! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         client_correlator: Option<String>,
     }
-    /// A device told something by a Generic Alert that belongs to no execution, or by an event of its own (alert 1224).
+    /// A device told something by a Generic Alert (1226) that belongs to no execution, or by a client event (1224).
     DeviceAlert: DevicesRead = "dmwsi.v1.device-alert" {
-        /// The type of the alert.
+        /// The type of the alert; of a longer one the first 256 bytes.
+        #[schema(max_length = 256)]
         alert_type: String,
         /// How important the device thinks it is.
         mark: String,
-        /// The correlator it carried.
+        /// The correlator it carried; of a longer one the first 256 bytes.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(max_length = 256)]
         correlator: Option<String>,
         /// The node it came from.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(max_length = 1024)]
         source: Option<String>,
         /// The format of its data.
         format: String,
-        /// Its data.
+        /// Its data, `bin` as base64; of longer ones the first 16 KiB.
+        #[schema(max_length = 16384)]
         data: String,
     }
     /// A device was registered.
@@ -143,6 +156,8 @@ events! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         trouble: Option<String>,
     }
+    /// A device did not accept the server's credentials, so the session with it ended and its work waits: they differ from what the device has.
+    DeviceRefusesServer: DevicesRead = "dmwsi.v1.device-refuses-server" {}
     /// A device was changed, by a client or by what it told of itself.
     DeviceUpdated: DevicesRead = "dmwsi.v1.device-updated" {}
     /// A client asked that a device be woken.

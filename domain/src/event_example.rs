@@ -38,6 +38,7 @@ impl Event {
             "dmwsi.v1.device-not-woken" => json!({"state": "EXPIRED", "attempts": 5, "trouble": "TIMED_OUT"}),
             "dmwsi.v1.device-created"
             | "dmwsi.v1.device-deleted"
+            | "dmwsi.v1.device-refuses-server"
             | "dmwsi.v1.device-updated"
             | "dmwsi.v1.device-wake-requested"
             | "dmwsi.v1.job-cancelling" => json!({}),

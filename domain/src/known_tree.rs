@@ -1,4 +1,5 @@
 //! What is known of a device's tree: what its answers told, node by node.
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use dmwsi_objects::{Answer, Command, Format, NodeUri, StatusCode, Value};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -16,6 +17,12 @@ const MAX_VALUE: usize = 65_536;
 
 /// What nodes are called whose values are nobody's to see: compared without case, anywhere in the name.
 const SECRETS: [&str; 8] = ["aauthdata", "secret", "password", "passwd", "passphrase", "privatekey", "presharedkey", "pincode"];
+
+/// How much of a value is looked at to tell whether it is a document, in bytes; a multiple of four.
+const BEGINNING: usize = 512;
+
+/// What stands at the beginning of a part of a tree as a document: its outermost element in XML, its type of document in either encoding.
+const DOCUMENTS: [&[u8]; 2] = [b"<MgmtTree", b"//DTD-DM-DDF"];
 
 /// A node or a property of one, as it was last known.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -42,7 +49,7 @@ pub struct KnownValue {
     /// The value as text; none where it is secret or too long to be kept.
     #[serde(default)]
     pub data: Option<String>,
-    /// How long it is, in bytes of text.
+    /// How long it is, in bytes of text; 0 where it is secret.
     pub size: u64,
 }
 
@@ -108,9 +115,9 @@ fn learned(answer: &Answer, at: Timestamp) -> Vec<Lesson> {
             .flat_map(|reading| {
                 let is_interior = reading.value.format == Format::Node && reading.node.question().is_none();
                 let names = || reading.value.children().map(str::to_owned).collect();
-                // A list tells of the children by telling of themselves.
-                let children =
-                    (is_interior && answer.readings.len() == 1).then(|| Lesson::Children(reading.node.clone(), names()));
+                // Some lists tell of the children by nothing but telling of themselves.
+                let tells = answer.readings.len() == 1 || !reading.value.data.is_empty();
+                let children = (is_interior && tells).then(|| Lesson::Children(reading.node.clone(), names()));
                 std::iter::once(holds(&reading.node, &reading.value, LearnedBy::Read)).chain(children)
             })
             .collect(),
@@ -125,20 +132,40 @@ fn learned(answer: &Answer, at: Timestamp) -> Vec<Lesson> {
 }
 
 fn known(node: &NodeUri, value: &Value) -> KnownValue {
-    let kept = (value.data.len() <= MAX_VALUE && !is_secret(node)).then(|| value.data.clone());
+    let (is_secret, size) = (is_secret(node), u64::try_from(value.data.len()).unwrap_or(u64::MAX));
+    // A part of the tree as a document may hold secrets, whatever the node is called that it came from.
+    let is_kept = !is_secret && value.data.len() <= MAX_VALUE && !is_document(value);
     KnownValue {
         format: value.format,
         media_type: value.media_type.clone(),
-        data: kept,
-        size: u64::try_from(value.data.len()).unwrap_or(u64::MAX),
+        data: is_kept.then(|| value.data.clone()),
+        size: if is_secret { 0 } else { size },
     }
 }
 
-/// Whether the name says that what the node holds is nobody's to see.
+/// Whether the name says that what the node holds is nobody's to see; how long it is neither.
 #[must_use]
 pub fn is_secret(node: &NodeUri) -> bool {
     let name = node.name().to_ascii_lowercase();
-    node.question().is_none() && (name == "pin" || SECRETS.iter().any(|secret| name.contains(secret)))
+    let tells = node.question().is_none_or(|question| question.eq_ignore_ascii_case("prop=Size"));
+    tells && (name == "pin" || SECRETS.iter().any(|secret| name.contains(secret)))
+}
+
+/// Whether the value is a part of a tree as one document (TNDS): by its media type or, since some clients have none, by its beginning.
+#[must_use]
+pub(crate) fn is_document(value: &Value) -> bool {
+    if value.media_type.as_deref().is_some_and(|kind| kind.to_ascii_lowercase().contains("dmtnds")) {
+        return true;
+    }
+    let begins = |octets: &[u8]| {
+        let begin = octets.get(..BEGINNING).unwrap_or(octets);
+        DOCUMENTS.iter().any(|mark| begin.windows(mark.len()).any(|part| part.eq_ignore_ascii_case(mark)))
+    };
+    let as_base64 = || {
+        let begin = value.data.as_bytes().get(..BEGINNING).unwrap_or(value.data.as_bytes());
+        BASE64_STANDARD.decode(begin.get(..begin.len() / 4 * 4)?).ok()
+    };
+    begins(value.data.as_bytes()) || as_base64().is_some_and(|octets| begins(&octets))
 }
 
 #[cfg(test)]
@@ -180,10 +207,53 @@ mod tests {
         for name in ["./DMAcc/1/AppAuth/C/AAuthSecret", "./Wifi/Password", "./Sim/PIN"] {
             let learned = lesson(Command::Replace { target: node(name), value: Value::text("hidden") }, 200, vec![]);
             assert!(
-                matches!(&learned[..], [Lesson::Holds(known)] if known.value.data.is_none() && known.value.size == 6),
+                matches!(&learned[..], [Lesson::Holds(known)] if known.value.data.is_none() && known.value.size == 0),
                 "{name}"
             );
         }
         assert!(!is_secret(&node("./Vendor/Spin")) && !is_secret(&node("./Wifi/Password?prop=ACL")));
+        assert!(is_secret(&node("./Wifi/Password?prop=Size")));
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_document_that_nobody_could_read() {
+        let tree = "<?xml version='1.0'?>\n<MgmtTree xmlns='syncml:dmddf1.2'><Node><NodeName>AAuthSecret</NodeName><Value>hidden</Value>";
+        let typed = |kind: &str, data: &str| Value { media_type: Some(kind.to_owned()), ..Value::text(data) };
+        let bin = |octets: &[u8]| Value { format: Format::Bin, ..Value::text(BASE64_STANDARD.encode(octets)) };
+        let documents = [
+            Value::text(tree),
+            typed("Application/vnd.syncml.dmtnds+xml", "<broken"),
+            bin(tree.as_bytes()),
+            bin(b"\x02\x00\x00\x6a\x1a-//OMA//DTD-DM-DDF 1.2//EN\x60"),
+        ];
+        for value in documents {
+            let readings = vec![Reading { node: node("./DMAcc"), value: value.clone() }];
+            let learned = lesson(Command::Get { target: node("./DMAcc?list=TNDS") }, 200, readings);
+            assert!(
+                matches!(&learned[..], [Lesson::Holds(known)] if known.value.data.is_none() && known.value.size > 0),
+                "{value:?}"
+            );
+        }
+        assert!(!is_document(&Value::text("MgmtTree")) && !is_document(&Value::text("")));
+    }
+
+    #[test]
+    fn what_a_whole_tree_does_not_name_any_more_is_gone() {
+        let reading = |at: &str, value: Value| Reading { node: node(at), value };
+        let readings = vec![
+            reading("./A", Value::node(&["b", "c"])),
+            reading("./A/b", Value::node(&["d"])),
+            reading("./A/b/d", Value::text("1")),
+            reading("./A/c", Value::node(&[])),
+        ];
+        let learned = lesson(Command::Get { target: node("./A?list=TNDS") }, 200, readings);
+        let children: Vec<_> = learned
+            .iter()
+            .filter_map(|lesson| match lesson {
+                Lesson::Children(node, names) => Some((node.as_str(), names.join("/"))),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(children, [("./A", "b/c".to_owned()), ("./A/b", "d".to_owned())]);
     }
 }

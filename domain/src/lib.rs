@@ -42,6 +42,7 @@ pub mod scope;
 pub mod subscription;
 pub mod subscription_filter;
 pub mod subscription_index;
+mod subscription_status;
 pub mod tag;
 pub mod version;
 pub mod wake;

@@ -2,7 +2,7 @@
 use dmwsi_objects::dmacc::AuthType;
 use dmwsi_objects::{Command, NodeUri, Prompt, PromptKind, Value};
 use dmwsi_protocol::encoding::{Encoding, Form};
-use dmwsi_protocol::server::{Account, Limits, Nonces, Session, Turn};
+use dmwsi_protocol::server::{Account, Arrival, Limits, Nonces, Session, Turn};
 
 /// What stands between two messages.
 const BETWEEN: &[u8] = b"\n----\n";
@@ -13,6 +13,7 @@ pub fn session(bytes: &[u8]) {
     let account = Account {
         server_id: "dm.example",
         client_auth: if setting & 1 == 0 { AuthType::Basic } else { AuthType::Digest },
+        every_message: false,
         client_name: "device",
         client_secret: "secret",
         server_auth: match setting >> 1 & 3 {
@@ -34,7 +35,7 @@ pub fn session(bytes: &[u8]) {
             session.set_large_objects(setting & 8 != 0);
             session
         });
-        let Ok((heard, received)) = before.clone().receive(&message, setting & 16 == 0, &account, &nonces, &limits) else {
+        let Ok((heard, received)) = before.clone().receive(&message, &Arrival::bare(setting & 16 == 0), &account, &nonces, &limits) else {
             session = Some(before);
             continue;
         };

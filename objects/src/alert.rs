@@ -29,11 +29,10 @@ impl AlertType {
 }
 
 impl AlertType {
-    /// Whether it is about a session in place of the device: clients of Windows tell such with every package 1 (who is logged on, why they call),
-    /// and one of them is a token of a user, which is a secret.
+    /// Whether what it tells is a secret: with each package 1, clients of Windows send the token of whoever is logged on.
     #[must_use]
-    pub fn is_about_session(&self) -> bool {
-        self.0.starts_with("com.microsoft/mdm/") || self.0 == "com.microsoft.mdm.synctype"
+    pub fn is_secret(&self) -> bool {
+        self.0 == "com.microsoft/mdm/aadusertoken"
     }
 }
 
@@ -157,6 +156,6 @@ mod tests {
         let plain = AlertType::lenient("org.openmobilealliance.dm.firmwareupdate.update");
         assert_eq!(AlertType::lenient(" Reversed-Domain-Name: org.openmobilealliance.DM.firmwareupdate.update "), plain);
         assert_eq!(AlertType::lenient("Content-Type:text/plain").as_str(), "text/plain");
-        assert!(AlertType::lenient("com.microsoft/MDM/LoginStatus").is_about_session() && !plain.is_about_session());
+        assert!(AlertType::lenient("com.microsoft/MDM/AADUserToken").is_secret() && !plain.is_secret());
     }
 }

@@ -16,6 +16,8 @@ pub enum AuthType {
     Digest,
     /// A MAC over the whole message, in an HTTP header: `syncml:auth-MAC`.
     Hmac,
+    /// Nothing in the messages: the transport proves it, by the certificate of a TLS client.
+    Transport,
 }
 
 impl AuthType {
@@ -26,6 +28,7 @@ impl AuthType {
             Self::Basic => "syncml:auth-basic",
             Self::Digest => "syncml:auth-md5",
             Self::Hmac => "syncml:auth-MAC",
+            Self::Transport => "syncml:auth-none",
         }
     }
 

@@ -34,7 +34,19 @@ pub fn digest(account_hash: &str, nonce: &[u8]) -> String {
 /// The `mac` of an `x-syncml-hmac` header for a body exactly as it is transmitted.
 #[must_use]
 pub fn mac(account_hash: &str, nonce: &[u8], body: &[u8]) -> String {
-    hash(&[account_hash.as_bytes(), b":", nonce, b":", hash(&[body]).as_bytes()])
+    mac_over(account_hash, nonce, &body_hash(body))
+}
+
+/// What stands for a body in the MACs over it: base64 of its MD5.
+#[must_use]
+pub fn body_hash(body: &[u8]) -> String {
+    hash(&[body])
+}
+
+/// The [`mac`] for a body that has this [`body_hash`].
+#[must_use]
+pub fn mac_over(account_hash: &str, nonce: &[u8], body_hash: &str) -> String {
+    hash(&[account_hash.as_bytes(), b":", nonce, b":", body_hash.as_bytes()])
 }
 
 /// The digest of a notification over its trigger (OMA DM Notification 1.2, 6.2.1): octets, where a [`mac`] is their base64. The account is the

@@ -7,10 +7,12 @@ pub mod descriptor;
 pub mod device;
 pub mod document;
 pub mod encoding;
+pub mod mac;
 pub mod message;
 pub mod notification;
 pub mod server;
 pub mod tnds;
+pub mod version;
 
 mod wbxml;
 mod xml;

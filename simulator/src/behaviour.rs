@@ -4,6 +4,7 @@ use dmwsi_objects::fumo::ResultCode;
 use dmwsi_objects::{NodeUri, StatusCode};
 use dmwsi_protocol::device::Quirks;
 use dmwsi_protocol::encoding::Encoding;
+use dmwsi_protocol::version::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::user::User;
@@ -14,10 +15,16 @@ use crate::user::User;
 pub struct Behaviour {
     /// The encoding of its messages, which it wants back.
     pub encoding: Encoding,
-    /// How it proves who it is: basic or digest.
+    /// The version of OMA DM that it speaks.
+    pub version: Version,
+    /// How it proves who it is. By its transport it does so with the certificate of the [`crate::Wire`].
     pub client_auth: AuthType,
-    /// How the server must prove who it is, if at all: basic or digest.
+    /// How the server must prove who it is, if at all: basic, digest or HMAC.
     pub server_auth: Option<AuthType>,
+    /// The server must do so in every message.
+    pub server_each: bool,
+    /// Its MACs are in hexadecimal characters, without padding.
+    pub mac_in_hexadecimal: bool,
     /// Where its update package stands in the tree.
     pub fumo_root: NodeUri,
     /// The largest message it takes, in bytes.
@@ -97,8 +104,11 @@ impl Default for Behaviour {
     fn default() -> Self {
         Self {
             encoding: Encoding::Xml,
+            version: Version::V1_2,
             client_auth: AuthType::Digest,
             server_auth: Some(AuthType::Digest),
+            server_each: false,
+            mac_in_hexadecimal: false,
             fumo_root: NodeUri::parse("./FUMO").unwrap_or_else(|_never| NodeUri::root()),
             max_message: 16_384,
             max_object: None,

@@ -18,7 +18,7 @@ use crate::handset::Handset;
 use crate::profile::DeviceProfile;
 use crate::random::Random;
 use crate::tally::Tally;
-use crate::wire::{SessionError, Wire};
+use crate::wire::{Letter, SessionError, Wire};
 
 /// How many octets the nonces have that a device gives.
 const NONCE: usize = 24;
@@ -80,6 +80,7 @@ impl Device {
             client_secret: profile.client_secret.clone(),
             client_nonce: Vec::new(),
             server_auth: behaviour.server_auth,
+            server_each: behaviour.server_each,
             server_name: profile.server_id.clone(),
             server_secret: profile.server_secret.clone(),
             server_nonce: Vec::new(),
@@ -215,9 +216,9 @@ impl Device {
         }
         memory.handset.refusal = memory.behaviour.refuse_exec;
         memory.handset.user.clone_from(&memory.behaviour.user);
-        let Behaviour { encoding, max_message, max_object, quirks, .. } = memory.behaviour;
+        let Behaviour { version, encoding, max_message, max_object, quirks, .. } = memory.behaviour;
         let alerts = memory.alerts.clone();
-        let opening = Opening { session, initiator, alerts, encoding, max_message, max_object, quirks };
+        let opening = Opening { session, initiator, alerts, version, encoding, max_message, max_object, quirks };
         let (mut session, mut message) = Session::begin(opening, &memory.account, &memory.handset);
         let mut record = Record::default();
         let ending = loop {
@@ -225,8 +226,12 @@ impl Device {
             let body = Bytes::from(quirks.encode(encoding, &message));
             let named = session.respond_to().filter(|_| !memory.behaviour.ignore_resp_uri);
             let url = named.unwrap_or(&memory.account.server_url);
-            let reply = record.exchange(&self.wire, url, &body, &memory.behaviour).await?;
-            let reply = encoding.decode(&reply)?;
+            let mac = session.mac(&memory.account, &body);
+            let mac = mac.map(|mac| if memory.behaviour.mac_in_hexadecimal { mac.in_hexadecimal() } else { mac });
+            let letter = Letter { body, mac: mac.map(|mac| mac.to_string()) };
+            let reply = record.exchange(&self.wire, url, &letter, &memory.behaviour).await?;
+            session.note_mac(&memory.account, reply.mac.as_deref(), &reply.body);
+            let reply = encoding.decode(&reply.body)?;
             record.received(&reply);
             let nonce = memory.random.text(NONCE);
             let was_busy = memory.handset.fumo.is_busy();
@@ -346,12 +351,12 @@ impl Record {
     }
 
     /// Sends a message and, where the behaviour wants it, once more; the last answer counts.
-    async fn exchange(&mut self, wire: &Wire, url: &str, body: &Bytes, behaviour: &Behaviour) -> Result<Bytes, SessionError> {
-        let first = wire.exchange(url, body, behaviour).await?;
+    async fn exchange(&mut self, wire: &Wire, url: &str, letter: &Letter, behaviour: &Behaviour) -> Result<Letter, SessionError> {
+        let first = wire.exchange(url, letter, behaviour).await?;
         if !behaviour.send_twice && behaviour.lose_reply != Some(self.messages) {
             return Ok(first);
         }
-        let second = wire.exchange(url, body, behaviour).await?;
+        let second = wire.exchange(url, letter, behaviour).await?;
         if first != second {
             self.differed = self.differed.saturating_add(1);
         }

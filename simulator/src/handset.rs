@@ -44,7 +44,7 @@ impl Handset {
             (devinfo::DEV_ID, profile.device.as_str()),
             (devinfo::MAN, &profile.manufacturer),
             (devinfo::MOD, &profile.model),
-            (devinfo::DM_V, "1.2"),
+            (devinfo::DM_V, behaviour.version.dtd()),
             (devinfo::LANG, &profile.language),
             (devdetail::DEV_TYP, "simulated"),
             (devdetail::OEM, &profile.manufacturer),
@@ -143,5 +143,6 @@ const fn auth_type(kind: AuthType) -> &'static str {
         AuthType::Basic => "BASIC",
         AuthType::Digest => "DIGEST",
         AuthType::Hmac => "HMAC",
+        AuthType::Transport => "TRANSPORT",
     }
 }

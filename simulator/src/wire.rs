@@ -5,8 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use dmwsi_protocol::device::Fault;
 use dmwsi_protocol::encoding::{DecodeError, Encoding};
+use dmwsi_protocol::mac;
 use reqwest::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
-use reqwest::{Certificate, Client, StatusCode, redirect};
+use reqwest::{Certificate, Client, Identity, StatusCode, redirect};
 
 use crate::behaviour::Behaviour;
 
@@ -17,6 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Wire {
     pub(crate) client: Client,
+}
+
+/// A message as it goes over the wire, and the MAC that goes with it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Letter {
+    pub(crate) body: Bytes,
+    pub(crate) mac: Option<String>,
 }
 
 /// Why a session came to nothing.
@@ -91,12 +99,25 @@ pub enum WireError {
 impl Wire {
     /// A client that trusts the system's authorities and those in this PEM file.
     pub fn new(ca_file: Option<&Path>) -> Result<Self, WireError> {
+        Self::with(ca_file, None)
+    }
+
+    /// The same for a device that shows a certificate where a server asks for one: the PEM files of its certificate, those of its issuers after it, and of
+    /// its key (PKCS #8). Whoever shares the wire shows the same.
+    pub fn certified(ca_file: Option<&Path>, certificate: &Path, key: &Path) -> Result<Self, WireError> {
+        Self::with(ca_file, Some(Identity::from_pkcs8_pem(&std::fs::read(certificate)?, &std::fs::read(key)?)?))
+    }
+
+    fn with(ca_file: Option<&Path>, identity: Option<Identity>) -> Result<Self, WireError> {
         let mut builder = Client::builder()
             .user_agent(concat!("dmwsi-simulator/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
             .connect_timeout(PATIENCE)
             .read_timeout(PATIENCE)
             .pool_max_idle_per_host(256);
+        if let Some(identity) = identity {
+            builder = builder.identity(identity);
+        }
         if let Some(file) = ca_file {
             let certificates = Certificate::from_pem_bundle(&std::fs::read(file)?)?;
             if certificates.is_empty() {
@@ -110,10 +131,10 @@ impl Wire {
     }
 
     /// Sends a message, again where no answer came, and gives the answer if it is one that a real device would read.
-    pub(crate) async fn exchange(&self, url: &str, body: &Bytes, behaviour: &Behaviour) -> Result<Bytes, SessionError> {
+    pub(crate) async fn exchange(&self, url: &str, letter: &Letter, behaviour: &Behaviour) -> Result<Letter, SessionError> {
         let mut left = behaviour.retries;
         loop {
-            match self.post(url, body.clone(), behaviour).await {
+            match self.post(url, letter.clone(), behaviour).await {
                 Err(error) if error.is_passing() && left > 0 => {
                     left = left.saturating_sub(1);
                     tokio::time::sleep(Duration::from_millis(behaviour.retry_ms)).await;
@@ -123,11 +144,14 @@ impl Wire {
         }
     }
 
-    async fn post(&self, url: &str, body: Bytes, behaviour: &Behaviour) -> Result<Bytes, SessionError> {
+    async fn post(&self, url: &str, letter: Letter, behaviour: &Behaviour) -> Result<Letter, SessionError> {
         let kind = behaviour.quirks.form(behaviour.encoding).content_type();
-        let mut request = self.client.post(url).header(CONTENT_TYPE, kind).header(ACCEPT, kind).body(body);
+        let mut request = self.client.post(url).header(CONTENT_TYPE, kind).header(ACCEPT, kind).body(letter.body);
         if behaviour.quirks.closes_connections {
             request = request.header(CONNECTION, "Close");
+        }
+        if let Some(mac) = letter.mac {
+            request = request.header(mac::HEADER, mac);
         }
         let response = request.send().await.map_err(SessionError::Http)?;
         if response.status() != StatusCode::OK {
@@ -142,12 +166,13 @@ impl Wire {
         if u32::try_from(length).map_or(true, |length| length > behaviour.max_message) {
             return Err(SessionError::Large(length));
         }
+        let mac = response.headers().get(mac::HEADER).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         let body = response.bytes().await.map_err(SessionError::Http)?;
         // Numeric references are one of the things that clients on libdmclient refuse a whole message for.
         if behaviour.quirks.fragile && behaviour.encoding == Encoding::Xml && body.windows(2).any(|two| two == b"&#") {
             return Err(SessionError::Fault(Fault::Deadly("a numeric reference")));
         }
-        Ok(body)
+        Ok(Letter { body, mac })
     }
 }
 

@@ -5,6 +5,7 @@ use dmwsi_domain::device::{Device, Identities, Subscriber};
 use dmwsi_domain::id::{ClientId, DeviceId, OrganisationId};
 use dmwsi_domain::identity::DmIdentity;
 use dmwsi_domain::{Error, Result, Timestamp};
+use dmwsi_objects::dmacc::AuthType;
 
 use crate::column::{damaged, document, micros, moment, parsed, text, uuid};
 use crate::schema::devices;
@@ -53,6 +54,8 @@ pub(crate) struct AccountColumns {
     server_auth: Option<String>,
     server_name: String,
     server_secret: Option<Vec<u8>>,
+    client_certified: bool,
+    every_message: bool,
 }
 
 /// The columns that the gateway changes by themselves.
@@ -102,10 +105,15 @@ impl TryFrom<&Device> for Change {
 }
 
 impl From<&SealedAccount> for AccountColumns {
-    fn from(SealedAccount { server_id, client, server }: &SealedAccount) -> Self {
+    fn from(SealedAccount { server_id, client, server, every_message }: &SealedAccount) -> Self {
+        // The column of the way is older than certificates and does not take them; by this one, and without a secret, nobody gets in.
+        let client_certified = client.auth == AuthType::Transport;
+        let client_auth = if client_certified { AuthType::Digest } else { client.auth };
         Self {
+            client_certified,
+            every_message: *every_message,
             server_id: server_id.clone(),
-            client_auth: auth_name(client.auth).to_owned(),
+            client_auth: auth_name(client_auth).to_owned(),
             client_name: client.name.clone(),
             client_secret: client.secret.0.clone(),
             server_auth: server.as_ref().map(|server| auth_name(server.auth).to_owned()),
@@ -127,8 +135,11 @@ impl TryFrom<AccountColumns> for SealedAccount {
             (Some(auth), Some(secret)) => Some(credentials(&auth, columns.server_name, secret)?),
             _ => None,
         };
-        let client = credentials(&columns.client_auth, columns.client_name, columns.client_secret)?;
-        Ok(Self { server_id: columns.server_id, client, server })
+        let mut client = credentials(&columns.client_auth, columns.client_name, columns.client_secret)?;
+        if columns.client_certified {
+            client.auth = AuthType::Transport;
+        }
+        Ok(Self { server_id: columns.server_id, client, server, every_message: columns.every_message })
     }
 }
 

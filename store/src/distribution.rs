@@ -12,7 +12,7 @@ use dmwsi_domain::subscription::{StatusReason, Subscription, SubscriptionStatus,
 use dmwsi_domain::subscription_index::SubscriptionIndex;
 use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
-use crate::column::{counted, moment, number, text, uuid};
+use crate::column::{counted, number, text, uuid};
 use crate::schema::{organisations, subscriptions};
 use crate::subscriptions::{DELIVER, DELIVER_TROUBLED, Row};
 use crate::tx::Conn;
@@ -32,9 +32,6 @@ pub const LAID_OUT_AT_ONCE: i64 = 500;
 
 /// How many deliveries are laid out in a transaction, beside those of its last event.
 const ROWS_AT_ONCE: usize = 10_000;
-
-/// How many subscriptions are held by a statement: SQLite takes 32,766 parameters at most.
-const HELD_AT_ONCE: usize = 10_000;
 
 /// How many numbers are gone over in a transaction, where hardly anything of what happens is wanted.
 const GONE_OVER_AT_ONCE: u64 = 10_000;
@@ -98,16 +95,6 @@ struct Laid {
     #[diesel(sql_type = BigInt)]
     #[diesel(column_name = number)]
     _number: i64,
-}
-
-type HeldRow = (String, bool, Option<i64>, i64, Option<i64>);
-
-/// What may change of a subscription while the log is laid out.
-pub(crate) struct Held {
-    is_troubled: bool,
-    max_events: Option<u64>,
-    events: u64,
-    open_until: Option<Timestamp>,
 }
 
 impl Tx<'_> {
@@ -335,43 +322,6 @@ impl Tx<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Holds subscriptions, so that no delivery of theirs is settled meanwhile, and reads what settling changes.
-    pub(crate) fn hold_subscriptions(
-        &mut self,
-        ids: impl Iterator<Item = SubscriptionId>,
-    ) -> Result<BTreeMap<SubscriptionId, Held>> {
-        let mut ids: Vec<_> = ids.map(|id| text(id.uuid())).collect();
-        ids.sort_unstable();
-        let columns = (
-            subscriptions::id,
-            subscriptions::is_troubled,
-            subscriptions::max_events,
-            subscriptions::events,
-            subscriptions::open_until,
-        );
-        let mut rows: Vec<HeldRow> = Vec::new();
-        for ids in ids.chunks(HELD_AT_ONCE) {
-            let found = subscriptions::table.filter(subscriptions::id.eq_any(ids)).order(subscriptions::id).select(columns);
-            let held: Vec<HeldRow> = match &mut self.conn {
-                Conn::Pg(conn) => found.for_update().load(*conn),
-                Conn::Sqlite(conn) => found.load(*conn),
-            }
-            .map_err(failed)?;
-            rows.extend(held);
-        }
-        let held = |(id, is_troubled, max_events, events, open_until): HeldRow| {
-            let max_events = max_events.map(|most| counted(most, "number of events")).transpose()?;
-            let (events, open_until) = (counted(events, "number of events")?, moment(open_until));
-            Ok((SubscriptionId::new(uuid(&id)?), Held { is_troubled, max_events, events, open_until }))
-        };
-        rows.into_iter().map(held).collect()
-    }
-
-    /// Holds one subscription; false when it is gone.
-    pub(crate) fn hold_subscription(&mut self, id: SubscriptionId) -> Result<bool> {
-        Ok(!self.hold_subscriptions(std::iter::once(id))?.is_empty())
     }
 
     /// Writes deliveries that are to be made, of each subscription in the order of the numbers; the subscriptions are held. What is there already stays

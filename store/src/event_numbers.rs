@@ -39,7 +39,7 @@ const BY_INDEX: &str = "SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hash
 macro_rules! rank {
     () => {
         "2 * revision + CASE WHEN type IN ('dmwsi.v1.device-alert', 'dmwsi.v1.device-fault', 'dmwsi.v1.device-not-woken',
-        'dmwsi.v1.device-wake-requested') THEN 1 ELSE 0 END"
+        'dmwsi.v1.device-refuses-server', 'dmwsi.v1.device-wake-requested') THEN 1 ELSE 0 END"
     };
 }
 

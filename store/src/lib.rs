@@ -49,6 +49,7 @@ mod store;
 #[cfg(test)]
 mod store_test;
 mod subscription_ends;
+mod subscription_holds;
 pub mod subscriptions;
 pub mod sweep;
 mod trees;

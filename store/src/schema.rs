@@ -40,6 +40,8 @@ table! {
         server_auth -> Nullable<Text>,
         server_name -> Text,
         server_secret -> Nullable<Binary>,
+        client_certified -> Bool,
+        every_message -> Bool,
         server_nonce -> Binary,
         nonce_epoch -> BigInt,
         failed_tries -> BigInt,

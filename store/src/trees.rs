@@ -5,7 +5,7 @@ use dmwsi_domain::known_tree::{KnownNode, KnownValue, LearnedBy, Lesson, MAX_KNO
 use dmwsi_domain::{Error, Result, Timestamp};
 use dmwsi_objects::NodeUri;
 
-use crate::column::{damaged, document, number, text};
+use crate::column::{damaged, document, text};
 use crate::schema::device_nodes;
 use crate::seal::Place;
 use crate::{Keys, Sealed, Tx, failed, on};
@@ -111,15 +111,21 @@ macro_rules! under {
 impl Tx<'_> {
     /// Writes what answers of a device taught. Beyond [`MAX_KNOWN`] nodes nothing new is taken.
     pub fn learn_nodes(&mut self, device: DeviceId, lessons: &[SealedLesson]) -> Result<()> {
+        // How many are known, once somebody had to count.
+        let mut count = None;
         for lesson in lessons {
-            match lesson {
+            let gone = match lesson {
                 SealedLesson::Children(node, names) => self.forget_other_children(device, node, names)?,
                 SealedLesson::Gone(node) => {
                     let gone = diesel::delete(under!(device, node));
-                    on!(self, conn => gone.execute(conn)).map_err(failed)?;
+                    on!(self, conn => gone.execute(conn)).map_err(failed)?
                 }
-                SealedLesson::Holds(row) => self.learn_node(device, row)?,
-            }
+                SealedLesson::Holds(row) => {
+                    self.learn_node(device, row, &mut count)?;
+                    0
+                }
+            };
+            count = count.map(|count: usize| count.saturating_sub(gone));
         }
         Ok(())
     }
@@ -133,7 +139,7 @@ impl Tx<'_> {
         on!(self, conn => found.select(NodeRow::as_select()).load(conn)).map_err(failed)
     }
 
-    fn learn_node(&mut self, device: DeviceId, row: &NodeRow) -> Result<()> {
+    fn learn_node(&mut self, device: DeviceId, row: &NodeRow, count: &mut Option<usize>) -> Result<()> {
         let known = diesel::update(device_nodes::table.find((&row.device_id, &row.path))).set((
             device_nodes::learned_by.eq(&row.learned_by),
             device_nodes::learned_at.eq(row.learned_at),
@@ -142,16 +148,27 @@ impl Tx<'_> {
         if on!(self, conn => known.execute(conn)).map_err(failed)? > 0 {
             return Ok(());
         }
-        let count = device_nodes::table.filter(device_nodes::device_id.eq(text(device.uuid()))).count();
-        let count: i64 = on!(self, conn => count.get_result(conn)).map_err(failed)?;
-        if count >= number(MAX_KNOWN) {
+        let before = match *count {
+            Some(count) => count,
+            None => self.count_nodes(device)?,
+        };
+        *count = Some(before);
+        if before >= MAX_KNOWN {
             return Ok(());
         }
         let new = diesel::insert_into(device_nodes::table).values(row);
-        on!(self, conn => new.execute(conn)).map(drop).map_err(failed)
+        on!(self, conn => new.execute(conn)).map_err(failed)?;
+        *count = Some(before.saturating_add(1));
+        Ok(())
     }
 
-    fn forget_other_children(&mut self, device: DeviceId, node: &NodeUri, names: &[String]) -> Result<()> {
+    fn count_nodes(&mut self, device: DeviceId) -> Result<usize> {
+        let count = device_nodes::table.filter(device_nodes::device_id.eq(text(device.uuid()))).count();
+        let count: i64 = on!(self, conn => count.get_result(conn)).map_err(failed)?;
+        usize::try_from(count).map_err(Error::internal)
+    }
+
+    fn forget_other_children(&mut self, device: DeviceId, node: &NodeUri, names: &[String]) -> Result<usize> {
         let found = under!(device, node).select(device_nodes::path);
         let paths: Vec<String> = on!(self, conn => found.load(conn)).map_err(failed)?;
         let above = format!("{}/", node.path());
@@ -168,6 +185,6 @@ impl Tx<'_> {
             let gone = diesel::delete(rows);
             on!(self, conn => gone.execute(conn)).map_err(failed)?;
         }
-        Ok(())
+        Ok(gone.len())
     }
 }

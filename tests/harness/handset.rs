@@ -2,7 +2,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use dmwsi_objects::dmacc::AuthType;
+use dmwsi::portal::device_that;
 use dmwsi_simulator::{Behaviour, Device, DeviceProfile, Wire, sample_package};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -30,19 +30,26 @@ impl Handset {
 
     /// Registers one that can be woken at that push address.
     pub(crate) async fn register_at(portal: &Portal, base: &str, behaviour: Behaviour, push: &Value) -> Self {
+        Self::register_over(portal, base, behaviour, push, |_profile| Wire::new(None).unwrap()).await
+    }
+
+    /// Registers one that talks over the wire that is made for it.
+    pub(crate) async fn register_over(
+        portal: &Portal,
+        base: &str,
+        behaviour: Behaviour,
+        push: &Value,
+        wire: impl FnOnce(&DeviceProfile) -> Wire,
+    ) -> Self {
         let profile = DeviceProfile::nth(7, NUMBER.fetch_add(1, Ordering::SeqCst));
-        let auth = |auth| if auth == AuthType::Basic { "BASIC" } else { "DIGEST" };
-        let client = json!({"auth": auth(behaviour.client_auth), "name": profile.client_name, "secret": profile.client_secret});
-        let mut account = json!({"serverId": profile.server_id, "client": client});
-        if let Some(kind) = behaviour.server_auth {
-            account["server"] = json!({"auth": auth(kind), "name": profile.server_id, "secret": profile.server_secret});
-        }
+        let account = device_that(&profile, None, &behaviour)["account"].clone();
         let made = portal
             .post("/v1/devices", &json!({"dmIdentity": profile.device, "account": account, "pushAddress": push}))
             .await
             .of(201);
         let id = made["deviceId"].as_str().unwrap().to_owned();
-        let device = Device::new(profile, behaviour, format!("{base}/dm"), &Wire::new(None).unwrap());
+        let wire = wire(&profile);
+        let device = Device::new(profile, behaviour, format!("{base}/dm"), &wire);
         Self { device, id }
     }
 

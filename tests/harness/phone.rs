@@ -28,6 +28,8 @@ thread_local! {
 pub(crate) struct Heard {
     pub(crate) status: u16,
     pub(crate) content_type: String,
+    /// The header `x-syncml-hmac`.
+    pub(crate) mac: Option<String>,
     pub(crate) body: Bytes,
 }
 
@@ -37,6 +39,11 @@ impl Phone {
         Self { http: reqwest::Client::new(), url: format!("{base}/dm"), heeds_resp_uri: true }
     }
 
+    /// One that talks over that client.
+    pub(crate) fn over(http: reqwest::Client, base: &str) -> Self {
+        Self { http, ..Self::of(base) }
+    }
+
     /// The same, for whom every message goes to the address of its account.
     pub(crate) fn deaf_to_resp_uri(base: &str) -> Self {
         Self { heeds_resp_uri: false, ..Self::of(base) }
@@ -44,11 +51,21 @@ impl Phone {
 
     /// Posts a body; every answer must tell its length and come whole.
     pub(crate) async fn post(&self, content_type: &str, body: impl Into<Vec<u8>>) -> Heard {
+        self.post_with(content_type, &[], body).await
+    }
+
+    /// The same with further headers.
+    pub(crate) async fn post_with(&self, content_type: &str, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Heard {
         let body = body.into();
         let key = session_of(&body);
         let pass = PASSES.with_borrow(|passes| passes.get(&key).cloned()).filter(|_| self.heeds_resp_uri);
         let url = pass.map_or_else(|| self.url.clone(), |pass| format!("{}?s={pass}", self.url));
-        let response = self.http.post(url).header(CONTENT_TYPE, content_type).body(body).send().await.unwrap();
+        let mut request = self.http.post(url).header(CONTENT_TYPE, content_type).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.unwrap();
+        let mac = response.headers().get("X-SyncML-HMAC").map(|value| value.to_str().unwrap().to_owned());
         let header = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
         assert_eq!(header(TRANSFER_ENCODING), None, "real clients cannot read chunks");
         let (status, content_type, length) = (response.status().as_u16(), header(CONTENT_TYPE), header(CONTENT_LENGTH));
@@ -57,7 +74,7 @@ impl Phone {
         if let Some(pass) = pass_in(&body).filter(|_| self.heeds_resp_uri) {
             PASSES.with_borrow_mut(|passes| passes.insert(key, pass));
         }
-        Heard { status, content_type: content_type.unwrap_or_default(), body }
+        Heard { status, content_type: content_type.unwrap_or_default(), mac, body }
     }
 
     /// Says something in XML and hears the answer in XML.
@@ -116,6 +133,15 @@ pub(crate) fn md5(user: &str, password: &str, nonce: &str) -> String {
     let of = |octets: &[u8]| BASE64_STANDARD.encode(hash(MessageDigest::md5(), octets).unwrap());
     let mut text = format!("{}:", of(format!("{user}:{password}").as_bytes())).into_bytes();
     text.extend(BASE64_STANDARD.decode(nonce).unwrap());
+    of(&text)
+}
+
+/// The MAC over a body: B64(MD5(B64(MD5(user ":" password)) ":" nonce ":" B64(MD5(body)))), the nonce in base64 as it came.
+pub(crate) fn mac(user: &str, password: &str, nonce: &str, body: &[u8]) -> String {
+    let of = |octets: &[u8]| BASE64_STANDARD.encode(hash(MessageDigest::md5(), octets).unwrap());
+    let mut text = format!("{}:", of(format!("{user}:{password}").as_bytes())).into_bytes();
+    text.extend(BASE64_STANDARD.decode(nonce).unwrap());
+    text.extend(format!(":{}", of(body)).bytes());
     of(&text)
 }
 

@@ -2,12 +2,10 @@
 use dmwsi_objects::{Answer, Command, StatusCode};
 use serde::{Deserialize, Serialize};
 
+use super::patience::Patience;
 use super::tally::{Tally, Words};
 use super::{Next, NodeOutcome, NodeResult, Step};
 use crate::evidence::Fact;
-
-/// How often a device may say of a command that it is busy.
-const MAX_BUSY: u8 = 3;
 
 /// Commands that do no harm when they are sent again: one whose answer was lost, that was passed over, or for which the device was busy, is
 /// sent again in the next session.
@@ -26,12 +24,12 @@ struct Pending {
     #[serde(default)]
     lost: bool,
     #[serde(default)]
-    busy: u8,
+    busy: Patience,
 }
 
 impl CommandList {
     pub(super) fn new(commands: impl IntoIterator<Item = Command>) -> Self {
-        let pending = |command| Pending { command, lost: false, busy: 0 };
+        let pending = |command| Pending { command, lost: false, busy: Patience::default() };
         Self { waiting: commands.into_iter().map(pending).collect(), tally: Tally::default() }
     }
 
@@ -78,18 +76,9 @@ impl CommandList {
 impl Pending {
     /// Whether it is to be sent again, in the next session.
     fn must_wait(&mut self, answer: &Answer) -> bool {
-        match NodeOutcome::of(answer.status) {
-            NodeOutcome::AnswerLost => {
-                self.lost = true;
-                true
-            }
-            NodeOutcome::NotExecuted => true,
-            NodeOutcome::Busy => {
-                self.busy = self.busy.saturating_add(1);
-                self.busy < MAX_BUSY
-            }
-            _ => false,
-        }
+        let outcome = NodeOutcome::of(answer.status);
+        self.lost |= outcome == NodeOutcome::AnswerLost;
+        self.busy.waits_or_lost(outcome)
     }
 
     /// Whether the status says that an earlier try, whose answer was lost, had done it.

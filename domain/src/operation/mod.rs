@@ -20,6 +20,7 @@ mod nodes_delete;
 mod nodes_exec;
 mod nodes_get;
 mod nodes_set;
+mod patience;
 mod tally;
 mod tree_read;
 mod user_prompt;
@@ -176,6 +177,7 @@ impl Operation {
     pub fn sends_large(&self) -> bool {
         let longest = match self {
             Self::NodesAdd(add) => add.longest(),
+            Self::NodesCopy(copy) => copy.longest(),
             Self::NodesSet(set) => set.longest(),
             _ => 0,
         };

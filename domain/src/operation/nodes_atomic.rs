@@ -4,15 +4,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::node_value::{check_node, check_value, invalid, value};
+use super::patience::Patience;
 use super::{Context, End, Input, NodeOutcome, NodeResult, Phase, Step, too_many};
 use crate::Result;
 use crate::evidence::Fact;
 
 /// The most commands of one operation.
 const MAX_COMMANDS: usize = 50;
-
-/// How often a device may say that it is busy.
-const MAX_BUSY: u8 = 3;
 
 const CHANGING: Phase = Phase { name: "CHANGING", progress: 50 };
 
@@ -114,12 +112,17 @@ pub struct NodesAtomic {
     #[serde(default)]
     lost: bool,
     #[serde(default)]
-    busy: u8,
+    busy: Patience,
 }
 
 impl NodesAtomic {
     pub(super) fn begin(request: NodesAtomicRequest) -> Self {
-        Self { version: 1, members: request.commands.iter().map(AtomicCommand::command).collect(), lost: false, busy: 0 }
+        Self {
+            version: 1,
+            members: request.commands.iter().map(AtomicCommand::command).collect(),
+            lost: false,
+            busy: Patience::default(),
+        }
     }
 
     pub(super) fn step(&mut self, input: Input<'_>, _cx: &Context<'_>) -> Step {
@@ -138,11 +141,8 @@ impl NodesAtomic {
             self.lost |= is_unheard;
             return Step::rest(CHANGING, None).learned(facts);
         }
-        if NodeOutcome::of(answer.status) == NodeOutcome::Busy {
-            self.busy = self.busy.saturating_add(1);
-            if self.busy < MAX_BUSY {
-                return Step::rest(CHANGING, None).learned(facts);
-            }
+        if self.busy.waits(NodeOutcome::of(answer.status)) {
+            return Step::rest(CHANGING, None).learned(facts);
         }
         let results: Vec<_> = answer.members.iter().map(|member| result(member, answer.status)).collect();
         let mut end = self.end(answer, &results);

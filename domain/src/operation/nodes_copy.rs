@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::node_value::{check_node, invalid};
+use super::patience::Patience;
 use super::tally::{Tally, Words};
 use super::{Context, Input, Next, NodeOutcome, NodeResult, Phase, Step, too_many};
 use crate::Result;
@@ -11,9 +12,6 @@ use crate::evidence::Fact;
 
 /// The most copies of one operation.
 const MAX_COPIES: usize = 100;
-
-/// How often a device may say that it is busy.
-const MAX_BUSY: u8 = 3;
 
 const WORDS: Words =
     Words { phase: Phase { name: "COPYING", progress: 50 }, all: "COPIED", some: "PARTLY_COPIED", none: "NOT_COPIED" };
@@ -72,7 +70,7 @@ struct Copying {
     copy: NodeCopy,
     stage: Stage,
     #[serde(default)]
-    busy: u8,
+    busy: Patience,
 }
 
 /// How one copy is made.
@@ -111,23 +109,17 @@ impl Copying {
     }
 
     fn take(&mut self, answer: &Answer) -> Verdict {
-        match NodeOutcome::of(answer.status) {
-            NodeOutcome::AnswerLost | NodeOutcome::NotExecuted => return Verdict::Wait,
-            NodeOutcome::Busy => {
-                self.busy = self.busy.saturating_add(1);
-                return if self.busy < MAX_BUSY { Verdict::Wait } else { Verdict::Over };
-            }
-            _ => {}
+        if self.busy.waits_or_lost(NodeOutcome::of(answer.status)) {
+            return Verdict::Wait;
         }
         let next = match (&self.stage, answer.status) {
             (Stage::Copy, Some(StatusCode::NOT_SUPPORTED | StatusCode::NOT_IMPLEMENTED)) => Stage::Read,
             (Stage::Read, Some(status)) if status.is_success() => {
-                // Some clients say nothing at all of an empty leaf.
-                let value = answer.value().cloned().unwrap_or_default();
-                if value.format == Format::Node {
-                    return Verdict::Over;
+                // Where the value was lost, an empty one in its place would destroy what the target holds.
+                match answer.value().filter(|value| value.format != Format::Node) {
+                    Some(value) => Stage::Write(value.clone()),
+                    None => return Verdict::Over,
                 }
-                Stage::Write(value)
             }
             (Stage::Write(value), Some(StatusCode::NOT_FOUND)) => Stage::Create(value.clone()),
             _ => return Verdict::Over,
@@ -140,16 +132,25 @@ impl Copying {
         let NodeCopy { source, target } = self.copy.clone();
         let told = Answer { status: answer.status, ..Answer::unheard(Command::Copy { source, target }) };
         let result = NodeResult::of(&told);
-        // Its source was read, and has no value that could be written.
-        let is_interior = self.stage == Stage::Read && answer.succeeded();
-        NodeResult { outcome: if is_interior { NodeOutcome::NotAllowed } else { result.outcome }, ..result }
+        // Its source was read, and there is no value that could be written: an interior node has none, and others may be lost.
+        let outcome = match answer.value() {
+            _ if self.stage != Stage::Read || !answer.succeeded() => result.outcome,
+            Some(_) => NodeOutcome::NotAllowed,
+            None => NodeOutcome::AnswerLost,
+        };
+        NodeResult { outcome, ..result }
     }
 }
 
 impl NodesCopy {
     pub(super) fn begin(request: NodesCopyRequest) -> Self {
-        let copying = |copy| Copying { copy, stage: Stage::Copy, busy: 0 };
+        let copying = |copy| Copying { copy, stage: Stage::Copy, busy: Patience::default() };
         Self { version: 1, waiting: request.copies.into_iter().map(copying).collect(), tally: Tally::default() }
+    }
+
+    /// The length of the longest value that may be to be sent, in bytes of text: until the sources are read nobody knows.
+    pub(super) const fn longest(&self) -> usize {
+        if self.waiting.is_empty() { 0 } else { usize::MAX }
     }
 
     pub(super) fn step(&mut self, input: Input<'_>, _cx: &Context<'_>) -> Step {

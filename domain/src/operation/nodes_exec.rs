@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::node_value::{check_node, check_value, value};
+use super::patience::Patience;
 use super::tally::{Tally, Words};
 use super::{Context, Input, Next, NodeOutcome, NodeResult, Phase, StatusNumber, Step, too_many};
 use crate::correlator::Correlator;
@@ -17,9 +18,6 @@ const MAX_EXECS: usize = 20;
 
 /// The longest that a report is waited for, in seconds: 30 days.
 const MAX_REPORT: u32 = 30 * 86_400;
-
-/// How often a device may say that it is busy.
-const MAX_BUSY: u8 = 3;
 
 const WORDS: Words =
     Words { phase: Phase { name: "EXECUTING", progress: 30 }, all: "EXECUTED", some: "PARTLY_EXECUTED", none: "NOT_EXECUTED" };
@@ -111,7 +109,7 @@ struct Exec {
     #[serde(default)]
     status: Option<StatusNumber>,
     #[serde(default)]
-    busy: u8,
+    busy: Patience,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -160,7 +158,7 @@ impl Exec {
 
 impl NodesExec {
     pub(super) fn begin(request: NodesExecRequest) -> Self {
-        let exec = |(exec, step)| Exec { exec, step, report: None, sent: false, status: None, busy: 0 };
+        let exec = |(exec, step)| Exec { exec, step, report: None, sent: false, status: None, busy: Patience::default() };
         Self {
             version: 1,
             execs: request.nodes.into_iter().zip(1..).map(exec).collect(),
@@ -215,12 +213,7 @@ impl NodesExec {
             let Some(answer) = answers.next() else { break };
             step.facts.push(Fact::answer(answer));
             let outcome = NodeOutcome::of(answer.status);
-            exec.busy = exec.busy.saturating_add(u8::from(outcome == NodeOutcome::Busy));
-            let is_over = match outcome {
-                NodeOutcome::NotExecuted => false,
-                NodeOutcome::Busy => exec.busy >= MAX_BUSY,
-                _ => true,
-            };
+            let is_over = !exec.busy.waits(outcome);
             exec.sent = is_over;
             exec.status = answer.status.filter(|_| is_over).map(|status| status.0);
         }

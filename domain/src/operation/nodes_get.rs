@@ -5,6 +5,7 @@ use dmwsi_objects::{Answer, Command, NodeUri};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::patience::Patience;
 use super::{Context, End, Input, Next, NodeResult, Phase, Step, too_many};
 use crate::evidence::Fact;
 use crate::{Error, Result};
@@ -51,11 +52,13 @@ pub struct NodesGet {
     /// How many results it brought.
     #[serde(default)]
     brought: usize,
+    #[serde(default)]
+    busy: Patience,
 }
 
 impl NodesGet {
     pub(super) fn begin(request: NodesGetRequest) -> Self {
-        Self { version: 1, waiting: request.nodes, read: 0, refused: 0, brought: 0 }
+        Self { version: 1, waiting: request.nodes, read: 0, refused: 0, brought: 0, busy: Patience::default() }
     }
 
     pub(super) fn step(&mut self, input: Input<'_>, _cx: &Context<'_>) -> Step {
@@ -72,8 +75,9 @@ impl NodesGet {
 
     fn answered(&mut self, answers: &[Answer]) -> Step {
         let mut step = Step::default();
+        let waits = self.busy.waits_of(answers);
         for answer in answers {
-            if answer.status.is_none() || answer.was_passed_over() {
+            if waits(answer) {
                 step.facts.push(Fact::answer(answer));
                 continue;
             }

@@ -3,6 +3,8 @@ use dmwsi_objects::{Answer, Command, Format, NodeUri, StatusCode, Value};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::node_value::check_value;
+use super::patience::Patience;
 use super::tally::{Tally, Words};
 use super::{Context, Input, Next, NodeOutcome, NodeResult, Phase, Step, too_many};
 use crate::evidence::Fact;
@@ -10,12 +12,6 @@ use crate::{Error, Result};
 
 /// The most changes of one operation.
 const MAX_CHANGES: usize = 100;
-
-/// The longest value, in bytes of text.
-const MAX_VALUE: usize = 65_536;
-
-/// How often a device may say of a change that it is busy.
-const MAX_BUSY: u8 = 3;
 
 const WORDS: Words =
     Words { phase: Phase { name: "CHANGING", progress: 50 }, all: "CHANGED", some: "PARTLY_CHANGED", none: "NOT_CHANGED" };
@@ -48,7 +44,7 @@ pub struct Change {
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 256)]
     pub media_type: Option<String>,
-    /// The value as text, `bin` as base64, at most 64 KiB. A `DELETE` has none, an `EXEC` may have one.
+    /// The value as text, `bin` and `b64` as base64, at most 64 KiB. A `DELETE` has none, an `EXEC` may have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 65536)]
     pub value: Option<String>,
@@ -84,8 +80,7 @@ impl NodesSetRequest {
                 (Some(_), ChangeCommand::Delete) => return invalid("value", "a DELETE has no value"),
                 (None, ChangeCommand::Replace | ChangeCommand::Set) => return invalid("value", "a value is needed"),
                 (None, ChangeCommand::Add) if !interior => return invalid("value", "a value is needed"),
-                (Some(value), _) if value.len() > MAX_VALUE => return invalid("value", "the value is longer than 65536 bytes"),
-                _ => {}
+                _ => check_value(&format!("/changes/{at}"), change.format, change.value.as_deref())?,
             }
         }
         Ok(())
@@ -114,7 +109,7 @@ struct Waiting {
     #[serde(default)]
     lost: bool,
     #[serde(default)]
-    busy: u8,
+    busy: Patience,
 }
 
 impl Waiting {
@@ -147,7 +142,11 @@ impl Waiting {
 
 impl NodesSet {
     pub(super) fn begin(request: NodesSetRequest) -> Self {
-        let waiting = request.changes.into_iter().map(|change| Waiting { change, absent: false, lost: false, busy: 0 }).collect();
+        let waiting = request
+            .changes
+            .into_iter()
+            .map(|change| Waiting { change, absent: false, lost: false, busy: Patience::default() })
+            .collect();
         Self { version: 1, waiting, tally: Tally::default() }
     }
 
@@ -189,19 +188,13 @@ impl NodesSet {
             };
             let is_exec = waiting.change.command == ChangeCommand::Exec;
             match answer.status {
-                Some(StatusCode::NOT_EXECUTED) => {
+                status if waiting.busy.waits(NodeOutcome::of(status)) => {
                     lost = true;
                     again.push(waiting);
                 }
                 None if !is_exec => {
                     step.facts.push(Fact::answer(answer));
                     waiting.lost = true;
-                    lost = true;
-                    again.push(waiting);
-                }
-                status if NodeOutcome::of(status) == NodeOutcome::Busy && waiting.busy.saturating_add(1) < MAX_BUSY => {
-                    step.facts.push(Fact::answer(answer));
-                    waiting.busy = waiting.busy.saturating_add(1);
                     lost = true;
                     again.push(waiting);
                 }

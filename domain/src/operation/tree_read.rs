@@ -1,23 +1,22 @@
 //! Reading a part of a device's tree, whatever is in it.
 use std::collections::VecDeque;
 
-use dmwsi_objects::{Answer, Command, Format, NodeUri, Reading, StatusCode};
+use dmwsi_objects::{Answer, Command, Format, NodeUri, Reading};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::node_value::{check_node, invalid};
+use super::patience::Patience;
 use super::{Context, End, Input, Next, NodeOutcome, NodeResult, Phase, Step};
 use crate::Result;
 use crate::evidence::Fact;
+use crate::known_tree::is_document;
 
 /// The most nodes and properties that one operation brings.
 const MAX_RESULTS: usize = 5_000;
 
 /// How many questions are asked at a time when the tree is walked.
 const PER_STEP: usize = 100;
-
-/// How often a device may say that it is busy.
-const MAX_BUSY: u8 = 3;
 
 const READING: Phase = Phase { name: "READING", progress: 50 };
 
@@ -129,7 +128,7 @@ pub struct TreeRead {
     #[serde(default)]
     cut: bool,
     #[serde(default)]
-    busy: u8,
+    busy: Patience,
 }
 
 /// How it is being read.
@@ -162,7 +161,7 @@ impl TreeRead {
             refused: 0,
             why: None,
             cut: false,
-            busy: 0,
+            busy: Patience::default(),
         };
         if stage == Stage::Walk {
             begun.walk();
@@ -202,12 +201,10 @@ impl TreeRead {
 
     /// Takes what may be a list.
     fn listed(&mut self, answer: &Answer) -> Step {
-        if let Some(rest) = self.must_wait(answer) {
-            return rest;
+        if self.busy.waits_or_lost(NodeOutcome::of(answer.status)) {
+            return Step::rest(READING, None);
         }
-        if answer.status == Some(StatusCode::NOT_FOUND) {
-            return self.nothing(answer);
-        }
+        // Some clients take the question for a part of the name: whether the node is there, only itself tells.
         if !answer.succeeded() || !is_list(&answer.readings, &self.root) {
             self.stage = if self.stage == Stage::Tnds { Stage::List } else { Stage::Walk };
             if self.stage == Stage::Walk {
@@ -245,8 +242,9 @@ impl TreeRead {
     fn walked(&mut self, answers: &[Answer]) -> Step {
         let mut step = Step::default();
         let mut must_wait = false;
+        let waits = self.busy.waits_of(answers);
         for answer in answers {
-            if self.must_wait(answer).is_some() {
+            if waits(answer) {
                 if answer.status.is_none() {
                     step.facts.push(Fact::answer(answer));
                 }
@@ -294,25 +292,6 @@ impl TreeRead {
         }
     }
 
-    fn nothing(&self, answer: &Answer) -> Step {
-        let outcome = NodeOutcome::of(answer.status);
-        let result = NodeResult { node: Some(self.root.to_string()), ..NodeResult::of(answer) };
-        Step { results: vec![result], ..Step::failed(outcome.as_str(), "the device has no such node".to_owned()) }
-    }
-
-    fn must_wait(&mut self, answer: &Answer) -> Option<Step> {
-        let outcome = NodeOutcome::of(answer.status);
-        if outcome == NodeOutcome::Busy {
-            self.busy = self.busy.saturating_add(1);
-        }
-        let waits = match outcome {
-            NodeOutcome::AnswerLost | NodeOutcome::NotExecuted => true,
-            NodeOutcome::Busy => self.busy < MAX_BUSY,
-            _ => false,
-        };
-        waits.then(|| Step::rest(READING, None))
-    }
-
     fn has_room(&mut self) -> bool {
         let has_room = self.known < MAX_RESULTS;
         self.cut |= !has_room;
@@ -341,8 +320,7 @@ impl TreeRead {
 /// Whether these readings are of a list, and not what a device says that looks at no question, the children of the node, nor a
 /// document that nobody could read.
 fn is_list(readings: &[Reading], root: &NodeUri) -> bool {
-    let is_opaque = |reading: &Reading| reading.value.media_type.as_deref().is_some_and(|kind| kind.contains("dmtnds"));
-    let is_below = readings.iter().all(|reading| reading.node.is_within(root) && !is_opaque(reading));
+    let is_below = readings.iter().all(|reading| reading.node.is_within(root) && !is_document(&reading.value));
     match readings {
         [] => false,
         [one] => is_below && (one.value.format != Format::Node || one.value.data.is_empty()),

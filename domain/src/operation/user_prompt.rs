@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::node_value::invalid;
+use super::patience::Patience;
 use super::{Context, End, Input, NodeOutcome, NodeResult, Phase, Step};
 use crate::evidence::Fact;
 use crate::{Error, Result};
@@ -19,11 +20,9 @@ const MAX_CHOICES: usize = 32;
 /// The longest choice, in characters.
 const MAX_CHOICE: usize = 200;
 
-/// The longest that a text is shown or an answer awaited, in seconds.
-const MAX_SECONDS: u32 = 86_400;
-
-/// How often a device may say that it is busy.
-const MAX_BUSY: u8 = 3;
+/// The longest that a text is shown or an answer awaited, in seconds: the device is in a session all the while, and a session without a
+/// message is given up, after ten minutes unless that is set otherwise. An answer that comes later is lost.
+const MAX_SECONDS: u32 = 480;
 
 const ASKING: Phase = Phase { name: "ASKING", progress: 50 };
 
@@ -41,13 +40,14 @@ pub struct UserPromptRequest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 32, max_length = 200)]
     pub choices: Vec<String>,
-    /// The shortest time that the text is shown, in seconds, up to a day.
+    /// The shortest time that the text is shown, in seconds, up to eight minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1, maximum = 86400)]
+    #[schema(minimum = 1, maximum = 480)]
     pub min_seconds: Option<u32>,
-    /// How long the device waits for the user, in seconds, up to a day; then the default answer counts, or there is none.
+    /// How long the device waits for the user, in seconds, up to eight minutes, which it is when absent; then the default answer counts, or
+    /// there is none. The device is in a session all the while, and its session must not be given up before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1, maximum = 86400)]
+    #[schema(minimum = 1, maximum = 480)]
     pub max_seconds: Option<u32>,
     /// The default answer: `["1"]` for yes and `["0"]` for no, a text, or numbers of choices.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -128,7 +128,7 @@ impl UserPromptRequest {
     pub(super) fn check(&self) -> Result<()> {
         let seconds = |field: &str, value: Option<u32>| match value {
             Some(value) if !(1..=MAX_SECONDS).contains(&value) => {
-                Err(Error::invalid(field, "OUT_OF_RANGE", "must be 1 second to a day"))
+                Err(Error::invalid(field, "OUT_OF_RANGE", "must be 1 to 480 seconds"))
             }
             _ => Ok(()),
         };
@@ -176,7 +176,7 @@ impl UserPromptRequest {
     fn prompt(&self) -> Prompt {
         let mut options = Vec::new();
         options.extend(self.min_seconds.map(|seconds| format!("MINDT={seconds}")));
-        options.extend(self.max_seconds.map(|seconds| format!("MAXDT={seconds}")));
+        options.push(format!("MAXDT={}", self.max_seconds.unwrap_or(MAX_SECONDS)));
         if !self.default_answer.is_empty() {
             let answers: Vec<_> = self.default_answer.iter().map(|text| encoded(text)).collect();
             options.push(format!("DR={}", answers.join("-")));
@@ -214,12 +214,12 @@ pub struct UserPrompt {
     #[serde(default)]
     hidden: bool,
     #[serde(default)]
-    busy: u8,
+    busy: Patience,
 }
 
 impl UserPrompt {
     pub(super) fn begin(request: UserPromptRequest) -> Self {
-        Self { version: 1, prompt: request.prompt(), hidden: request.hidden, busy: 0 }
+        Self { version: 1, prompt: request.prompt(), hidden: request.hidden, busy: Patience::default() }
     }
 
     pub(super) fn step(&mut self, input: Input<'_>, _cx: &Context<'_>) -> Step {
@@ -234,10 +234,7 @@ impl UserPrompt {
     fn answered(&mut self, answer: &Answer) -> Step {
         let facts = vec![Fact::answer(answer)];
         let outcome = NodeOutcome::of(answer.status);
-        if outcome == NodeOutcome::Busy {
-            self.busy = self.busy.saturating_add(1);
-        }
-        if outcome == NodeOutcome::NotExecuted || outcome == NodeOutcome::Busy && self.busy < MAX_BUSY {
+        if self.busy.waits(outcome) {
             return Step::rest(ASKING, None).learned(facts);
         }
         let result = NodeResult { answers: self.said(answer), ..NodeResult::of(answer) };

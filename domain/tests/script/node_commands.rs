@@ -22,6 +22,8 @@ fn what_cannot_be_asked_is_refused_with_its_place() {
         (r#"{"type":"NODES_ADD","nodes":[{"node":"./A","format":"bin","value":"?"}]}"#, "/nodes/0/value"),
         (r#"{"type":"NODES_ADD","nodes":[{"node":"./A?prop=ACL","value":"x"}]}"#, "/nodes/0/node"),
         (r#"{"type":"NODES_ADD","nodes":[{"node":".","value":"x"}]}"#, "/nodes/0/node"),
+        (r#"{"type":"NODES_SET","changes":[{"node":"./A","format":"bin","value":"?"}]}"#, "/changes/0/value"),
+        (r#"{"type":"NODES_SET","changes":[{"node":"./A","format":"int","value":"x"}]}"#, "/changes/0/value"),
         (r#"{"type":"NODES_DELETE","nodes":["./A","./A"]}"#, "/nodes/1"),
         (r#"{"type":"NODES_DELETE","nodes":["."]}"#, "/nodes/0"),
         (r#"{"type":"NODES_COPY","copies":[{"source":"./A","target":"A"}]}"#, "/copies/0/target"),
@@ -106,6 +108,19 @@ fn an_interior_node_is_not_copied_by_reading_it() {
     let read = script.answer(&moved.commands[0]);
     let moved = script.answered(&[read]);
     assert_eq!(outcomes(&moved), [("./New", NodeOutcome::NotAllowed)]);
+    assert_eq!(script.end(), ("FAILED", "NOT_COPIED"));
+}
+
+/// An empty value in the place of one that was lost would destroy what the target holds.
+#[test]
+fn what_was_not_read_is_not_written() {
+    let request = r#"{"type":"NODES_COPY","copies":[{"source":"./Vendor/Name","target":"./Vendor/Old"}]}"#;
+    let mut script = Script::of(request, TREE);
+    let moved = script.turn();
+    let moved = script.answered(&[Answer::with(moved.commands[0].clone(), StatusCode(501))]);
+    let moved = script.answered(&[Answer::with(moved.commands[0].clone(), StatusCode(200))]);
+    assert_eq!(outcomes(&moved), [("./Vendor/Old", NodeOutcome::AnswerLost)]);
+    assert_eq!(script.sent.iter().map(Command::name).collect::<Vec<_>>(), ["Copy", "Get"]);
     assert_eq!(script.end(), ("FAILED", "NOT_COPIED"));
 }
 

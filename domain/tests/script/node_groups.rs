@@ -86,18 +86,18 @@ fn a_prompt_is_told_in_the_options_of_the_protocol() {
         other => panic!("{other:?}"),
     };
     let cases = [
-        (r#"{"type":"USER_PROMPT","kind":"DISPLAY","text":"Hello"}"#, (PromptKind::Display, "", 0)),
+        (r#"{"type":"USER_PROMPT","kind":"DISPLAY","text":"Hello"}"#, (PromptKind::Display, "MAXDT=480", 0)),
         (
             r#"{"type":"USER_PROMPT","kind":"CONFIRM","text":"Now?","minSeconds":5,"maxSeconds":30,"defaultAnswer":["1"]}"#,
             (PromptKind::Confirm, "MINDT=5&MAXDT=30&DR=1", 0),
         ),
         (
             r#"{"type":"USER_PROMPT","kind":"TEXT_INPUT","text":"Name?","defaultAnswer":["a b&c"],"maxLength":8,"input":"NUMERIC","hidden":true}"#,
-            (PromptKind::TextInput, "DR=a+b%26c&MAXLEN=8&IT=N&ET=P", 0),
+            (PromptKind::TextInput, "MAXDT=480&DR=a+b%26c&MAXLEN=8&IT=N&ET=P", 0),
         ),
         (
             r#"{"type":"USER_PROMPT","kind":"MULTIPLE_CHOICE","text":"Which?","choices":["a","b","c"],"defaultAnswer":["2","3"]}"#,
-            (PromptKind::MultipleChoice, "DR=2-3", 3),
+            (PromptKind::MultipleChoice, "MAXDT=480&DR=2-3", 3),
         ),
     ];
     for (request, (kind, text, choices)) in cases {
@@ -117,6 +117,8 @@ fn a_prompt_that_cannot_be_is_refused_with_its_place() {
     assert_eq!(of(r#""kind":"CONFIRM","text":"?","defaultAnswer":["yes"]"#), "/defaultAnswer");
     assert_eq!(of(r#""kind":"CONFIRM","text":"?","hidden":true"#), "/kind");
     assert_eq!(of(r#""kind":"CONFIRM","text":"?","maxSeconds":0"#), "/maxSeconds");
+    assert_eq!(of(r#""kind":"CONFIRM","text":"?","maxSeconds":481"#), "/maxSeconds");
+    assert_eq!(of(r#""kind":"CONFIRM","text":"?","minSeconds":481"#), "/minSeconds");
     assert_eq!(of(r#""kind":"CONFIRM","text":"?","minSeconds":9,"maxSeconds":3"#), "/minSeconds");
 }
 
@@ -198,4 +200,58 @@ fn what_looks_at_no_question_is_walked_and_what_was_lost_is_asked_again() {
     script.answered(&lost);
     assert_eq!(script.phase(), ("WAITING", "READING"));
     assert_eq!(script.session().end(), ("SUCCEEDED", "READ"));
+}
+
+#[test]
+fn a_busy_device_has_said_so_once_whatever_it_was_asked() {
+    let nodes: Vec<_> = (0..20).map(|number| (format!("./V/{number:02}"), "1".to_owned())).collect();
+    let tree: Vec<_> = nodes.iter().map(|(node, text)| (node.as_str(), text.as_str())).collect();
+    let mut script = Script::of(r#"{"type":"TREE_READ","root":"./V","method":"WALK"}"#, &tree);
+    let moved = script.turn();
+    let top = script.answer(&moved.commands[0]);
+    let moved = script.answered(&[top]);
+    let mut commands = moved.commands;
+    for _ in 0..2 {
+        assert_eq!(commands.len(), 20);
+        let busy: Vec<_> = commands.iter().map(|command| Answer::with(command.clone(), StatusCode(417))).collect();
+        assert!(script.answered(&busy).results.is_empty());
+        assert_eq!(script.phase(), ("WAITING", "READING"));
+        commands = script.turn().commands;
+    }
+    assert_eq!(script.session().end(), ("SUCCEEDED", "READ"));
+
+    let mut script = Script::of(r#"{"type":"NODES_GET","nodes":["./V/00","./V/01"]}"#, &tree);
+    script.status("./V/01", 503);
+    script.session().session();
+    assert_eq!(script.phase(), ("WAITING", "READING"));
+    assert_eq!(script.session().end(), ("SUCCEEDED", "PARTLY_READ"));
+    let mut script = Script::of(r#"{"type":"NODES_SET","changes":[{"node":"./V/00","value":"2"}]}"#, &tree);
+    script.status("./V/00", 503).session();
+    assert_eq!(script.phase(), ("WAITING", "CHANGING"));
+    script.statuses.clear();
+    assert_eq!(script.session().end(), ("SUCCEEDED", "CHANGED"));
+}
+
+#[test]
+fn a_list_that_is_not_found_says_nothing_of_the_node() {
+    let mut script = Script::of(r#"{"type":"TREE_READ","root":"./V"}"#, TREE);
+    script.status("./V?list=TNDS", 404).status("./V?list=StructData", 404);
+    assert_eq!(script.session().end(), ("SUCCEEDED", "READ"));
+    let mut script = Script::of(r#"{"type":"TREE_READ","root":"./Absent"}"#, TREE);
+    assert_eq!(script.session().end(), ("FAILED", "NOT_FOUND"));
+}
+
+#[test]
+fn a_document_without_a_type_is_no_list() {
+    let mut script = Script::of(r#"{"type":"TREE_READ","root":"./V"}"#, TREE);
+    let sent = script.turn().commands.remove(0);
+    let broken = Reading { node: node("./V"), value: Value::text("<?xml version='1.0'?><MgmtTree><Node>") };
+    let moved = script.answered(&[Answer { readings: vec![broken], ..Answer::with(sent, StatusCode::OK) }]);
+    assert_eq!((moved.results.len(), moved.commands[0].target_text()), (0, "./V?list=StructData"));
+}
+
+#[test]
+fn a_copy_may_write_what_is_too_large_for_one_message() {
+    let request = r#"{"type":"NODES_COPY","copies":[{"source":"./V/a","target":"./V/e"}]}"#;
+    assert!(Script::of(request, TREE).execution.operation.sends_large());
 }

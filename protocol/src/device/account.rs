@@ -4,11 +4,11 @@ use base64::engine::general_purpose::STANDARD;
 use dmwsi_objects::dmacc::AuthType;
 use serde::{Deserialize, Serialize};
 
-use crate::credentials::{account_hash, basic, digest, same};
+use crate::credentials::{account_hash, basic, body_hash, digest, same};
+use crate::mac::Mac;
 use crate::message::{Challenge, Credentials};
 
-/// An account (DMAcc) with the nonces of both directions; it outlives sessions and is changed by them. This side speaks basic and md5: an
-/// account for [`AuthType::Hmac`] sends no credentials and accepts none.
+/// An account (DMAcc) with the nonces of both directions; it outlives sessions and is changed by them.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Account {
@@ -29,6 +29,9 @@ pub struct Account {
     pub client_nonce: Vec<u8>,
     /// How the server must prove who it is; none when it need not.
     pub server_auth: Option<AuthType>,
+    /// Whether it must do so in every message, in place of once a session; by a MAC it always must.
+    #[serde(default)]
+    pub server_each: bool,
     /// The server's name.
     pub server_name: String,
     /// The server's secret.
@@ -53,10 +56,21 @@ impl Account {
         })
     }
 
+    /// The device's MAC over a message as it goes over the wire.
+    pub(super) fn mac(&self, nonce: &[u8], body: &[u8]) -> Mac {
+        Mac::of(&self.client_name, &account_hash(&self.client_name, &self.client_secret), nonce, body)
+    }
+
+    /// Whether it is the server's MAC over a message as it came over the wire.
+    pub(super) fn is_mac_of_server(&self, mac: &Mac, body: &[u8]) -> bool {
+        let hash = account_hash(&self.server_name, &self.server_secret);
+        mac.is_by(&self.server_name) && mac.is_over(&hash, &self.server_nonce, &body_hash(body))
+    }
+
     /// Makes `nonce` the one for the server's next digest, and tells the server.
     pub(super) fn challenge(&mut self, nonce: &[u8]) -> Option<Challenge> {
         let kind = self.server_auth?;
-        let next_nonce = (kind == AuthType::Digest).then(|| {
+        let next_nonce = matches!(kind, AuthType::Digest | AuthType::Hmac).then(|| {
             self.server_nonce = nonce.to_vec();
             STANDARD.encode(nonce)
         });
@@ -68,6 +82,6 @@ fn proof(kind: AuthType, name: &str, secret: &str, nonce: &[u8]) -> Option<Strin
     match kind {
         AuthType::Basic => Some(basic(name, secret)),
         AuthType::Digest => Some(digest(&account_hash(name, secret), nonce)),
-        AuthType::Hmac => None,
+        AuthType::Hmac | AuthType::Transport => None,
     }
 }

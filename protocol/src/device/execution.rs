@@ -68,17 +68,23 @@ impl<N: Nodes> Execution<'_, N> {
     /// One after the other: a user's no ends it.
     fn sequence(&mut self, group: &Group) -> Vec<Element> {
         let mut out = vec![self.status(&group.id, "Sequence", self.refusal.unwrap_or(StatusCode::OK))];
-        let before = self.refusal;
+        let mut after = self.refusal;
+        let mut has_ended = false;
         for member in &group.members {
             let answers = self.run(member);
+            if !has_ended {
+                // Where the user cancelled, that goes beyond the sequence.
+                after = self.refusal;
+            }
             let said_no =
                 answers.iter().any(|answer| matches!(answer, Element::Status(status) if status.code == StatusCode::NOT_MODIFIED));
             if said_no {
-                self.refusal = Some(StatusCode::NOT_EXECUTED);
+                has_ended = true;
+                self.refusal.get_or_insert(StatusCode::NOT_EXECUTED);
             }
             out.extend(answers);
         }
-        self.refusal = before;
+        self.refusal = after;
         out
     }
 
@@ -92,7 +98,7 @@ impl<N: Nodes> Execution<'_, N> {
                 return vec![self.status(&group.id, "Atomic", self.refusal.unwrap_or(StatusCode::NOT_SUPPORTED))];
             }
         }
-        let before = self.nodes.clone();
+        let (before, refusal) = (self.nodes.clone(), self.refusal);
         let mut done = Vec::new();
         let mut members = group.members.iter();
         for member in members.by_ref() {
@@ -108,12 +114,14 @@ impl<N: Nodes> Execution<'_, N> {
                 continue;
             }
             *self.nodes = before;
-            let mut out = vec![self.status(&group.id, "Atomic", self.refusal.unwrap_or(StatusCode::ATOMIC_FAILED))];
+            let mut out = vec![self.status(&group.id, "Atomic", refusal.unwrap_or(StatusCode::ATOMIC_FAILED))];
             out.extend(done.into_iter().map(|answer| with_code(answer, StatusCode::ROLLED_BACK)));
             out.append(&mut answers);
-            let refusal = self.refusal.get_or_insert(StatusCode::NOT_EXECUTED).to_owned();
+            // Where the user cancelled, that goes beyond the group; what else failed does not.
+            let after = self.refusal;
+            self.refusal.get_or_insert(StatusCode::NOT_EXECUTED);
             out.extend(members.flat_map(|member| self.run(member)));
-            self.refusal = (refusal != StatusCode::NOT_EXECUTED).then_some(refusal);
+            self.refusal = after;
             return out;
         }
         let mut out = vec![self.status(&group.id, "Atomic", self.refusal.unwrap_or(StatusCode::OK))];

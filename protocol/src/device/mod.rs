@@ -9,6 +9,7 @@ mod dress;
 mod execution;
 mod nodes;
 mod outbox;
+mod proof;
 mod quirks;
 mod session;
 mod tree;

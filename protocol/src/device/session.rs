@@ -7,9 +7,9 @@ use super::dress::windows_events;
 use super::execution::{Execution, Object, shown};
 use super::outbox::{Outbox, item_count};
 use super::{Account, Nodes, Quirks};
-use crate::credentials::decode_nonce;
 use crate::encoding::Encoding;
 use crate::message::{Element, Header, Message, Meta, NodeCommand, Party, Status, Verb, alert};
+use crate::version::Version;
 
 /// How often package 1 is repeated because the server did not accept the device's credentials.
 const MAX_REPEATS: u32 = 2;
@@ -40,6 +40,8 @@ pub struct Opening {
     pub initiator: Initiator,
     /// The Generic Alerts to tell.
     pub alerts: Vec<GenericAlert>,
+    /// The version that is spoken.
+    pub version: Version,
     /// How messages are encoded, by which sizes are counted.
     pub encoding: Encoding,
     /// The largest message the device takes, in bytes.
@@ -53,7 +55,7 @@ pub struct Opening {
 /// A session, stepped by [`Session::receive`].
 #[derive(Clone, Debug)]
 pub struct Session {
-    opening: Opening,
+    pub(super) opening: Opening,
     heard: Vec<bool>,
     sent: u32,
     told: Vec<(u32, String, usize)>,
@@ -61,14 +63,16 @@ pub struct Session {
     object: Option<Object>,
     respond_to: Option<String>,
     room: u32,
-    nonce: Vec<u8>,
-    proof: Option<AuthType>,
-    authenticated: bool,
-    server_authenticated: bool,
+    pub(super) nonce: Vec<u8>,
+    pub(super) proof: Option<AuthType>,
+    pub(super) authenticated: bool,
+    pub(super) server_authenticated: bool,
     repeats: u32,
     strange: u32,
     aborting: bool,
     wants_proof: bool,
+    /// Whether the message that is to be received has a MAC, and the right one.
+    pub(super) signed: Option<bool>,
 }
 
 /// What to do after a message of the server.
@@ -124,7 +128,7 @@ pub enum Fault {
     /// It asks for credentials of a kind that this side does not speak.
     #[error("the server wants credentials of the kind {0:?}")]
     UnknownChallenge(String),
-    /// It is not DM 1.2.
+    /// It is in another version than the session.
     #[error("the message is {protocol:?} with DTD {dtd:?}")]
     Version {
         /// `VerProto`.
@@ -154,6 +158,7 @@ impl Session {
             strange: 0,
             aborting: false,
             wants_proof: account.server_auth.is_some(),
+            signed: None,
         };
         session.first_package(nodes);
         let message = session.message(None, true, account);
@@ -231,7 +236,9 @@ impl Session {
             self.outbox.push(plain_alert(alert::NEXT_MESSAGE));
         }
         // A server that has proved itself keeps the nonce it was given for the next session; one that has not gets another to try with.
-        let proved = self.server_authenticated && !known && account.server_auth == Some(AuthType::Digest);
+        let each = account.server_each || account.server_auth == Some(AuthType::Hmac);
+        let has_nonce = matches!(account.server_auth, Some(AuthType::Digest | AuthType::Hmac));
+        let proved = has_nonce && self.server_authenticated && (each || !known);
         let is_mute = own == StatusCode::default();
         let challenge = if (proved || !trusted) && !self.aborting && !is_mute { account.challenge(fresh_nonce) } else { None };
         let status = Status {
@@ -251,7 +258,8 @@ impl Session {
     /// Whether the message belongs here, and the Status it has for the header of the last message sent.
     fn check<'m>(&self, message: &'m Message) -> Result<&'m Status, Fault> {
         let Header { dtd, protocol, session, .. } = &message.header;
-        if dtd != "1.2" || protocol != "DM/1.2" {
+        let version = self.opening.version;
+        if dtd != version.dtd() || protocol != version.protocol() {
             return Err(Fault::Version { protocol: protocol.clone(), dtd: dtd.clone() });
         }
         if *session != self.opening.session {
@@ -263,41 +271,11 @@ impl Session {
         let header = statuses(message).find(|status| status.command == "0" && status.message == self.sent);
         let status = header.ok_or(Fault::NoHeaderStatus(self.sent))?;
         match &status.challenge {
-            Some(challenge) if kind(&challenge.kind).is_none() => Err(Fault::UnknownChallenge(challenge.kind.clone())),
+            Some(challenge) if AuthType::from_syncml(&challenge.kind).is_none() => {
+                Err(Fault::UnknownChallenge(challenge.kind.clone()))
+            }
             _ => Ok(status),
         }
-    }
-
-    /// What the device thinks of the server: the code for the server's header.
-    fn judge(&mut self, message: &Message, account: &Account) -> StatusCode {
-        match &message.header.credentials {
-            _ if self.server_authenticated => StatusCode::AUTHENTICATED,
-            None if account.server_auth.is_none() => StatusCode::OK,
-            Some(_) if account.server_auth.is_none() => StatusCode::AUTHENTICATED,
-            None if self.opening.quirks.zero_before_proof => StatusCode::default(),
-            None => StatusCode::MISSING_CREDENTIALS,
-            Some(credentials) if account.is_server(credentials) => {
-                self.server_authenticated = true;
-                StatusCode::AUTHENTICATED
-            }
-            Some(_) => StatusCode::INVALID_CREDENTIALS,
-        }
-    }
-
-    /// Takes over what the server says of the device's credentials: the nonce, the kind, and whether they are wanted again.
-    fn follow(&mut self, verdict: &Status) {
-        if let Some(challenge) = &verdict.challenge {
-            if verdict.code.is_challenge() {
-                self.proof = kind(&challenge.kind).or(self.proof);
-            }
-            if let Some(nonce) = &challenge.next_nonce {
-                self.nonce = decode_nonce(nonce);
-            }
-        }
-        if verdict.code == StatusCode::AUTHENTICATED {
-            self.proof = None;
-        }
-        self.authenticated |= verdict.code.is_success();
     }
 
     /// Notes which Generic Alerts the server has answered; one refused for lack of credentials is told again.
@@ -360,8 +338,8 @@ impl Session {
     fn message(&mut self, status: Option<Element>, complete: bool, account: &Account) -> Message {
         self.sent = self.sent.saturating_add(1);
         let header = Header {
-            dtd: "1.2".to_owned(),
-            protocol: "DM/1.2".to_owned(),
+            dtd: self.opening.version.dtd().to_owned(),
+            protocol: self.opening.version.protocol().to_owned(),
             session: self.opening.session.clone(),
             message: self.sent,
             target: Party { uri: account.server_url.clone(), name: None },
@@ -407,9 +385,4 @@ fn statuses(message: &Message) -> impl Iterator<Item = &Status> {
         Element::Status(status) => Some(status),
         _ => None,
     })
-}
-
-/// The kind of credentials a challenge wants, where this side has them.
-fn kind(name: &str) -> Option<AuthType> {
-    AuthType::from_syncml(name).filter(|kind| *kind != AuthType::Hmac)
 }

@@ -1,5 +1,5 @@
 //! The commands that are outstanding.
-use dmwsi_objects::{Answer, Command, Reading, StatusCode};
+use dmwsi_objects::{Answer, Command, NodeUri, Reading, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::item;
@@ -87,7 +87,12 @@ impl Batch {
         if let Some((one, None)) = self.find(status.message, &status.command)
             && matches!(one.answer.command, Command::Alert(_))
         {
-            one.answer.said = said;
+            // Some clients have a Status for each thing said, and a Status may come twice.
+            for text in said {
+                if !one.answer.said.contains(&text) {
+                    one.answer.said.push(text);
+                }
+            }
         }
     }
 
@@ -124,7 +129,7 @@ impl Batch {
             let at = self.0.iter().position(|one| one.is(results.message, &results.command) && one.is_get()).or_else(|| {
                 self.0.iter().position(|one| {
                     let is_open = one.was_in(last) && one.is_get() && one.answer.readings.is_empty();
-                    is_open && named.is_some() && named.as_ref() == one.answer.command.target()
+                    is_open && named.as_ref().zip(one.answer.command.target()).is_some_and(|(named, asked)| is_same(named, asked))
                 })
             });
             if let Some(one) = at.and_then(|at| self.0.get_mut(at))
@@ -212,6 +217,11 @@ impl Outstanding {
 fn worse(before: StatusCode, now: StatusCode) -> StatusCode {
     let badness = |code: StatusCode| if code.is_success() { 0 } else { code.0 / 100 + 1 };
     if badness(now) > badness(before) { now } else { before }
+}
+
+/// Whether both are the same question to the same node, however it is spelled.
+fn is_same(one: &NodeUri, other: &NodeUri) -> bool {
+    one.question() == other.question() && one.is_same_node(other)
 }
 
 /// What a user answered, as an item of a Status has it.

@@ -2,8 +2,8 @@
 use dmwsi_objects::{Format, StatusCode};
 
 use super::account::Limits;
-use super::received::{Initiated, Received};
-use super::session::Session;
+use super::received::Received;
+use super::session::{Answered, Session};
 use super::{alert, item};
 use crate::message::{Alert, Element, Group, Item, Meta, NodeCommand, Results, Verb, alert as code};
 
@@ -52,10 +52,12 @@ impl Session {
         }
     }
 
-    /// Notes a Status. What has no `CmdID` cannot be answered, since a Status names what it answers.
+    /// Notes a Status. What has no `CmdID` cannot be answered, since a Status names what it answers; nor is what has one that is no `CmdID` by its
+    /// length, or stands beyond [`Limits::MAX_ANSWERED`]: names may come out of a string table, where a few octets stand for very many.
     fn answer(&mut self, id: &str, name: &str, code: StatusCode) {
-        if !id.is_empty() {
-            self.due.commands.push((id.to_owned(), name.to_owned(), code));
+        if (1..=Limits::MAX_ECHO).contains(&id.len()) && self.due.commands.len() < Limits::MAX_ANSWERED {
+            let name = name.chars().take(Limits::MAX_ECHO).collect();
+            self.due.commands.push(Answered { message: self.heard, command: id.to_owned(), name, code });
         }
     }
 
@@ -89,14 +91,7 @@ impl Session {
     fn absorb_alert(&mut self, said: &Alert, limits: &Limits, received: &mut Received, heard: &mut Heard) {
         let status = match said.code {
             0 => StatusCode::INCOMPLETE,
-            code::SERVER_INITIATED => {
-                received.initiated = Some(Initiated::Server);
-                StatusCode::OK
-            }
-            code::CLIENT_INITIATED => {
-                received.initiated = Some(Initiated::Client);
-                StatusCode::OK
-            }
+            code::SERVER_INITIATED | code::CLIENT_INITIATED => StatusCode::OK,
             code::NEXT_MESSAGE => {
                 heard.asked = true;
                 StatusCode::OK
@@ -124,6 +119,9 @@ impl Session {
         // Of an alert that is nothing but a piece there is nothing to tell yet.
         let (told, status) =
             if items.is_empty() && piece.is_some() { (Vec::new(), StatusCode::OK) } else { alert::told(said, &items) };
+        let room = Limits::MAX_ALERTS.saturating_sub(received.alerts.len()).saturating_sub(received.events.len());
+        let status = if told.len() > room { StatusCode::COMMAND_FAILED } else { status };
+        let told = told.into_iter().take(room);
         if said.code == code::GENERIC { &mut received.alerts } else { &mut received.events }.extend(told);
         piece.unwrap_or(status)
     }
@@ -167,12 +165,9 @@ impl Session {
     }
 
     fn decline(&mut self, name: &str, group: &Group) {
-        let at = self.due.commands.len();
         let header = self.due.header;
+        self.answer(&group.id, name, StatusCode::NOT_SUPPORTED);
         self.answer_all(&group.members, StatusCode::NOT_EXECUTED);
         self.due.header = header;
-        if !group.id.is_empty() {
-            self.due.commands.insert(at, (group.id.clone(), name.to_owned(), StatusCode::NOT_SUPPORTED));
-        }
     }
 }

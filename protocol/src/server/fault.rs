@@ -3,9 +3,6 @@
 /// Why a message was not taken. The session stays as it was before.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Fault {
-    /// Ours: the account demands a MAC over each message, which is not supported.
-    #[error("authentication by MAC is not supported")]
-    MacAccount,
     /// The peer's: no `MsgID`, or 0.
     #[error("the message has no number")]
     NoMessageNumber,

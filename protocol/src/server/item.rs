@@ -29,10 +29,20 @@ pub(super) fn value(item: &Item, outer: &Meta) -> Value {
     Value { format, media_type: meta.media_type, data }
 }
 
-/// The nodes and properties of a serialised tree, if the value is one that can be read; `asked` is what was asked for.
+/// The nodes and properties of a serialised tree, if the value is one that can be read; `asked` is what was asked for. Some clients have no type
+/// for it, so that the question and the beginning must tell.
 pub(super) fn tree(value: &Value, asked: &NodeUri) -> Option<Vec<Reading>> {
-    let media_type = value.media_type.as_deref()?.split(';').next()?.trim();
     let octets = || BASE64_STANDARD.decode(&value.data).ok();
+    let Some(media_type) = value.media_type.as_deref() else {
+        asked.question().filter(|question| question.starts_with("list=TNDS"))?;
+        let body = match value.format {
+            Format::B64 | Format::Bin => octets()?,
+            _ => value.data.clone().into_bytes(),
+        };
+        let tree = tnds::Tree::decode(Encoding::sniff(&body, None), &body).ok();
+        return tree.map(|tree| tree.told(asked)).filter(|told| !told.is_empty());
+    };
+    let media_type = media_type.split(';').next()?.trim();
     let tree = if media_type.eq_ignore_ascii_case(tnds::XML) {
         tnds::Tree::decode(
             Encoding::Xml,

@@ -5,6 +5,7 @@
 //! stored: it holds no password, reads no clock and makes no random numbers. Nonces and passwords are lent to it for one message.
 mod account;
 mod alert;
+mod arrival;
 mod authentication;
 mod batch;
 mod element;
@@ -20,8 +21,9 @@ mod reply;
 mod session;
 
 pub use account::{Account, Limits, Nonces};
+pub use arrival::Arrival;
 pub use fault::Fault;
-pub use received::{Initiated, Received, Turn};
+pub use received::{Received, Turn};
 pub use reply::Reply;
 pub use session::Session;
 

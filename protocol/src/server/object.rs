@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use dmwsi_objects::StatusCode;
 use serde::{Deserialize, Serialize};
 
+use super::account::Limits;
 use super::item;
 use super::octets::Octets;
 use crate::message::{Data, Item, Meta};
@@ -40,6 +41,9 @@ struct Partial {
     size: Option<u64>,
     /// What has come so far; none once it is too large.
     octets: Option<Octets>,
+    /// In how many pieces.
+    #[serde(default)]
+    pieces: usize,
 }
 
 impl Objects {
@@ -63,6 +67,11 @@ impl Objects {
     /// Whether the next piece of an object is wanted.
     pub(super) fn want_more(&self) -> bool {
         self.open.as_ref().is_some_and(|open| open.octets.is_some())
+    }
+
+    /// Whether the object whose next piece is wanted was begun in an earlier message.
+    pub(super) fn go_on(&self) -> bool {
+        self.want_more() && self.open.as_ref().is_some_and(|open| open.pieces > 1)
     }
 
     /// `MsgRef` and `CmdRef` of the Results whose object was dropped.
@@ -134,6 +143,7 @@ impl Partial {
             mark: meta.mark,
             size: meta.size,
             octets: fits.then(Octets::default),
+            pieces: 0,
         }
     }
 
@@ -151,7 +161,9 @@ impl Partial {
             Some(Data::Text(text)) => text.as_bytes(),
         };
         let room = usize::try_from(limit).unwrap_or(usize::MAX);
-        self.octets = self.octets.take().filter(|had| had.0.len().saturating_add(piece.len()) <= room).map(|mut had| {
+        self.pieces = self.pieces.saturating_add(1);
+        let fits = |had: &Octets| had.0.len().saturating_add(piece.len()) <= room && self.pieces <= Limits::MAX_PIECES;
+        self.octets = self.octets.take().filter(fits).map(|mut had| {
             had.0.extend_from_slice(piece);
             had
         });

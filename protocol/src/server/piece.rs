@@ -2,12 +2,13 @@
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use dmwsi_objects::{Command, Format};
 
+use super::account::Limits;
 use super::on_wire::on_wire;
 use crate::encoding::Encoding;
 use crate::message::{Data, Element};
 
 /// The next piece of the value of an Add or a Replace, from `begun` on, as large as `room` bytes allow; and where it ends, when more follows. None
-/// where not even a little fits, or the command has no value that could be cut.
+/// where so little fits that there would be more than [`Limits::MAX_PIECES`] of them, or the command has no value that could be cut.
 pub(super) fn piece(
     command: &Command,
     begun: usize,
@@ -21,6 +22,9 @@ pub(super) fn piece(
     let mut length = all.len().checked_sub(begun)?.min(room);
     while length > 0 {
         let end = cut(all, begun, length, octets.is_some())?;
+        if end < all.len() && end.checked_sub(begun)? < all.len() / Limits::MAX_PIECES {
+            return None;
+        }
         let element = element(command, id, (all, octets.is_some()), begun, end, encoding)?;
         if encoding.size_of(&element) <= room {
             return Some((element, (end < all.len()).then_some(end)));

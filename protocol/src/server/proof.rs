@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::account::{Account, Nonces};
 use super::octets::Octets;
 use crate::credentials;
+use crate::mac::Mac;
 use crate::message::{Challenge, Credentials, Status};
 
 /// How far the server's proof has come.
@@ -25,6 +26,9 @@ pub(super) struct Proof {
     answered: bool,
     /// It refused the server in that package.
     refused: bool,
+    /// It said 0, or nothing that is a code, which one client means as a refusal.
+    #[serde(default)]
+    unclear: bool,
     /// How many packages refused the server.
     refusals: u32,
 }
@@ -37,7 +41,8 @@ impl Proof {
             self.accepted = true;
         } else if status.code.is_challenge() {
             self.accepted = false;
-            self.refused = true;
+            self.refused |= status.code != StatusCode(0);
+            self.unclear |= status.code == StatusCode(0);
         }
         if let Some(challenge) = &status.challenge {
             self.take(challenge, status.code.is_challenge());
@@ -46,7 +51,7 @@ impl Proof {
 
     fn take(&mut self, challenge: &Challenge, is_demand: bool) {
         if is_demand && !challenge.kind.trim().is_empty() {
-            self.asked_for = AuthType::from_syncml(&challenge.kind).filter(|kind| *kind != AuthType::Hmac);
+            self.asked_for = AuthType::from_syncml(&challenge.kind);
             self.impossible = self.asked_for.is_none();
         }
         if let Some(nonce) = &challenge.next_nonce {
@@ -66,11 +71,14 @@ impl Proof {
     pub(super) const fn forget_package(&mut self) {
         self.answered = false;
         self.refused = false;
+        self.unclear = false;
     }
 
     /// Whether the package that has just ended refused the server: by the Status of the header or, where that is missing, by one of a command.
-    pub(super) fn is_refused(&mut self, a_command_was: bool) -> bool {
-        let refused = self.refused || a_command_was && !self.answered && !self.accepted;
+    /// What is no clear refusal is one only where the server `has_credentials` to show.
+    pub(super) fn is_refused(&mut self, a_command_was: bool, has_credentials: bool) -> bool {
+        let a_command_was = a_command_was && !self.answered && !self.accepted;
+        let refused = self.refused || has_credentials && (self.unclear || a_command_was);
         self.refusals = self.refusals.saturating_add(u32::from(refused));
         self.forget_package();
         refused
@@ -83,16 +91,30 @@ impl Proof {
 
     /// The credentials for the next message. A password goes in the clear only to a device that has proven who it is.
     pub(super) fn credentials(&self, account: &Account<'_>, nonces: &Nonces<'_>, trusted: bool) -> Option<Credentials> {
-        let agreed = account.server_auth.filter(|_agreed| !self.accepted)?;
-        let kind = self.asked_for.unwrap_or(agreed);
+        let kind = self.kind(account).filter(|_kind| !self.accepted)?;
         let data = match kind {
             AuthType::Basic if trusted => credentials::basic(account.server_name, account.server_secret),
             AuthType::Digest => {
                 let hash = credentials::account_hash(account.server_name, account.server_secret);
-                credentials::digest(&hash, self.nonce.as_ref().map_or(nonces.server, |nonce| nonce.0.as_slice()))
+                credentials::digest(&hash, self.nonce(nonces))
             }
-            AuthType::Basic | AuthType::Hmac => return None,
+            AuthType::Basic | AuthType::Hmac | AuthType::Transport => return None,
         };
         Some(Credentials { kind: kind.syncml().to_owned(), format: Some("b64".to_owned()), data })
+    }
+
+    /// The MAC over the next message. Where it is by MACs, the server proves who it is in each.
+    pub(super) fn mac(&self, account: &Account<'_>, nonces: &Nonces<'_>, body: &[u8]) -> Option<Mac> {
+        self.kind(account).filter(|kind| *kind == AuthType::Hmac)?;
+        let hash = credentials::account_hash(account.server_name, account.server_secret);
+        Some(Mac::of(account.server_name, &hash, self.nonce(nonces), body))
+    }
+
+    fn kind(&self, account: &Account<'_>) -> Option<AuthType> {
+        account.server_auth.map(|agreed| self.asked_for.unwrap_or(agreed))
+    }
+
+    fn nonce<'n>(&'n self, nonces: &Nonces<'n>) -> &'n [u8] {
+        self.nonce.as_ref().map_or(nonces.server, |nonce| nonce.0.as_slice())
     }
 }

@@ -1,14 +1,17 @@
 //! The answer to a message.
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use dmwsi_objects::dmacc::AuthType;
 use dmwsi_objects::{Command, NodeUri, StatusCode, devinfo};
 
 use super::account::{Account, Limits, Nonces};
 use super::batch::{Batch, Fit};
 use super::on_wire::{next_id, on_wire};
 use super::piece::{piece, value_size};
-use super::session::{Session, State};
+use super::session::{Answered, Session, State};
 use crate::encoding::Form;
+use crate::mac::Mac;
 use crate::message::{Alert, Challenge, Element, Header, Item, Message, Party, Status, alert as code};
+use crate::version::Version;
 
 /// The largest message, in bytes, for a device that names none.
 const QUIET_MAX_MESSAGE: u32 = 16_000;
@@ -20,6 +23,8 @@ pub struct Reply {
     pub message: Message,
     /// The same, as it goes over the wire.
     pub bytes: Vec<u8>,
+    /// The MAC that goes out with it, in the header [`crate::mac::HEADER`].
+    pub mac: Option<Mac>,
     /// Nothing more is expected from the device in this session.
     pub ended: bool,
 }
@@ -40,16 +45,20 @@ impl Session {
         let form = form.into();
         debug_assert!(commands.is_empty() || self.state == State::Offering, "commands out of turn");
         if self.state == State::Offering && !commands.is_empty() {
-            self.batch = Some(Batch::new(commands));
+            let spoken = |command| if self.version == Version::V1_1 { without_correlators(command) } else { command };
+            self.batch = Some(Batch::new(commands.into_iter().map(spoken).collect()));
             self.state = State::Sending;
         }
         self.sent = self.sent.saturating_add(1);
-        let mut message = Message {
-            header: self.header(account, nonces, limits),
-            body: self.statuses(account, nonces),
-            last: self.state != State::Asking,
-        };
-        if let Some(dropped) = self.objects.take_dropped() {
+        let header = self.header(account, nonces, limits);
+        let mut message = Message { header, body: vec![self.header_status(account, nonces)], last: self.state != State::Asking };
+        let all_said = self.push_statuses(&mut message, form, limits);
+        if !all_said && self.state == State::Offering {
+            // There is nothing else to say, and these are not yet said.
+            self.state = State::Listening;
+            message.last = false;
+        }
+        if let Some(dropped) = self.objects.take_dropped().filter(|_| self.version == Version::V1_2) {
             let about = Item { source: Some(dropped.address), ..Item::default() };
             push_alert(&mut message, code::NO_END_OF_DATA, vec![about]);
         }
@@ -64,10 +73,13 @@ impl Session {
             State::Refused | State::Refusing => State::Refused,
             State::Aborting | State::Closing | State::Ended(_) | State::Offering => State::Ended(self.last_word()),
         };
-        self.due.commands.clear();
+        if self.state != State::Listening {
+            self.due.commands.clear();
+        }
         let bytes = form.encode(&message);
         let ended = self.is_ended();
-        (self, Reply { message, bytes, ended })
+        let mac = self.proof.mac(account, nonces, &bytes);
+        (self, Reply { message, bytes, mac, ended })
     }
 
     /// What a message gets that comes after the end.
@@ -77,9 +89,13 @@ impl Session {
 
     fn header(&self, account: &Account<'_>, nonces: &Nonces<'_>, limits: &Limits) -> Header {
         let name = if account.server_auth.is_some() { account.server_name } else { account.server_id };
+        let (protocol, dtd) = match &self.due.version {
+            Some((protocol, dtd)) => (protocol.as_str(), dtd.as_str()),
+            None => (self.version.protocol(), self.version.dtd()),
+        };
         Header {
-            dtd: "1.2".to_owned(),
-            protocol: "DM/1.2".to_owned(),
+            dtd: dtd.to_owned(),
+            protocol: protocol.to_owned(),
             session: self.id.clone(),
             message: self.sent,
             target: Party { uri: self.device.clone(), name: None },
@@ -91,13 +107,14 @@ impl Session {
         }
     }
 
-    fn statuses(&self, account: &Account<'_>, nonces: &Nonces<'_>) -> Vec<Element> {
+    fn header_status(&self, account: &Account<'_>, nonces: &Nonces<'_>) -> Element {
+        // Who lacks the certificate of a device hears nothing of it, but what anybody unknown hears.
+        let kind = if account.client_auth == AuthType::Transport { AuthType::Digest } else { account.client_auth };
         let challenge = self.due.challenge.then(|| Challenge {
-            kind: account.client_auth.syncml().to_owned(),
-            next_nonce: (account.client_auth == dmwsi_objects::dmacc::AuthType::Digest)
-                .then(|| BASE64_STANDARD.encode(nonces.next)),
+            kind: kind.syncml().to_owned(),
+            next_nonce: (kind != AuthType::Basic).then(|| BASE64_STANDARD.encode(nonces.next)),
         });
-        let header = Status {
+        Element::Status(Status {
             id: "1".to_owned(),
             message: self.heard,
             command: "0".to_owned(),
@@ -107,23 +124,41 @@ impl Session {
             challenge,
             code: self.due.header,
             items: Vec::new(),
-        };
-        let others = self.due.commands.iter().zip(2_u32..).map(|((command, name, code), id)| Status {
-            id: id.to_string(),
-            message: self.heard,
-            command: command.clone(),
-            name: name.clone(),
-            code: *code,
-            ..Status::default()
-        });
-        std::iter::once(header).chain(others).map(Element::Status).collect()
+        })
+    }
+
+    /// Puts the answers to commands into the message, as many as the device takes; where commands are to follow, into half of what is left. What
+    /// does not fit goes into the next reply, at least one at a time. Whether all of them are in.
+    fn push_statuses(&mut self, message: &mut Message, form: Form, limits: &Limits) -> bool {
+        let mut used = form.encode(message).len();
+        let left = self.room(limits).saturating_sub(used);
+        let room = used.saturating_add(if self.state == State::Sending { left / 2 } else { left });
+        let mut said = 0_usize;
+        for Answered { message: answers, command, name, code } in &self.due.commands {
+            let id = next_id(message).to_string();
+            let (command, name) = (command.clone(), name.clone());
+            let status = Element::Status(Status { id, message: *answers, command, name, code: *code, ..Status::default() });
+            used = used.saturating_add(form.encoding.size_of(&status));
+            if used > room && said > 0 {
+                break;
+            }
+            message.body.push(status);
+            said = said.saturating_add(1);
+        }
+        self.due.commands.drain(..said);
+        self.due.commands.is_empty()
+    }
+
+    /// The largest message for the device, in bytes.
+    fn room(&self, limits: &Limits) -> usize {
+        let theirs = self.max_message.filter(|size| *size > 0).unwrap_or(QUIET_MAX_MESSAGE).min(limits.max_message);
+        // Clients count differently, so a twentieth stays free.
+        usize::try_from(theirs - theirs / 20).unwrap_or(usize::MAX)
     }
 
     fn push_commands(&mut self, message: &mut Message, form: Form, limits: &Limits) {
+        let room = self.room(limits);
         let Some(batch) = &mut self.batch else { return };
-        let theirs = self.max_message.filter(|size| *size > 0).unwrap_or(QUIET_MAX_MESSAGE).min(limits.max_message);
-        // Clients count differently, so a twentieth stays free.
-        let room = usize::try_from(theirs - theirs / 20).unwrap_or(usize::MAX);
         let encoding = form.encoding;
         let mut used = form.encode(message).len();
         let mut count = 0_usize;
@@ -174,6 +209,15 @@ impl Session {
             let id = next_id(message);
             message.body.push(on_wire(&Command::Get { target }, id));
         }
+    }
+}
+
+/// A command as OMA DM 1.1 knows it.
+fn without_correlators(command: Command) -> Command {
+    match command {
+        Command::Exec { target, value, .. } => Command::Exec { target, correlator: None, value },
+        Command::Atomic { members } => Command::Atomic { members: members.into_iter().map(without_correlators).collect() },
+        other => other,
     }
 }
 

@@ -4,6 +4,7 @@ use dmwsi_objects::{Answer, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::account::{Account, Limits, Nonces};
+use super::arrival::Arrival;
 use super::authentication::{Authentication, Verdict};
 use super::batch::Batch;
 use super::element::Heard;
@@ -12,11 +13,10 @@ use super::object::Objects;
 use super::proof::Proof;
 use super::received::{Received, Turn};
 use crate::message::{Header, Message};
+use crate::version::Version;
 
-/// The only version of the protocol spoken here.
-const PROTOCOL: &str = "DM/1.2";
-/// The version of the document type that belongs to it.
-const DTD: &str = "1.2";
+/// The longest text of a version that is told back to who speaks none that is known.
+const MAX_VERSION: usize = 16;
 
 /// A session of the server with one device.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -25,6 +25,9 @@ pub struct Session {
     pub(super) id: String,
     /// `Source/LocURI` of the device.
     pub(super) device: String,
+    /// The version that is spoken.
+    #[serde(default)]
+    pub(super) version: Version,
     /// `Target/LocURI` of the device's last message: where it believes the server to be.
     pub(super) address: String,
     /// `RespURI`.
@@ -65,10 +68,26 @@ pub struct Session {
 pub(super) struct Due {
     /// The answer to the header.
     pub(super) header: StatusCode,
+    /// The version that is told back, where the device speaks one that this server does not: `VerProto` and `VerDTD`.
+    #[serde(default)]
+    pub(super) version: Option<(String, String)>,
     /// The device gets a challenge, or the nonce for its next credentials.
     pub(super) challenge: bool,
-    /// The answers to the commands: `CmdRef`, `Cmd`, code.
-    pub(super) commands: Vec<(String, String, StatusCode)>,
+    /// The answers to the commands, those first that did not fit into the reply before.
+    pub(super) commands: Vec<Answered>,
+}
+
+/// The answer to a command.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(super) struct Answered {
+    /// `MsgRef`.
+    pub(super) message: u32,
+    /// `CmdRef`.
+    pub(super) command: String,
+    /// `Cmd`.
+    pub(super) name: String,
+    /// The code.
+    pub(super) code: StatusCode,
 }
 
 /// Whose turn it is.
@@ -102,6 +121,7 @@ impl Session {
         Self {
             id: first.header.session.clone(),
             device: first.header.source.uri.clone(),
+            version: Version::of(&first.header).unwrap_or_default(),
             address: first.header.target.uri.clone(),
             respond_to: respond_to.to_owned(),
             elsewhere: false,
@@ -196,25 +216,23 @@ impl Session {
 
     /// Takes a message of the device. Gateways answer an exact repetition of the last message from their memory; it is not for the session.
     ///
-    /// A device that has proven who it is need not do so again in what it sends to the session's own address, `at_respond_to`. Elsewhere
+    /// A device that has proven who it is need not do so again in what it sends to the session's own address, unless its account says otherwise. Elsewhere
     /// anybody could go on with the session who guesses its numbers, so there each message needs credentials, and is told so by status 200. When one does
     /// not prove itself to a session that was authenticated, send the reply and keep the session as it was before: it may not have been the device that spoke.
     pub fn receive(
         mut self,
         message: &Message,
-        at_respond_to: bool,
+        arrival: &Arrival<'_>,
         account: &Account<'_>,
         nonces: &Nonces<'_>,
         limits: &Limits,
     ) -> Result<(Self, Received), Fault> {
         let header = &message.header;
-        if account.client_auth == AuthType::Hmac || account.server_auth == Some(AuthType::Hmac) {
-            return Err(Fault::MacAccount);
-        }
         self.check(header)?;
         // Who speaks elsewhere is a stranger until proven to be the device: told neither the session's address nor the server's secret, and
         // not listened to.
         let was_accepted = self.authentication.accepted;
+        let at_respond_to = arrival.at_respond_to && !account.is_by_message();
         let is_elsewhere = was_accepted && !at_respond_to;
         let address = if is_elsewhere { std::mem::take(&mut self.respond_to) } else { String::new() };
         self.authentication.accepted &= at_respond_to;
@@ -222,33 +240,39 @@ impl Session {
         header.target.uri.clone_into(&mut self.address);
         self.max_message = header.max_message.or(self.max_message);
         self.max_object = header.max_object.or(self.max_object);
-        self.due = Due::default();
+        let late = std::mem::take(&mut self.due).commands;
         if let Some(code) = self.shut(header) {
             self.answer_all(&message.body, code);
             self.state = State::Closing;
             return Ok((self, Received::new(Turn::Closed)));
         }
-        let verdict = self.authentication.judge(header.credentials.as_ref(), account, nonces);
+        let verdict = self.authentication.judge(header.credentials.as_ref(), arrival, account, nonces);
         let mut received = Received::new(Turn::Closed);
         if was_accepted && !matches!(verdict, Verdict::Refused { .. }) {
-            self.elsewhere = is_elsewhere;
+            self.elsewhere = !arrival.at_respond_to;
         }
         match verdict {
             Verdict::Accepted(kind, spent) => {
                 received.accepted_with = Some(kind);
                 received.spent = spent;
-                self.due.challenge = kind == AuthType::Digest;
+                self.due.challenge = matches!(kind, AuthType::Digest | AuthType::Hmac);
             }
             Verdict::Kept => {}
-            Verdict::Refused { missing } => {
-                received.turn = self.refuse(message, missing, is_elsewhere, limits);
+            Verdict::Refused { missing, stale } => {
+                received.stale = stale;
+                let is_told = missing && account.client_auth != AuthType::Hmac;
+                let code = if is_told { StatusCode::MISSING_CREDENTIALS } else { StatusCode::INVALID_CREDENTIALS };
+                let tries = self.refuse(message, code, is_elsewhere, limits);
+                received.turn = Turn::Refused { missing, tries };
                 return Ok((self, received));
             }
         }
         if is_elsewhere {
             self.respond_to = address;
         }
-        self.due.header = if self.is_ended() || self.elsewhere { StatusCode::OK } else { StatusCode::AUTHENTICATED };
+        self.due.commands = late;
+        let once_only = self.elsewhere || account.every_message || account.client_auth == AuthType::Hmac;
+        self.due.header = if self.is_ended() || once_only { StatusCode::OK } else { StatusCode::AUTHENTICATED };
         let heard = self.absorb(&message.body, limits, &mut received);
         received.server_nonce = self.proof.news();
         self.pass_turn(heard, message.last, account, limits, &mut received);
@@ -280,38 +304,56 @@ impl Session {
     }
 
     /// The code for all of a message that is not looked at: in another version, or in a session that ended badly.
-    fn shut(&self, header: &Header) -> Option<StatusCode> {
+    fn shut(&mut self, header: &Header) -> Option<StatusCode> {
+        let spoken = Version::of(header);
+        self.answer_in(header, spoken);
         if let State::Ended(code) = self.state
             && code != StatusCode::OK
         {
             return Some(code);
         }
-        if !header.protocol.trim().eq_ignore_ascii_case(PROTOCOL) {
-            return Some(StatusCode::PROTOCOL_VERSION);
+        match spoken {
+            Ok(version) => (version != self.version).then_some(StatusCode::PROTOCOL_VERSION),
+            Err(code) => Some(code),
         }
-        (header.dtd.trim() != DTD).then_some(StatusCode::DTD_VERSION)
+    }
+
+    /// Answers in the version of the message, even if this server speaks no other word of it: clients drop unread what is in another version than theirs.
+    fn answer_in(&mut self, header: &Header, spoken: Result<Version, StatusCode>) {
+        if spoken == Ok(self.version) {
+            return;
+        }
+        let told = [&header.protocol, &header.dtd].map(|text| text.trim().to_owned());
+        let is_text = |text: &String| (1..=MAX_VERSION).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic());
+        if told.iter().all(is_text) {
+            let [protocol, dtd] = told;
+            self.due.version = Some((protocol, dtd));
+        }
     }
 
     /// Answers a message whose sender is not known with one code throughout: clients try again only when every command got it.
-    fn refuse(&mut self, message: &Message, missing: bool, is_elsewhere: bool, limits: &Limits) -> Turn {
+    fn refuse(&mut self, message: &Message, code: StatusCode, is_elsewhere: bool, limits: &Limits) -> u32 {
         // The server's own proof may need the nonce that comes along.
         for element in message.body.iter().filter(|_| !is_elsewhere) {
             self.hear_header(element);
         }
         self.proof.forget_package();
         let tries = self.authentication.tries;
-        self.answer_all(&message.body, if missing { StatusCode::MISSING_CREDENTIALS } else { StatusCode::INVALID_CREDENTIALS });
+        self.answer_all(&message.body, code);
         self.due.challenge = tries < limits.max_tries;
         self.state = if self.due.challenge { State::Refusing } else { State::Closing };
-        Turn::Refused { missing, tries }
+        tries
     }
 
     /// Decides what comes next, after all of a message was heard.
     fn pass_turn(&mut self, heard: Heard, last: bool, account: &Account<'_>, limits: &Limits, received: &mut Received) {
         let awaits = self.batch.as_ref().is_some_and(Batch::awaits);
         let complete = (last || heard.asked && !awaits) && !self.objects.want_more();
-        // An object may have many pieces; its size is limited instead.
-        let goes_on = last && complete || self.objects.want_more() || self.batch.as_ref().is_some_and(Batch::is_in_pieces);
+        // An object may have many pieces; their number is limited by itself.
+        let sends_pieces = !awaits && self.batch.as_ref().is_some_and(Batch::is_in_pieces);
+        let goes_on = last && complete || self.objects.want_more() || sends_pieces;
+        // Some devices have not ended their package; those hear that it is over, to others saying no more says it.
+        let is_exhausted = self.sent >= Limits::MAX_MESSAGES && !self.objects.go_on() && !sends_pieces;
         self.asked = if goes_on { 0 } else { self.asked.saturating_add(1) };
         (received.turn, self.state) = if self.is_ended() {
             (Turn::Closed, State::Closing)
@@ -321,6 +363,9 @@ impl Session {
         } else if self.asked > limits.max_next_messages {
             received.answers = self.take_answers();
             (Turn::Aborted, State::Aborting)
+        } else if is_exhausted {
+            received.answers = self.take_answers();
+            (Turn::Exhausted, if complete { State::Closing } else { State::Aborting })
         } else if complete {
             self.end_package(account, received)
         } else {
@@ -329,8 +374,8 @@ impl Session {
     }
 
     fn end_package(&mut self, account: &Account<'_>, received: &mut Received) -> (Turn, State) {
-        let a_command_was = account.server_auth.is_some() && self.batch.as_ref().is_some_and(Batch::is_refused);
-        if self.proof.is_refused(a_command_was) {
+        let a_command_was = self.batch.as_ref().is_some_and(Batch::is_refused);
+        if self.proof.is_refused(a_command_was, account.server_auth.is_some()) {
             if !self.proof.can_retry(account) {
                 received.rejected = true;
                 received.answers = self.take_answers();

@@ -1,6 +1,6 @@
 //! What a message leads to, written in one transaction.
 use dmwsi_domain::contact::Contact;
-use dmwsi_domain::event::Event;
+use dmwsi_domain::event::{Event, MAX_ALERT_CORRELATOR, MAX_ALERT_DATA, MAX_ALERT_TYPE};
 use dmwsi_domain::facts::Facts;
 use dmwsi_domain::id::EventId;
 use dmwsi_domain::known_tree::Lesson;
@@ -17,6 +17,8 @@ use super::work::Change;
 pub(super) struct Effects {
     pub(super) changes: Vec<Change>,
     pub(super) alerts: Vec<GenericAlert>,
+    /// The device does not accept the credentials that the server has for it.
+    pub(super) refuses_server: bool,
     pub(super) facts: Option<Facts>,
     pub(super) lessons: Vec<Lesson>,
     pub(super) server_nonce: Option<Vec<u8>>,
@@ -40,6 +42,7 @@ impl Effects {
     fn is_nothing(&self) -> bool {
         self.changes.is_empty()
             && self.alerts.is_empty()
+            && !self.refuses_server
             && self.facts.is_none()
             && self.lessons.is_empty()
             && self.server_nonce.is_none()
@@ -93,8 +96,11 @@ impl Gateway {
                 if effects.failed_try {
                     tx.count_failed_try(device, now)?;
                 }
-                if !effects.alerts.is_empty() {
-                    let told: Vec<_> = effects.alerts.iter().flat_map(|alert| told(alert, &mut ids)).collect();
+                let mut told: Vec<_> = effects.alerts.iter().flat_map(|alert| told(alert, &mut ids)).collect();
+                if effects.refuses_server {
+                    told.push((EventId::new(ids.new_id()), Event::DeviceRefusesServer {}));
+                }
+                if !told.is_empty() {
                     tx.tell_of_device(device, told, now)?;
                 }
                 Ok(())
@@ -103,16 +109,52 @@ impl Gateway {
     }
 }
 
-/// The alert, and behind it the fault where it means one.
+/// The alert, and behind it the fault where it means one. What is longer than an event takes is cut.
 fn told(alert: &GenericAlert, ids: &mut Ids) -> Vec<(EventId, Event)> {
-    let (id, alert_type, mark) = (EventId::new(ids.new_id()), alert.alert_type.to_string(), alert.mark.as_str().to_uppercase());
-    let (correlator, source) = (alert.correlator.clone(), alert.source.as_ref().map(ToString::to_string));
+    let id = EventId::new(ids.new_id());
+    let (alert_type, mark) = (cut(alert.alert_type.as_str(), MAX_ALERT_TYPE), alert.mark.as_str().to_uppercase());
+    let correlator = alert.correlator.as_ref().map(|correlator| cut(correlator, MAX_ALERT_CORRELATOR));
+    let source = alert.source.as_ref().map(ToString::to_string);
     let fault = alert.is_fault().then(|| {
         let (alert_type, mark, correlator, source) = (alert_type.clone(), mark.clone(), correlator.clone(), source.clone());
         let fault = Event::DeviceFault { alert_type, mark, correlator, source, alert_event_id: id };
         (EventId::new(ids.new_id()), fault)
     });
-    let (format, data) = (alert.value.format.as_str().to_owned(), alert.value.data.clone());
+    let (format, data) = (alert.value.format.as_str().to_owned(), cut(&alert.value.data, MAX_ALERT_DATA));
     let told = Event::DeviceAlert { alert_type, mark, correlator, source, format, data };
     std::iter::once((id, told)).chain(fault).collect()
+}
+
+/// The beginning of a text, so many bytes at most.
+fn cut(text: &str, most: usize) -> String {
+    let end = text.floor_char_boundary(most);
+    text.get(..end).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use dmwsi_domain::Clock;
+    use dmwsi_objects::{AlertType, Mark, NodeUri, Value};
+
+    use super::*;
+
+    #[test]
+    fn an_event_holds_no_more_of_an_alert_than_it_says() {
+        let alert = GenericAlert {
+            alert_type: AlertType::lenient(&"t".repeat(1_000)),
+            correlator: Some("c".repeat(1_000)),
+            source: NodeUri::parse("./A").ok(),
+            target: None,
+            mark: Mark::Critical,
+            value: Value::text("ä".repeat(20_000)),
+        };
+        let told = told(&alert, &mut Clock::System.new_ids());
+        let [(_, Event::DeviceAlert { alert_type, correlator, data, .. }), (_, Event::DeviceFault { correlator: again, .. })] =
+            &told[..]
+        else {
+            panic!("{told:?}")
+        };
+        assert_eq!((alert_type.len(), correlator.as_ref().map(String::len), data.len()), (256, Some(256), 16_384));
+        assert_eq!(correlator, again);
+    }
 }

@@ -19,7 +19,7 @@ use super::effects::{Effects, SessionEffect};
 use super::incoming::{Incoming, PASS, PASS_BYTES};
 use super::memory::Held;
 use super::nonce::Place;
-use super::state::{Answered, State};
+use super::state::{Answered, Said, State};
 use super::work::Work;
 use super::{Gateway, Refusal, agenda};
 
@@ -75,7 +75,7 @@ impl Known {
 
 impl Gateway {
     /// The reply to a message.
-    pub(super) async fn reply(&self, incoming: Incoming) -> Result<Bytes, Refusal> {
+    pub(super) async fn reply(&self, incoming: Incoming) -> Result<Said, Refusal> {
         let _turn = self.turnstiles.pass(&incoming.message.header.source.uri).await;
         for _ in 0..MAX_RACES {
             match self.exchange(&incoming).await {
@@ -86,7 +86,7 @@ impl Gateway {
         Err(Refusal::Failed(Error::Stale { what: "session" }))
     }
 
-    async fn exchange(&self, incoming: &Incoming) -> Result<Bytes, Refusal> {
+    async fn exchange(&self, incoming: &Incoming) -> Result<Said, Refusal> {
         let (identity, begins) = (incoming.message.header.source.uri.clone(), incoming.begins());
         let mut known = self.store.glance(move |tx| known(tx, &identity)).await?;
         if known.as_ref().is_some_and(Known::has_more) {
@@ -94,7 +94,7 @@ impl Gateway {
             known = self.store.read(move |tx| known_busy(tx, &identity, begins)).await?;
         }
         let number = incoming.message.header.message;
-        if let Some(held) = self.memory.repeated(&incoming.key(), number, &incoming.body, incoming.at) {
+        if let Some(held) = self.memory.repeated(&incoming.key(), number, &incoming.hash, incoming.at) {
             // Some clients begin every session in the same words. When there is work by now, these are a new session.
             let is_new = held.session.is_authenticated() && known.as_ref().is_some_and(|known| known.contact.has_work);
             if !is_new && incoming.may_hear_again(&held.session) {
@@ -108,14 +108,15 @@ impl Gateway {
         }
     }
 
-    async fn known(&self, incoming: &Incoming, known: Known) -> Result<Bytes, Refusal> {
+    async fn known(&self, incoming: &Incoming, known: Known) -> Result<Said, Refusal> {
         let Known { contact, stored, mut executions, deliverables } = known;
         let (now, key) = (incoming.at, incoming.key());
         let header = &incoming.message.header;
         if let Some(row) = stored.as_ref().filter(|row| row.session == header.session) {
-            let same = row.last_message == header.message && row.last_body == incoming.body;
-            if same && State::read(&row.document).is_some_and(|state| incoming.may_hear_again(&state.session)) {
-                return Ok(Bytes::from(row.last_reply.clone()));
+            let same = row.last_message == header.message && row.last_body == incoming.hash;
+            let state = if same { State::read(&row.document) } else { None };
+            if let Some(state) = state.filter(|state| incoming.may_hear_again(&state.session)) {
+                return Ok(Said { bytes: Bytes::from(row.last_reply.clone()), mac: state.mac });
             }
         }
 
@@ -143,21 +144,23 @@ impl Gateway {
             }
         };
         let was_authenticated = state.session.is_authenticated();
-        let at_respond_to = incoming.is_at_respond_to(&state.session);
 
-        // Who is it? Nonces matter to digests only, and are not made for nothing.
+        // Who is it? Nonces matter to digests and MACs only, and are not made for nothing.
         let (device, epoch) = (contact.device, contact.nonce_epoch);
-        let is_digest = contact.account.client.auth == AuthType::Digest;
+        let client = &contact.account.client;
+        let is_digest = matches!(client.auth, AuthType::Digest | AuthType::Hmac);
         let held = self.held(incoming, &contact, stored.as_ref());
         let mut expected = Vec::new();
-        if is_digest && header.credentials.is_some() {
+        if is_digest && incoming.shows(client.auth) {
             expected.extend(held.map(|place| self.nonces.derive(device, place)).transpose()?);
             expected.extend(self.nonces.challenges(device, epoch, header.message, now)?);
         }
         let secrets = self.secrets(&contact)?;
         let account = secrets.account(&contact);
         let nonces = Nonces { expected: &expected, next: &[], server: &contact.server_nonce };
-        let (session, received) = state.session.receive(&incoming.message, at_respond_to, &account, &nonces, &self.limits)?;
+        let arrival = incoming.arrival(&state.session, Some(client));
+        let at_respond_to = arrival.at_respond_to && !account.is_by_message();
+        let (session, received) = state.session.receive(&incoming.message, &arrival, &account, &nonces, &self.limits)?;
         state.session = session;
         let refused = matches!(received.turn, Turn::Refused { .. });
         // Nothing may come of a message that does not prove itself, however it is answered.
@@ -166,8 +169,15 @@ impl Gateway {
             state.session.respond_at(self.secret_address()?);
         }
         self.count(&received.turn);
-        // A digest over a nonce that this process did not give proves nothing against the device.
-        let was_wrong = !is_digest || held.is_some() || self.nonces.has_given(device, epoch);
+        if received.rejected {
+            tracing::warn!(device = %device, "device {device} does not accept the server's credentials");
+            effects.refuses_server = true;
+        }
+        // A digest over a nonce that this process did not give proves nothing against the device, nor does one over a nonce that everybody knows.
+        let was_wrong = !received.stale && (!is_digest || held.is_some() || self.nonces.has_given(device, epoch));
+        if received.stale {
+            tracing::info!(%device, "a device that has lost the nonces is told a new one: give it a new secret if it does so again");
+        }
         if matches!(received.turn, Turn::Refused { missing: false, .. }) && was_wrong {
             effects.failed_try = !self.is_locked_out(&contact, now);
             self.note(incoming, StrangerReason::Credentials).await?;
@@ -205,6 +215,10 @@ impl Gateway {
                 self.nonces.challenged(device, epoch);
                 self.nonces.challenge(device, epoch, header.message, now)?
             }
+            // Nobody without its certificate gets further than anybody unknown.
+            None if refused && client.auth == AuthType::Transport => {
+                self.nonces.decoy(&header.source.uri, header.message, now)?
+            }
             None => Vec::new(),
         };
         let nonces = Nonces { next: &next_nonce, ..nonces };
@@ -219,7 +233,8 @@ impl Gateway {
         state.session.set_large_objects(facts.large_objects == Some(true));
         let (session, reply) = state.session.reply(commands, &account, &nonces, incoming.form, &self.limits);
         state.session = session;
-        let bytes = Bytes::from(reply.bytes);
+        let said = Said::from(reply);
+        state.mac.clone_from(&said.mac);
 
         if is_proven {
             self.elsewhere.note(contact.device, state.session.is_elsewhere());
@@ -231,7 +246,7 @@ impl Gateway {
         // Who proves nothing where the device had proven itself may be somebody else: the session waits for the device.
         let is_foreign = !is_proven && (was_authenticated || is_held);
         let has_work = has_work && !is_foreign;
-        let last = Answered { message: header.message, body: incoming.body, reply: bytes.clone() };
+        let last = Answered { message: header.message, hash: incoming.hash, reply: said.clone() };
         if has_work {
             let document = serde_json::to_string(&state).map_err(Error::internal)?;
             let row = StoredSession {
@@ -243,8 +258,8 @@ impl Gateway {
                 nonce_epoch: at.epoch,
                 nonce_counter: at.counter,
                 last_message: last.message,
-                last_body: last.body.to_vec(),
-                last_reply: bytes.to_vec(),
+                last_body: last.hash.to_vec(),
+                last_reply: said.bytes.to_vec(),
                 created_at: stored.as_ref().filter(|_| goes_on).map_or(now, |row| row.created_at),
                 updated_at: now,
                 // Of two sessions one after the other none has a revision of the other's.
@@ -276,7 +291,7 @@ impl Gateway {
         } else if !is_foreign {
             self.memory.keep(key, Held { session: state.session, last, at: now });
         }
-        Ok(bytes)
+        Ok(said)
     }
 
     /// Where the nonce stands that the device was given last, if it may be taken here: this process gave it, or the row of the session says it.
@@ -291,7 +306,7 @@ impl Gateway {
     /// Whether the device is refused without a look at its credentials. Where that would only help whoever guesses at them, it is not: a digest
     /// answers a nonce of ours, and who speaks at the address of a session has proven itself before.
     fn is_shut(&self, incoming: &Incoming, known: &Known) -> bool {
-        if !self.is_locked_out(&known.contact, incoming.at) || known.contact.account.client.auth == AuthType::Digest {
+        if !self.is_locked_out(&known.contact, incoming.at) || known.contact.account.client.auth != AuthType::Basic {
             return false;
         }
         let held = self.memory.find(&incoming.key(), incoming.at);
@@ -315,16 +330,18 @@ impl Gateway {
                 effects.alerts.push(alert.clone());
             }
         }
-        // No operation waits for events (1224).
-        effects.alerts.extend(received.events.iter().filter(|event| !event.alert_type.is_about_session()).cloned());
+        // What a client event tells is about no job.
+        effects.alerts.extend(received.events.iter().filter(|event| !event.alert_type.is_secret()).cloned());
         let readings: Vec<Reading> = received.answers.iter().flat_map(|answer| answer.readings.clone()).collect();
         facts.learn(&readings);
         effects.lessons = lessons(&received.answers, now);
         match received.turn {
             Turn::Offer => {}
-            Turn::Aborted | Turn::Closed => {
+            Turn::Aborted | Turn::Closed | Turn::Exhausted => {
                 if let Some(key) = state.current.take() {
                     work.cut(key, &received.answers, facts);
+                    // It has not said all: the device is called for it once this session is given up.
+                    state.visited.retain(|seen| *seen != key || received.turn != Turn::Exhausted);
                 }
                 return Vec::new();
             }

@@ -42,7 +42,7 @@ struct Sessions {
 impl Held {
     /// The bytes that depend on who wrote the message: names, which stand in the session once more, and the reply.
     fn bytes(&self, (source, session): &Key) -> usize {
-        source.len().saturating_add(session.len()).saturating_mul(2).saturating_add(self.last.reply.len())
+        source.len().saturating_add(session.len()).saturating_mul(2).saturating_add(self.last.reply.bytes.len())
     }
 }
 
@@ -76,10 +76,10 @@ impl Memory {
     }
 
     /// The session of which that message is the last one.
-    pub(super) fn repeated(&self, key: &Key, message: u32, body: &[u8; 32], now: Timestamp) -> Option<Held> {
+    pub(super) fn repeated(&self, key: &Key, message: u32, hash: &[u8; 32], now: Timestamp) -> Option<Held> {
         let mut sessions = self.lock();
         let held = sessions.held.get(key).filter(|held| now.since(held.at) < REMEMBERED)?;
-        held.last.is(message, body).then(|| held.clone())
+        held.last.is(message, hash).then(|| held.clone())
     }
 
     /// Remembers a session.
@@ -112,12 +112,13 @@ mod tests {
     use dmwsi_protocol::encoding::Encoding;
 
     use super::*;
+    use crate::gateway::state::Said;
 
     fn held(reply: usize) -> Held {
         let text = "<SyncML><SyncHdr><VerDTD>1.2</VerDTD><VerProto>DM/1.2</VerProto><SessionID>1</SessionID><MsgID>1</MsgID>\
             <Target><LocURI>server</LocURI></Target><Source><LocURI>device</LocURI></Source></SyncHdr><SyncBody><Final/></SyncBody></SyncML>";
         let message = Encoding::Xml.decode(text.as_bytes()).unwrap();
-        let last = Answered { message: 1, body: [0; 32], reply: Bytes::from(vec![0; reply]) };
+        let last = Answered { message: 1, hash: [0; 32], reply: Said { bytes: Bytes::from(vec![0; reply]), mac: None } };
         Held { session: Session::open(&message, "here"), last, at: Timestamp::from_micros(0) }
     }
 

@@ -1,5 +1,6 @@
 //! The device side: `POST /dm`, OMA DM 1.2 in XML and WBXML.
 mod agenda;
+mod certificate;
 mod effects;
 mod elsewhere;
 mod exchange;
@@ -27,10 +28,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use dmwsi_domain::contact::Contact;
 use dmwsi_domain::{Clock, Error, Result, Timestamp};
 use dmwsi_protocol::encoding::{DecodeError, Form};
+use dmwsi_protocol::mac;
 use dmwsi_protocol::server::{Fault, Limits, Turn};
 use dmwsi_store::content::Content;
 use dmwsi_store::{Keys, Store};
-use openssl::sha::sha256;
 
 use crate::download::Tokens;
 
@@ -43,8 +44,10 @@ use self::stranger::Strangers;
 use self::supplies::Supplies;
 use self::turnstiles::Turnstiles;
 
+pub use self::certificate::Certificate;
 pub(crate) use self::idle::give_up;
 pub use self::settings::Settings;
+use self::state::Said;
 
 /// Where devices send their messages, below the public address.
 pub const PATH: &str = "/dm";
@@ -142,12 +145,9 @@ impl Gateway {
         }
     }
 
-    async fn answer(&self, body: &Bytes, content_type: Option<&str>, query: &str) -> Result<(Form, Bytes), Refusal> {
-        let form = Form::of(body, content_type);
-        let message = form.decode(body)?;
-        let pass = query.split('&').find_map(|pair| pair.strip_prefix(incoming::PASS)?.strip_prefix('=')).map(str::to_owned);
-        let incoming = Incoming { message, form, body: sha256(body), pass, at: self.clock.now() };
-        Ok((form, self.reply(incoming).await?))
+    async fn answer(&self, request: &HttpRequest, body: &Bytes) -> Result<(Form, Said), Refusal> {
+        let incoming = Incoming::read(request, body, self.clock.now())?;
+        Ok((incoming.form, self.reply(incoming).await?))
     }
 
     fn count(&self, turn: &Turn) {
@@ -158,6 +158,7 @@ impl Gateway {
             Turn::Refused { missing: false, .. } => "refused",
             Turn::Aborted => "aborted",
             Turn::Closed => "closed",
+            Turn::Exhausted => "exhausted",
         };
         metrics::counter!("dmwsi_dm_messages_total", "outcome" => outcome).increment(1);
     }
@@ -174,12 +175,14 @@ impl Gateway {
 }
 
 async fn dm(gateway: Data<Gateway>, request: HttpRequest, body: Bytes) -> HttpResponse {
-    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let refused = match gateway.answer(&body, content_type, request.query_string()).await {
+    let refused = match gateway.answer(&request, &body).await {
         Ok((form, reply)) => {
             let mut response = HttpResponse::Ok();
             response.insert_header((CONTENT_TYPE, form.content_type())).insert_header((CACHE_CONTROL, "no-store"));
-            return response.body(reply);
+            if let Some(mac) = reply.mac {
+                response.insert_header((mac::HEADER, mac.into_bytes()));
+            }
+            return response.body(reply.bytes);
         }
         Err(refused) => refused,
     };

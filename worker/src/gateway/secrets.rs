@@ -2,6 +2,7 @@
 use dmwsi_domain::account::{Sealed, Side};
 use dmwsi_domain::contact::Contact;
 use dmwsi_domain::{Error, Result};
+use dmwsi_objects::dmacc::AuthType;
 use dmwsi_protocol::server::Account;
 
 use super::Gateway;
@@ -19,7 +20,9 @@ impl Gateway {
             String::from_utf8(secret.expose().to_vec()).map_err(|_octets| Error::internal("a secret is no text"))
         };
         let server = contact.account.server.as_ref().map(|server| open(Side::Server, &server.secret)).transpose()?;
-        Ok(Secrets { client: open(Side::Client, &contact.account.client.secret)?, server: server.unwrap_or_default() })
+        let client = &contact.account.client;
+        let client = if client.auth == AuthType::Transport { String::new() } else { open(Side::Client, &client.secret)? };
+        Ok(Secrets { client, server: server.unwrap_or_default() })
     }
 }
 
@@ -30,6 +33,7 @@ impl Secrets {
         Account {
             server_id: &account.server_id,
             client_auth: account.client.auth,
+            every_message: account.every_message,
             client_name: &account.client.name,
             client_secret: &self.client,
             server_auth: account.server.as_ref().map(|server| server.auth),

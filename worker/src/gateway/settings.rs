@@ -1,6 +1,7 @@
 //! What an operator may set about the device side.
 use std::time::Duration;
 
+use dmwsi_objects::dmacc::AuthType;
 use serde::{Deserialize, Serialize};
 
 /// The section `gateway` of the settings.
@@ -25,7 +26,8 @@ pub struct Settings {
     pub max_failed_tries: u32,
     /// For how long a device that failed too often is locked out, in seconds; new credentials from the portal end it at once.
     pub lockout_seconds: u64,
-    /// After how long without a message a session is given up, in seconds.
+    /// After how long without a message a session is given up, in seconds. A user has up to 480 seconds to answer a question: with less than 540
+    /// here late answers are lost.
     pub session_idle_seconds: u64,
     /// How many sessions without work are remembered; the eldest are forgotten first and start with a challenge.
     pub remembered_sessions: usize,
@@ -37,8 +39,15 @@ pub struct Settings {
     pub details_days: u32,
     /// How many unknown callers are remembered for the operator.
     pub max_strangers: u32,
-    /// The server identifier told to devices that are not known; known ones have theirs in their account.
+    /// The server identifier told to devices that are not known; known ones have theirs in their account. With the next three, whoever is not
+    /// known is answered as most of the known ones are, so that nobody learns by asking who is known: set them as in the accounts.
     pub server_id: String,
+    /// How devices that are not known are asked to prove who they are: `BASIC` or `DIGEST`.
+    pub unknown_client_auth: AuthType,
+    /// How the server seems to prove itself to them: `BASIC` or `DIGEST`; not at all when absent.
+    pub unknown_server_auth: Option<AuthType>,
+    /// The server's name in those credentials: `serverId` when empty.
+    pub unknown_server_name: String,
 }
 
 impl Settings {
@@ -66,6 +75,9 @@ impl Default for Settings {
             details_days: 7,
             max_strangers: 10_000,
             server_id: "dmwsi".to_owned(),
+            unknown_client_auth: AuthType::Digest,
+            unknown_server_auth: None,
+            unknown_server_name: String::new(),
         }
     }
 }

@@ -1,27 +1,42 @@
 //! What is stored of a session between two messages.
 use bytes::Bytes;
 use dmwsi_domain::id::JobId;
-use dmwsi_protocol::server::Session;
+use dmwsi_protocol::server::{Reply, Session};
 use serde::{Deserialize, Serialize};
 
 /// The key of an execution.
 pub(super) type ExecutionKey = (JobId, u32);
+
+/// What is said to a device.
+#[derive(Clone, Debug)]
+pub(super) struct Said {
+    /// The message.
+    pub(super) bytes: Bytes,
+    /// The MAC over it, as its header says it.
+    pub(super) mac: Option<String>,
+}
+
+impl From<Reply> for Said {
+    fn from(reply: Reply) -> Self {
+        Self { bytes: Bytes::from(reply.bytes), mac: reply.mac.map(|mac| mac.to_string()) }
+    }
+}
 
 /// The last message of a session and its reply. Only its exact repetition is answered with the same bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Answered {
     /// The MsgID.
     pub(super) message: u32,
-    /// SHA-256 of the body.
-    pub(super) body: [u8; 32],
-    /// The bytes that were sent.
-    pub(super) reply: Bytes,
+    /// SHA-256 of it and of what was shown with it.
+    pub(super) hash: [u8; 32],
+    /// What was said.
+    pub(super) reply: Said,
 }
 
 impl Answered {
     /// Whether that message is the same.
-    pub(super) fn is(&self, message: u32, body: &[u8; 32]) -> bool {
-        self.message == message && self.body == *body
+    pub(super) fn is(&self, message: u32, hash: &[u8; 32]) -> bool {
+        self.message == message && self.hash == *hash
     }
 }
 
@@ -36,6 +51,9 @@ pub(super) struct State {
     pub(super) visited: Vec<ExecutionKey>,
     /// Whether the device was asked for its details in this session.
     pub(super) asked_details: bool,
+    /// The MAC that went out with the last reply.
+    #[serde(default)]
+    pub(super) mac: Option<String>,
 }
 
 impl State {
@@ -52,6 +70,6 @@ impl State {
 
     /// A session that has done nothing yet.
     pub(super) const fn new(session: Session) -> Self {
-        Self { session, current: None, visited: Vec::new(), asked_details: false }
+        Self { session, current: None, visited: Vec::new(), asked_details: false, mac: None }
     }
 }

@@ -3,19 +3,18 @@ use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use dmwsi_domain::contact::StrangerReason;
 use dmwsi_domain::{Error, Result, Timestamp};
 use dmwsi_objects::devinfo;
 use dmwsi_objects::dmacc::AuthType;
 use dmwsi_protocol::message::{Data, Element, Message, Verb};
-use dmwsi_protocol::server::{Account, Nonces, Session};
+use dmwsi_protocol::server::{Account, Arrival, Nonces, Session};
 use lru::LruCache;
 
 use super::incoming::Incoming;
 use super::memory::Held;
-use super::state::Answered;
-use super::{Gateway, Refusal};
+use super::state::{Answered, Said};
+use super::{Gateway, Refusal, Settings};
 
 /// One stranger is written down at most so often.
 const NOTED_EVERY: Duration = Duration::from_secs(60);
@@ -70,7 +69,7 @@ impl std::fmt::Debug for Strangers {
 
 impl Gateway {
     /// The reply to somebody who is not known, or was wrong too often.
-    pub(super) async fn stranger(&self, incoming: &Incoming, reason: StrangerReason) -> Result<Bytes, Refusal> {
+    pub(super) async fn stranger(&self, incoming: &Incoming, reason: StrangerReason) -> Result<Said, Refusal> {
         let header = &incoming.message.header;
         let (identity, key) = (header.source.uri.clone(), (header.source.uri.clone(), header.session.clone()));
         // Whoever had proven itself and is not known any more, or is locked out, gets no further by that.
@@ -80,24 +79,30 @@ impl Gateway {
         };
         let next = self.nonces.decoy(&identity, header.message, incoming.at)?;
         let secret = String::from_utf8_lossy(&next).into_owned();
+        // The same each time, as that of a known device is until it has given a nonce.
+        let shown = self.nonces.decoy(&identity, u32::MAX, Timestamp::from_micros(0))?;
+        let shown = String::from_utf8_lossy(&shown).into_owned();
+        let Settings { server_id, unknown_client_auth, unknown_server_auth, unknown_server_name, .. } = &self.settings;
         let account = Account {
-            server_id: &self.settings.server_id,
-            client_auth: AuthType::Digest,
+            server_id,
+            client_auth: if incoming.shows(AuthType::Hmac) { AuthType::Hmac } else { possible(*unknown_client_auth) },
+            every_message: false,
             client_name: "",
             client_secret: &secret,
-            server_auth: None,
-            server_name: "",
-            server_secret: "",
+            server_auth: unknown_server_auth.map(possible),
+            server_name: if unknown_server_name.is_empty() { server_id } else { unknown_server_name },
+            server_secret: &shown,
         };
         let nonces = Nonces { expected: &[], next: &next, server: &[] };
-        let (session, received) = session.receive(&incoming.message, false, &account, &nonces, &self.limits)?;
+        let arrival = Arrival { at_respond_to: false, ..incoming.arrival(&session, None) };
+        let (session, received) = session.receive(&incoming.message, &arrival, &account, &nonces, &self.limits)?;
         self.count(&received.turn);
         let (session, reply) = session.reply(Vec::new(), &account, &nonces, incoming.form, &self.limits);
-        let bytes = Bytes::from(reply.bytes);
-        let last = Answered { message: header.message, body: incoming.body, reply: bytes.clone() };
+        let said = Said::from(reply);
+        let last = Answered { message: header.message, hash: incoming.hash, reply: said.clone() };
         self.memory.keep(key, Held { session, last, at: incoming.at });
         self.note(incoming, reason).await?;
-        Ok(bytes)
+        Ok(said)
     }
 
     /// Writes the caller down for the operator, unless that was done lately.
@@ -110,6 +115,11 @@ impl Gateway {
         let (now, most) = (incoming.at, self.strangers.most);
         self.store.write(move |tx| tx.note_stranger(&identity, reason, &description, now, most)).await
     }
+}
+
+/// The way to authenticate that comes nearest to what is set, of those that a message alone allows for.
+fn possible(auth: AuthType) -> AuthType {
+    if auth == AuthType::Basic { auth } else { AuthType::Digest }
 }
 
 /// What the caller tells of itself: nobody has proven it.

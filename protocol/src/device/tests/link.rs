@@ -7,8 +7,10 @@ use dmwsi_objects::{AlertType, Answer, Command, Format, GenericAlert, Mark, Stat
 use super::{account, tree, uri};
 use crate::device::{End, Ending, Initiator, Opening, Quirks, Session, Tree, Turn};
 use crate::encoding::Encoding;
+use crate::mac::Mac;
 use crate::message::Element;
 use crate::server;
+use crate::version::Version;
 
 const LIMITS: server::Limits =
     server::Limits { max_message: 16_000, max_object: 100_000, max_commands: 20, max_tries: 3, max_next_messages: 64 };
@@ -17,6 +19,11 @@ const LIMITS: server::Limits =
 struct Setting {
     auth: AuthType,
     server_auth: Option<AuthType>,
+    /// Whether each side has the other prove itself in every message.
+    each: bool,
+    version: Version,
+    /// Whether MACs go out in hexadecimal, and the headers in a form of the client's own.
+    odd_macs: bool,
     encoding: Encoding,
     /// The nonces that the server holds at first: for the device's next digest, and for its own.
     nonces: (Option<Vec<u8>>, Vec<u8>),
@@ -36,6 +43,9 @@ impl Default for Setting {
         Self {
             auth: AuthType::Digest,
             server_auth: Some(AuthType::Digest),
+            each: false,
+            version: Version::V1_2,
+            odd_macs: false,
             encoding: Encoding::Xml,
             nonces: (Some(Vec::new()), Vec::new()),
             max_message: 16_000,
@@ -54,6 +64,16 @@ struct Outcome {
     ending: Ending,
     messages: usize,
     tree: Tree,
+    /// The codes that each side had for the headers of the other: the server's, then the device's.
+    verdicts: [Vec<u16>; 2],
+}
+
+/// The codes of the Statuses for headers.
+fn verdict(body: &[Element]) -> impl Iterator<Item = u16> {
+    body.iter().filter_map(|element| match element {
+        Element::Status(status) if status.command == "0" => Some(status.code.0),
+        _ => None,
+    })
 }
 
 /// Holds one session in which the server asks these batches one after the other.
@@ -61,6 +81,9 @@ fn hold(setting: Setting, batches: Vec<Vec<Command>>) -> Outcome {
     let Setting {
         auth,
         server_auth,
+        each,
+        version,
+        odd_macs,
         encoding,
         nonces: (mut expected, mut own),
         max_message,
@@ -72,10 +95,12 @@ fn hold(setting: Setting, batches: Vec<Vec<Command>>) -> Outcome {
     let limits = server::Limits { max_message, ..LIMITS };
     let (mut device_account, mut tree) = (account(server_auth), tree());
     device_account.client_auth = auth;
+    device_account.server_each = each;
     let opening = Opening {
         session: "7".to_owned(),
         initiator: Initiator::Client,
         alerts,
+        version,
         encoding,
         max_message,
         max_object: None,
@@ -85,6 +110,7 @@ fn hold(setting: Setting, batches: Vec<Vec<Command>>) -> Outcome {
     let server_account = server::Account {
         server_id: "srv",
         client_auth: auth,
+        every_message: each,
         client_name: "c",
         client_secret,
         server_auth,
@@ -94,11 +120,19 @@ fn hold(setting: Setting, batches: Vec<Vec<Command>>) -> Outcome {
     let mut session = server::Session::open(&message, "http://s/dm");
     session.set_large_objects(large_objects);
     let (mut batches, mut answers, mut told) = (batches.into_iter(), Vec::new(), Vec::new());
+    let mut verdicts = [Vec::new(), Vec::new()];
     for turn in 1..200 {
-        let heard = encoding.decode(&encoding.encode(&message)).unwrap();
+        let body = encoding.encode(&message);
+        let heard = encoding.decode(&body).unwrap();
+        verdicts[1].extend(verdict(&heard.body));
+        assert_eq!((heard.header.protocol.as_str(), heard.header.dtd.as_str()), (version.protocol(), version.dtd()));
+        let mac = device.mac(&device_account, &body);
+        assert!(mac.is_none() || heard.header.credentials.is_none());
+        let mac = mac.map(|mac| if odd_macs { Mac::parse(&format!(" {} ", mac.in_hexadecimal())).unwrap() } else { mac });
+        let arrival = server::Arrival { mac: mac.as_ref(), body: &body, ..server::Arrival::bare(true) };
         let next = format!("nonce {turn:010}").into_bytes();
         let nonces = server::Nonces { expected: expected.as_slice(), next: &next, server: &own };
-        let (received_session, received) = session.receive(&heard, true, &server_account, &nonces, &limits).unwrap();
+        let (received_session, received) = session.receive(&heard, &arrival, &server_account, &nonces, &limits).unwrap();
         let fresh = received.server_nonce.clone();
         let offer = if received.turn == server::Turn::Offer { batches.next().unwrap_or_default() } else { Vec::new() };
         answers.extend(received.answers);
@@ -108,11 +142,16 @@ fn hold(setting: Setting, batches: Vec<Vec<Command>>) -> Outcome {
         let (replying_session, reply) = received_session.reply(offer, &server_account, &nonces, encoding, &limits);
         session = replying_session;
         assert!(reply.bytes.len() <= usize::try_from(max_message).unwrap());
-        if received.accepted_with == Some(AuthType::Digest) || matches!(received.turn, server::Turn::Refused { .. }) {
+        if matches!(received.accepted_with, Some(AuthType::Digest | AuthType::Hmac))
+            || matches!(received.turn, server::Turn::Refused { .. })
+        {
             expected = Some(next.clone());
         }
         own = given;
         let heard = encoding.decode(&reply.bytes).unwrap();
+        verdicts[0].extend(verdict(&heard.body));
+        assert!(reply.mac.is_none() || heard.header.credentials.is_none());
+        device.note_mac(&device_account, reply.mac.map(|mac| mac.to_string()).as_deref(), &reply.bytes);
         let device_nonce = format!("device nonce {turn:011}");
         let (listening, turn_of_device) =
             device.receive(&heard, &mut device_account, &mut tree, device_nonce.as_bytes()).unwrap();
@@ -125,7 +164,7 @@ fn hold(setting: Setting, batches: Vec<Vec<Command>>) -> Outcome {
             }
             Turn::Over(ending) => {
                 assert!(reply.ended || ending.end != End::Complete, "the server waits for more");
-                return Outcome { answers, alerts: told, ending, messages: turn, tree };
+                return Outcome { answers, alerts: told, ending, messages: turn, tree, verdicts };
             }
         }
     }
@@ -146,8 +185,8 @@ fn codes(answers: &[Answer]) -> Vec<u16> {
 
 #[test]
 fn every_pairing_of_credentials_and_encodings_comes_to_an_understanding() {
-    for auth in [AuthType::Basic, AuthType::Digest] {
-        for server_auth in [None, Some(AuthType::Basic), Some(AuthType::Digest)] {
+    for auth in [AuthType::Basic, AuthType::Digest, AuthType::Hmac] {
+        for server_auth in [None, Some(AuthType::Basic), Some(AuthType::Digest), Some(AuthType::Hmac)] {
             for encoding in [Encoding::Xml, Encoding::Wbxml] {
                 // What the sides think of each other's nonces at first need not be right.
                 for nonces in [(Some(Vec::new()), Vec::new()), (None, b"an old nonce of mine".to_vec())] {
@@ -197,6 +236,45 @@ fn many_commands_and_long_answers_cross_small_messages() {
         assert!(answers.iter().all(|answer| answer.status == Some(StatusCode::OK)), "{:?}", codes(&answers));
         assert_eq!(answers.iter().filter(|answer| !answer.readings.is_empty()).count(), 60);
         assert!(messages > 5, "{messages}");
+    }
+}
+
+/// S-AU-06
+#[test]
+fn by_macs_each_message_is_proven_and_has_a_nonce_of_its_own() {
+    for encoding in [Encoding::Xml, Encoding::Wbxml] {
+        for odd_macs in [false, true] {
+            let (auth, server_auth) = (AuthType::Hmac, Some(AuthType::Hmac));
+            let setting = Setting { auth, server_auth, encoding, odd_macs, ..Setting::default() };
+            let Outcome { ending, verdicts, messages, .. } = hold(setting, vec![vec![replace(5)], vec![replace(6)]]);
+            assert!(ending.authenticated && ending.server_authenticated);
+            assert_eq!((messages, verdicts), (3, [vec![200; 3], vec![200; 2]]), "never 212");
+        }
+    }
+}
+
+#[test]
+fn who_is_accepted_for_one_message_shows_credentials_in_the_next() {
+    for auth in [AuthType::Basic, AuthType::Digest] {
+        for server_auth in [AuthType::Basic, AuthType::Digest] {
+            let setting = Setting { auth, server_auth: Some(server_auth), each: true, ..Setting::default() };
+            let Outcome { answers, ending, verdicts, .. } = hold(setting, vec![vec![replace(5)], vec![replace(6)]]);
+            assert_eq!((codes(&answers), ending.end), (vec![200, 200], End::Complete), "{auth:?} {server_auth:?}");
+            assert_eq!(verdicts, [vec![200; 3], vec![200; 2]], "{auth:?} {server_auth:?}");
+        }
+    }
+}
+
+/// S-MS-05
+#[test]
+fn a_device_of_version_1_1_is_served_in_its_version() {
+    for encoding in [Encoding::Xml, Encoding::Wbxml] {
+        for auth in [AuthType::Basic, AuthType::Digest, AuthType::Hmac] {
+            let setting = Setting { auth, encoding, version: Version::V1_1, nonces: (None, Vec::new()), ..Setting::default() };
+            let exec = Command::Exec { target: uri("./Go"), correlator: Some("c".to_owned()), value: None };
+            let Outcome { answers, ending, .. } = hold(setting, vec![vec![get("./Vendor/Count"), replace(5)], vec![exec]]);
+            assert_eq!((codes(&answers), ending.end), (vec![200, 200, 406], End::Complete));
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 //! A scripted server against the device's session.
+mod groups;
 mod link;
 mod session;
 mod tree;
@@ -36,6 +37,7 @@ fn account(server_auth: Option<AuthType>) -> Account {
         client_secret: "cs".to_owned(),
         client_nonce: Vec::new(),
         server_auth,
+        server_each: false,
         server_name: "srv".to_owned(),
         server_secret: "ss".to_owned(),
         server_nonce: Vec::new(),

@@ -7,6 +7,7 @@ use crate::credentials::{account_hash, decode_nonce, digest};
 use crate::device::{Account, End, Ending, Fault, Initiator, Opening, Quirks, Session, Tree, Turn};
 use crate::encoding::Encoding;
 use crate::message::{Credentials, Element, Group, Message, Verb, alert as code};
+use crate::version::Version;
 
 const FRESH: &[u8] = b"abcdefghijklmnopqrstuvwx";
 
@@ -24,8 +25,16 @@ impl Device {
     fn begin_with(server_auth: Option<AuthType>, alerts: Vec<GenericAlert>, quirks: Quirks) -> (Self, Message) {
         let (account, tree) = (account(server_auth), tree());
         let (encoding, session) = (Encoding::Xml, "7".to_owned());
-        let opening =
-            Opening { session, initiator: Initiator::Client, alerts, encoding, max_message: 16_384, max_object: None, quirks };
+        let opening = Opening {
+            session,
+            initiator: Initiator::Client,
+            alerts,
+            version: Version::V1_2,
+            encoding,
+            max_message: 16_384,
+            max_object: None,
+            quirks,
+        };
         let (session, first) = Session::begin(opening, &account, &tree);
         (Self { session, account, tree }, first)
     }

@@ -16,7 +16,7 @@ fn a_device_without_credentials_is_challenged_on_every_command_and_then_accepted
         let first = scene.first(None);
         let received = scene.hear(first);
         assert_eq!(received.turn, refused(true, 0));
-        assert_eq!((received.device.len(), received.initiated), (0, None), "nothing is believed");
+        assert_eq!(received.device.len(), 0, "nothing is believed");
         let reply = scene.say(vec![]);
         let expected = [("0", "SyncHdr", 407), ("1", "Alert", 407), ("2", "Replace", 407)];
         assert_eq!(statuses(&reply), expected.map(|(id, name, code)| (id.to_owned(), name.to_owned(), code)));
@@ -146,11 +146,134 @@ fn later_credentials_need_not_be_there_but_must_be_right() {
     }
 }
 
+/// S-AU-06
 #[test]
-fn an_account_that_demands_a_mac_is_ours_to_mend() {
+fn a_device_that_proves_itself_by_macs_is_asked_for_one_in_every_message() {
     for mut scene in scenes() {
         scene.client_auth = AuthType::Hmac;
         let first = scene.first(None);
-        assert_eq!(scene.try_hear(&first), Err(Fault::MacAccount));
+        assert_eq!(scene.hear(first).turn, refused(true, 0));
+        let reply = scene.say(vec![]);
+        assert_eq!(codes(&reply), [401, 401, 401]);
+        let nonce = Some(BASE64_STANDARD.encode(NEXT));
+        assert_eq!(header_challenge(&reply), Some(Challenge { kind: "syncml:auth-MAC".to_owned(), next_nonce: nonce }));
+
+        (scene.expected, scene.signs) = (Some(NEXT), Some(("secret", NEXT)));
+        let first = scene.first(None);
+        let received = scene.hear(first);
+        assert_eq!((received.turn, received.accepted_with, received.spent), (Turn::Offer, Some(AuthType::Hmac), Some(0)));
+        let reply = scene.say(vec![get("./A")]);
+        assert_eq!(codes(&reply), [200, 200, 200]);
+        assert_eq!(header_challenge(&reply).unwrap().kind, "syncml:auth-MAC");
+
+        // In the midst of the session neither none nor a wrong one will do.
+        for (signs, missing) in [(None, true), (Some(("guess", NEXT)), false)] {
+            let before = scene.session.clone();
+            scene.signs = signs;
+            let answer = scene.message(vec![header_status(2, 200), status(2, 4, 200)]);
+            let received = scene.hear(answer);
+            assert_eq!((received.turn, received.answers.len()), (refused(missing, 1), 0));
+            let reply = scene.say(vec![]);
+            assert_eq!(codes(&reply), [401]);
+            assert_eq!(reply.message.header.respond_to, None, "the address is not told to anybody");
+            scene.session = before;
+        }
+        scene.signs = Some(("secret", NEXT));
+        let answer = scene.message(vec![header_status(2, 200), status(2, 4, 200)]);
+        let received = scene.hear(answer);
+        assert_eq!((received.turn, received.answers[0].status), (Turn::Offer, Some(StatusCode::OK)));
+        assert_eq!(codes(&scene.say(vec![])), [200]);
+    }
+}
+
+#[test]
+fn neither_are_macs_taken_for_credentials_nor_credentials_for_macs() {
+    for mut scene in scenes() {
+        scene.client_auth = AuthType::Hmac;
+        assert_eq!(scene.begin().turn, refused(false, 1));
+    }
+    for mut scene in scenes() {
+        scene.signs = Some(("secret", NONCE));
+        let first = scene.first(None);
+        assert_eq!(scene.hear(first).turn, refused(true, 0));
+        assert_eq!(codes(&scene.say(vec![]))[0], 407);
+    }
+}
+
+/// S-AU-07
+#[test]
+fn a_device_that_has_lost_the_nonces_is_told_a_new_one_and_nobody_is_let_in_by_a_known_one() {
+    for nonce in [&[0; 4][..], b"0x00000000", b""] {
+        for mut scene in scenes() {
+            for (secret, is_stale) in [("guess", false), ("secret", true)] {
+                let first = scene.first(Some(shown(AuthType::Digest, secret, nonce)));
+                let received = scene.hear(first);
+                assert!(matches!(received.turn, Turn::Refused { missing: false, .. }));
+                assert_eq!((received.stale, received.spent), (is_stale, None));
+                let reply = scene.say(vec![]);
+                assert_eq!(codes(&reply), [401, 401, 401], "whether the secret was right is not told");
+                assert!(header_challenge(&reply).unwrap().next_nonce.is_some());
+            }
+            assert_eq!(scene.begin().turn, Turn::Offer);
+        }
+        for mut scene in scenes() {
+            scene.client_auth = AuthType::Hmac;
+            scene.signs = Some(("secret", nonce));
+            let first = scene.first(None);
+            assert!(scene.hear(first).stale);
+            scene.say(vec![]);
+            scene.signs = Some(("secret", NONCE));
+            let first = scene.first(None);
+            assert_eq!(scene.hear(first).turn, Turn::Offer);
+        }
+    }
+}
+
+/// S-AU-08
+#[test]
+fn a_device_with_a_certificate_needs_no_credentials_and_nobody_else_has_any() {
+    for mut scene in scenes() {
+        (scene.client_auth, scene.is_certified) = (AuthType::Transport, true);
+        let first = scene.first(None);
+        let received = scene.hear(first);
+        assert_eq!((received.turn, received.accepted_with), (Turn::Offer, Some(AuthType::Transport)));
+        let reply = scene.say(vec![get("./A")]);
+        assert_eq!((codes(&reply), header_challenge(&reply)), (vec![212, 200, 200], None));
+        // The address of the session alone is not enough.
+        scene.is_certified = false;
+        let answer = scene.message(vec![header_status(1, 212), status(1, 4, 200)]);
+        let received = scene.hear(answer);
+        assert_eq!((received.turn, received.answers.len()), (refused(true, 0), 0));
+        let reply = scene.say(vec![]);
+        assert_eq!(codes(&reply), [407]);
+        assert_eq!(header_challenge(&reply).unwrap().kind, "syncml:auth-md5", "as to anybody who is not known");
+    }
+    for mut scene in scenes() {
+        scene.client_auth = AuthType::Transport;
+        for tries in 1..=3 {
+            let first = scene.first(Some(shown(AuthType::Digest, "secret", NONCE)));
+            assert_eq!(scene.hear(first).turn, refused(false, tries));
+            assert_eq!(codes(&scene.say(vec![])), [401, 401, 401]);
+        }
+    }
+}
+
+#[test]
+fn an_account_may_ask_for_credentials_in_every_message() {
+    for auth in [AuthType::Basic, AuthType::Digest] {
+        for mut scene in scenes() {
+            (scene.client_auth, scene.every_message) = (auth, true);
+            scene.begin();
+            let reply = scene.say(vec![get("./A")]);
+            assert_eq!((codes(&reply)[0], header_challenge(&reply).is_some()), (200, auth == AuthType::Digest));
+            let mut answer = scene.message(vec![header_status(1, 212), status(1, 4, 200)]);
+            let kept = scene.session.clone();
+            assert_eq!(scene.hear(answer.clone()).turn, refused(true, 0));
+            assert_eq!(codes(&scene.say(vec![])), [407]);
+            scene.session = kept;
+            answer.header.credentials = Some(right(auth));
+            assert_eq!(scene.hear(answer).turn, Turn::Offer);
+            assert_eq!(codes(&scene.say(vec![])), [200]);
+        }
     }
 }

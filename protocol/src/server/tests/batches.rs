@@ -290,3 +290,21 @@ fn statuses_with_gaps_or_of_nothing_leave_the_others_alone() {
         assert_eq!(codes_of(&received.answers), [Some(200), None, Some(0), Some(200)]);
     }
 }
+
+/// Windows encodes names and refers to no command.
+#[test]
+fn results_without_references_find_their_question_however_the_node_is_spelled() {
+    for mut scene in scenes() {
+        scene.begin();
+        let reply = scene.say(vec![get("./Vendor/My App"), get("./Vendor/My App?prop=Type"), get("./Vendor/Other")]);
+        let [first, second, third] = [0, 1, 2].map(|at: usize| sent(&reply)[at].0);
+        let told =
+            [leaf("./Vendor/My%20App?prop=Type", "text/plain"), leaf("Vendor/My%20App", "x"), leaf("./Vendor/Foreign", "y")];
+        let mut body = vec![header_status(1, 212), status(1, first, 200), status(1, second, 200), status(1, third, 200)];
+        body.extend(told.map(|item| results(1, 1, vec![item])));
+        let message = scene.message(body);
+        let answers = scene.hear(message).answers;
+        let brought: Vec<_> = answers.iter().map(|answer| answer.value().map(|value| value.data.as_str())).collect();
+        assert_eq!(brought, [Some("x"), Some("text/plain"), None]);
+    }
+}

@@ -5,6 +5,7 @@ mod authentication;
 mod batches;
 mod bodies;
 mod groups;
+mod limits;
 mod objects;
 mod packages;
 mod proof;
@@ -12,9 +13,10 @@ mod proof;
 use dmwsi_objects::dmacc::AuthType;
 use dmwsi_objects::{Command, NodeUri, StatusCode, Value};
 
-use super::{Account, Fault, Limits, Nonces, Received, Reply, Session};
+use super::{Account, Arrival, Fault, Limits, Nonces, Received, Reply, Session};
 use crate::credentials;
 use crate::encoding::Encoding;
+use crate::mac::Mac;
 use crate::message::{
     Alert, Challenge, Credentials, Data, Element, Header, Item, Message, Meta, NodeCommand, Party, Results, Status, Verb,
     alert as code,
@@ -31,6 +33,12 @@ struct Scene {
     session: Option<Session>,
     encoding: Encoding,
     client_auth: AuthType,
+    every_message: bool,
+    /// The secret and the nonce of the device's MAC over what it says next.
+    signs: Option<(&'static str, &'static [u8])>,
+    is_certified: bool,
+    /// `VerProto` and `VerDTD` of the device.
+    version: (&'static str, &'static str),
     server_auth: Option<AuthType>,
     expected: Option<&'static [u8]>,
     limits: Limits,
@@ -46,6 +54,10 @@ fn scenes() -> [Scene; 2] {
         session: None,
         encoding,
         client_auth: AuthType::Digest,
+        every_message: false,
+        signs: None,
+        is_certified: false,
+        version: ("DM/1.2", "1.2"),
         server_auth: Some(AuthType::Digest),
         expected: Some(NONCE),
         limits: Limits { max_message: 65_536, max_object: 1000, max_commands: 20, max_tries: 3, max_next_messages: 4 },
@@ -59,6 +71,7 @@ impl Scene {
         let account = Account {
             server_id: "dm.example",
             client_auth: self.client_auth,
+            every_message: self.every_message,
             client_name: "device",
             client_secret: "secret",
             server_auth: self.server_auth,
@@ -84,8 +97,8 @@ impl Scene {
         }
         Message {
             header: Header {
-                dtd: "1.2".to_owned(),
-                protocol: "DM/1.2".to_owned(),
+                dtd: self.version.1.to_owned(),
+                protocol: self.version.0.to_owned(),
                 session: "1A".to_owned(),
                 message: self.number,
                 target: Party { uri: SERVER.to_owned(), name: None },
@@ -112,9 +125,12 @@ impl Scene {
     }
 
     fn try_hear(&mut self, message: &Message) -> Result<Received, Fault> {
-        let message = self.encoding.decode(&self.encoding.encode(message)).unwrap();
+        let body = self.encoding.encode(message);
+        let message = self.encoding.decode(&body).unwrap();
+        let mac = self.signs.map(|(secret, nonce)| Mac::of("device", &credentials::account_hash("device", secret), nonce, &body));
+        let arrival = Arrival { mac: mac.as_ref(), body: &body, is_certified: self.is_certified, ..Arrival::bare(true) };
         let session = self.session.take().unwrap_or_else(|| Session::open(&message, "https://dm.example/dm?s=1"));
-        let heard = self.with(|account, nonces| session.clone().receive(&message, true, account, nonces, &self.limits));
+        let heard = self.with(|account, nonces| session.clone().receive(&message, &arrival, account, nonces, &self.limits));
         heard
             .map(|(session, received)| {
                 self.session = Some(stored(&session));

@@ -1,7 +1,7 @@
 //! Packages, and what belongs to none.
 use super::*;
 use crate::message::Group;
-use crate::server::{Initiated, Turn};
+use crate::server::Turn;
 
 /// What is wrong with a header.
 type Spoil = fn(&mut Header);
@@ -11,7 +11,7 @@ type Spoil = fn(&mut Header);
 fn package_1_is_answered_status_by_status_in_the_name_the_device_knows() {
     for mut scene in scenes() {
         let received = scene.begin();
-        assert_eq!((received.turn, received.initiated), (Turn::Offer, Some(Initiated::Client)));
+        assert_eq!(received.turn, Turn::Offer);
         let told: Vec<_> = received.device.iter().map(|read| (read.node.as_str(), read.value.data.as_str())).collect();
         assert_eq!(told, [("./DevInfo/DevId", DEVICE), ("./DevInfo/Man", "Acme"), ("./DevInfo/Mod", "X1")]);
         let reply = scene.say(vec![]);
@@ -29,17 +29,17 @@ fn package_1_is_answered_status_by_status_in_the_name_the_device_knows() {
 }
 
 #[test]
-fn a_session_that_the_server_asked_for_says_so_and_one_without_alert_is_taken() {
+fn a_session_that_the_server_asked_for_and_one_without_alert_are_taken() {
     for mut scene in scenes() {
         let mut message = scene.message(vec![device(), said(code::SERVER_INITIATED)]);
         message.header.credentials = Some(right(AuthType::Digest));
-        assert_eq!(scene.hear(message).initiated, Some(Initiated::Server));
+        assert_eq!(scene.hear(message).turn, Turn::Offer);
     }
     for mut scene in scenes() {
         let mut message = scene.message(vec![device()]);
         message.header.credentials = Some(right(AuthType::Digest));
         let received = scene.hear(message);
-        assert_eq!((received.turn, received.initiated), (Turn::Offer, None));
+        assert_eq!(received.turn, Turn::Offer);
     }
 }
 
@@ -86,7 +86,7 @@ fn what_a_device_must_not_send_is_answered_and_not_done() {
         let mut message = scene.message(body);
         message.header.credentials = Some(right(AuthType::Digest));
         let received = scene.hear(message);
-        assert_eq!((received.device.len(), received.initiated), (1, None));
+        assert_eq!(received.device.len(), 1);
         let answered = statuses(&scene.say(vec![]));
         let answered: Vec<_> = answered.iter().map(|(id, name, code)| (id.as_str(), name.as_str(), *code)).collect();
         let expected = [
@@ -186,9 +186,10 @@ fn after_the_end_a_message_is_answered_and_its_alerts_are_not_lost() {
     }
 }
 
+/// S-MS-05
 #[test]
 fn another_version_is_told_apart_and_ends_the_session() {
-    for (protocol, dtd, code) in [("DM/1.3", "1.2", 513), ("DM/1.1", "1.1", 513), ("DM/1.2", "1.1", 505)] {
+    for (protocol, dtd, code) in [("DM/1.3", "1.2", 513), ("SyncML/1.0", "1.0", 513), ("DM/1.2", "1.1", 505)] {
         for mut scene in scenes() {
             let mut message = scene.first(Some(right(AuthType::Digest)));
             message.header.protocol = protocol.to_owned();
@@ -197,7 +198,46 @@ fn another_version_is_told_apart_and_ends_the_session() {
             assert_eq!((received.turn, received.device.len()), (Turn::Closed, 0));
             let reply = scene.say(vec![]);
             assert_eq!((codes(&reply), reply.ended), (vec![code, code, code], true));
+            let told = (reply.message.header.protocol.as_str(), reply.message.header.dtd.as_str());
+            assert_eq!(told, (protocol, dtd), "clients drop unread what is in another version than theirs");
         }
+    }
+}
+
+/// S-MS-05
+#[test]
+fn a_session_keeps_to_the_version_that_it_began_in() {
+    for mut scene in scenes() {
+        scene.version = ("DM/1.1", "1.1");
+        assert_eq!(scene.begin().turn, Turn::Offer);
+        let reply = scene.say(vec![exec("./Go")]);
+        assert_eq!(codes(&reply), [212, 200, 200]);
+        assert_eq!((reply.message.header.protocol.as_str(), reply.message.header.dtd.as_str()), ("DM/1.1", "1.1"));
+        let correlators: Vec<_> = reply
+            .message
+            .body
+            .iter()
+            .filter_map(|element| match element {
+                Element::Command(command) => Some(command.correlator.clone()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(correlators, [None], "there are none in 1.1");
+        scene.version = ("DM/1.2", "1.2");
+        let answer = scene.message(vec![header_status(1, 212), status(1, 4, 200)]);
+        assert_eq!(scene.hear(answer).turn, Turn::Closed);
+        assert_eq!(codes(&scene.say(vec![])), [513]);
+    }
+}
+
+#[test]
+fn a_version_that_is_no_text_is_not_told_back() {
+    for mut scene in scenes() {
+        let mut message = scene.first(None);
+        message.header.protocol = "x".repeat(17);
+        scene.hear(message);
+        let reply = scene.say(vec![]);
+        assert_eq!((codes(&reply)[0], reply.message.header.protocol.as_str()), (513, "DM/1.2"));
     }
 }
 
@@ -222,7 +262,8 @@ fn a_message_that_cannot_belong_to_the_session_is_a_fault_and_changes_nothing() 
             spoil(&mut message.header);
             let session = before.clone().unwrap();
             assert!(!session.continues(&message));
-            let got = scene.with(|account, nonces| session.receive(&message, true, account, nonces, &scene.limits));
+            let got =
+                scene.with(|account, nonces| session.receive(&message, &Arrival::bare(true), account, nonces, &scene.limits));
             assert_eq!(got.err(), Some(fault));
         }
         assert_eq!(scene.session, before);

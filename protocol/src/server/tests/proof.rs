@@ -149,7 +149,7 @@ fn a_nonce_is_told_only_by_a_device_that_has_proven_who_it_is_but_used_at_once()
 
 #[test]
 fn a_device_that_asks_for_what_the_server_has_not_is_left_alone() {
-    for (server_auth, kind) in [(None, "syncml:auth-md5"), (Some(AuthType::Digest), "syncml:auth-MAC")] {
+    for (server_auth, kind) in [(None, "syncml:auth-md5"), (Some(AuthType::Digest), "syncml:auth-sha")] {
         for mut scene in scenes() {
             scene.server_auth = server_auth;
             scene.begin();
@@ -158,6 +158,47 @@ fn a_device_that_asks_for_what_the_server_has_not_is_left_alone() {
             let received = scene.hear(message);
             assert_eq!((received.turn, received.rejected), (Turn::Aborted, true));
             assert_eq!(received.answers[0].status, Some(StatusCode::MISSING_CREDENTIALS));
+        }
+    }
+}
+
+/// S-AU-06
+#[test]
+fn a_device_that_wants_macs_gets_one_over_every_reply_until_its_end() {
+    for (server_auth, is_asked) in [(AuthType::Hmac, false), (AuthType::Digest, true)] {
+        for mut scene in scenes() {
+            scene.server_auth = Some(server_auth);
+            let is_over = |reply: &Reply, nonce: &[u8]| {
+                let expected = Mac::of("server", &credentials::account_hash("server", "hidden"), nonce, &reply.bytes);
+                reply.mac.as_ref() == Some(&expected) && proof(reply).is_none()
+            };
+            scene.begin();
+            let reply = scene.say(vec![get("./A")]);
+            assert_eq!(is_over(&reply, SERVER_NONCE), !is_asked);
+            let message = scene.message(vec![challenging(1, 401, "syncml:auth-MAC", "bm9uY2U="), status(1, 4, 401)]);
+            let received = scene.hear(message);
+            assert_eq!((received.turn, received.server_nonce.as_deref()), (Turn::Continue, Some(b"nonce".as_slice())));
+            let reply = scene.say(vec![]);
+            assert!(is_over(&reply, b"nonce") && !sent(&reply).is_empty(), "what was refused is sent again");
+            // Accepted for this message, and another nonce for the next.
+            let message = scene.message(vec![challenging(2, 200, "syncml:auth-MAC", "bmV4dA=="), status(2, 2, 200)]);
+            let received = scene.hear(message);
+            assert_eq!((received.turn, received.server_nonce.as_deref()), (Turn::Offer, Some(b"next".as_slice())));
+            let reply = scene.say(vec![]);
+            assert!(reply.ended && is_over(&reply, b"next"));
+        }
+    }
+}
+
+#[test]
+fn no_code_at_all_is_no_refusal_where_the_server_has_nothing_to_show() {
+    for (code, expected) in [(0, Turn::Offer), (401, Turn::Aborted)] {
+        for mut scene in scenes() {
+            scene.server_auth = None;
+            scene.begin();
+            scene.say(vec![get("./A")]);
+            let message = scene.message(vec![header_status(1, code), status(1, 4, 200), results(1, 4, vec![leaf("./A", "a")])]);
+            assert_eq!(scene.hear(message).turn, expected);
         }
     }
 }
