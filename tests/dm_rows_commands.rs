@@ -190,13 +190,13 @@ both! {
             };
             let choices = ["red", "blue", "none"];
             for (operation, code, texts) in [
-                (prompt("DISPLAY", json!({"minSeconds": 5})), 1100, vec!["MINDT=5", "Install?"]),
-                (prompt("DISPLAY", json!({})), 1100, vec!["", "Install?"]),
+                (prompt("DISPLAY", json!({"minSeconds": 5})), 1100, vec!["MINDT=5&MAXDT=480", "Install?"]),
+                (prompt("DISPLAY", json!({})), 1100, vec!["MAXDT=480", "Install?"]),
                 (prompt("CONFIRM", json!({"maxSeconds": 30, "defaultAnswer": ["1"]})), 1101, vec!["MAXDT=30&DR=1", "Install?"]),
-                (prompt("TEXT_INPUT", json!({"maxLength": 8, "input": "NUMERIC", "hidden": true})), 1102, vec!["MAXLEN=8&IT=N&ET=P", "Install?"]),
-                (prompt("TEXT_INPUT", json!({"defaultAnswer": ["a b&c"]})), 1102, vec!["DR=a+b%26c", "Install?"]),
-                (prompt("SINGLE_CHOICE", json!({"choices": choices})), 1103, vec!["", "Install?", "red", "blue", "none"]),
-                (prompt("MULTIPLE_CHOICE", json!({"choices": choices, "defaultAnswer": ["2", "3"]})), 1104, vec!["DR=2-3", "Install?", "red", "blue", "none"]),
+                (prompt("TEXT_INPUT", json!({"maxLength": 8, "input": "NUMERIC", "hidden": true})), 1102, vec!["MAXDT=480&MAXLEN=8&IT=N&ET=P", "Install?"]),
+                (prompt("TEXT_INPUT", json!({"defaultAnswer": ["a b&c"]})), 1102, vec!["MAXDT=480&DR=a+b%26c", "Install?"]),
+                (prompt("SINGLE_CHOICE", json!({"choices": choices})), 1103, vec!["MAXDT=480", "Install?", "red", "blue", "none"]),
+                (prompt("MULTIPLE_CHOICE", json!({"choices": choices, "defaultAnswer": ["2", "3"]})), 1104, vec!["MAXDT=480&DR=2-3", "Install?", "red", "blue", "none"]),
             ] {
                 let job = talk.job(&operation).await;
                 let heard = talk.opens("").await;
