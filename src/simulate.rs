@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use dmwsi::portal::{self, Portal};
 use dmwsi_protocol::encoding::Encoding;
-use dmwsi_simulator::{Behaviour, Device, DeviceProfile, Ear, Fleet, Pace, sample_package};
+use dmwsi_simulator::{Behaviour, Device, DeviceProfile, Ear, Fleet, Make, Pace, sample_package};
 
 use crate::Failure;
 use crate::serve::stop_signal;
@@ -53,6 +53,9 @@ pub(crate) struct Simulate {
     /// Talk in WBXML.
     #[arg(long)]
     wbxml: bool,
+    /// Talk as a client of the field does: android, libdmclient, nokia, samsung, windows or windows-mobile.
+    #[arg(long = "as", value_name = "CLIENT")]
+    make: Option<Make>,
     /// The time between two calls of a device, in seconds.
     #[arg(long, default_value_t = 2.0)]
     every: f64,
@@ -100,12 +103,14 @@ impl Simulate {
         let wire = self.proofs.wire(self.ca.as_deref())?;
         let every = Duration::try_from_secs_f64(self.every)?;
         let millis = u64::try_from(every.as_millis())?;
+        let usual = self.make.map_or(Encoding::Xml, Make::encoding);
         let behaviour = Behaviour {
-            encoding: if self.wbxml { Encoding::Wbxml } else { Encoding::Xml },
+            encoding: if self.wbxml { Encoding::Wbxml } else { usual },
             poll_ms: millis,
             jitter_ms: millis / 4,
             ..self.proofs.of(self.faults.behaviour())
         };
+        let behaviour = self.make.map_or_else(|| behaviour.clone(), |make| make.of(behaviour.clone()));
         let devices = self.profiles().map(|profile| Device::new(profile, behaviour.clone(), server, &wire));
         let fleet = Fleet::start_listening(devices.zip(ears), Pace { concurrency: self.concurrency, spread: every });
         let told = stop_signal()?;

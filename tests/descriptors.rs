@@ -7,7 +7,7 @@ use crate::harness::fetch::{Scene, ordered, updated};
 use crate::harness::handset::{Handset, ended, execution, outcome};
 
 both! {
-    /// FU-1: a descriptor where it is asked for, by its own name only.
+    /// FU-1, L-01: a descriptor where it is asked for, by its own name only.
     async fn a_device_that_wants_a_descriptor_gets_one_and_tells_what_became_of_it(database: Database) {
         let behaviour = Behaviour { wants_descriptor: true, ..Behaviour::default() };
         let mut scene = Scene::on(&database, 5_000, behaviour, |_| ()).await;
@@ -71,7 +71,7 @@ both! {
         scene.server.stop().await;
     }
 
-    /// FU-1: what a device cannot do is reported as what it is.
+    /// FU-1, L-01: what a device cannot do is reported as what it is.
     async fn a_device_without_room_says_so_and_one_that_vanishes_says_nothing(database: Database) {
         let scene = Scene::on(&database, 5_000, Behaviour::default(), |_| ()).await;
         let (server, portal) = (&scene.server, &scene.portal);

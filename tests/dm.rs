@@ -77,7 +77,7 @@ fn alert(id: u32, kind: &str, correlator: &str, source: &str, data: &str) -> Str
 }
 
 both! {
-    /// AD-12: the same bytes to the same message: from memory, and from the row of a session with work even after a restart.
+    /// AD-12, S-TR-05: the same bytes to the same message: from memory, and from the row of a session with work even after a restart.
     async fn a_repeated_message_gets_the_identical_bytes(database: Database) {
         let scene = Scene::set(&database, |_| {}).await;
         let offered = scene.phone().say(first("1")).await;
@@ -111,7 +111,7 @@ both! {
         scene.server.stop().await;
     }
 
-    /// AD-12: the same message many times at once is carried out once, and heard by all.
+    /// AD-12, S-TR-05: the same message many times at once is carried out once, and heard by all.
     async fn a_message_repeated_at_the_same_time_is_answered_alike(database: Database) {
         let scene = Scene::set(&database, |_| {}).await;
         for body in [first("1"), answers("1", "x"), first("2")] {
@@ -150,7 +150,7 @@ both! {
         scene.server.stop().await;
     }
 
-    /// AD-12: a new package 1 ends the session before, whose late answers count for nothing.
+    /// AD-12, S-PK-06: a new package 1 ends the session before, whose late answers count for nothing.
     async fn of_two_sessions_of_a_device_the_younger_has_the_work(database: Database) {
         let scene = Scene::set(&database, |_| {}).await;
         let phone = scene.phone();
@@ -182,7 +182,7 @@ both! {
         scene.server.stop().await;
     }
 
-    /// AD-12: a package may come in pieces; each is answered by 1222 until the last.
+    /// AD-12, S-MS-04: a package may come in pieces; each is answered by 1222 until the last.
     async fn a_package_in_several_messages_is_asked_for_to_its_end(database: Database) {
         let scene = Scene::set(&database, |_| {}).await;
         let phone = scene.phone();
@@ -199,7 +199,7 @@ both! {
         scene.server.stop().await;
     }
 
-    /// AD-12: the device breaks off by 1223; what was asked is asked again when it calls again.
+    /// AD-12, S-PK-03: the device breaks off by 1223; what was asked is asked again when it calls again.
     async fn a_device_that_breaks_off_is_asked_again_in_its_next_session(database: Database) {
         let scene = Scene::set(&database, |_| {}).await;
         let phone = scene.phone();
@@ -214,7 +214,7 @@ both! {
         scene.server.stop().await;
     }
 
-    /// AD-12: what a device tells of its own accord is noted, with and without a correlator, known or not.
+    /// AD-12, S-PK-05: what a device tells of its own accord is noted, with and without a correlator, known or not.
     async fn an_alert_that_nobody_waits_for_becomes_an_event(database: Database) {
         let scene = Scene::set(&database, |_| {}).await;
         let phone = scene.phone();
@@ -240,7 +240,7 @@ both! {
         scene.server.stop().await;
     }
 
-    /// AD-12: too large is 413, garbage is 400, and nothing of either is remembered.
+    /// AD-12, S-TR-04: too large is 413, garbage is 400, and nothing of either is remembered.
     async fn a_body_that_is_too_large_is_refused_unread(database: Database) {
         let scene = Scene::set(&database, |config| config.gateway.max_message_bytes = 5_000).await;
         let phone = scene.phone();
@@ -255,7 +255,7 @@ both! {
         scene.server.stop().await;
     }
 
-    /// AD-12: cut anywhere, a message is refused, and the server goes on.
+    /// AD-12, S-TR-04: cut anywhere, a message is refused, and the server goes on.
     async fn a_message_cut_at_any_byte_is_refused(database: Database) {
         let scene = Scene::set(&database, |_| {}).await;
         let phone = scene.phone();
@@ -294,7 +294,7 @@ both! {
         scene.server.stop().await;
     }
 
-    /// AD-12: a device without work costs one read a message and writes nothing.
+    /// AD-12, S-PK-02: a device without work costs one read a message and writes nothing.
     async fn an_idle_check_in_reads_once_and_writes_nothing(database: Database) {
         let server = Server::with(&database, Keys::mint().unwrap(), Clock::System, |config| {
             config.gateway.details_days = 0;

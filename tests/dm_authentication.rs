@@ -76,7 +76,7 @@ fn status(challenge: &str) -> String {
 }
 
 both! {
-    /// AD-6, AD-12: every command gets the code of the refusal, tries are counted, and after the last there is no challenge any more.
+    /// AD-6, AD-12, S-AU-02: every command gets the code of the refusal, tries are counted, and after the last there is no challenge any more.
     async fn wrong_credentials_are_refused_and_end_the_session(database: Database) {
         for kind in ["BASIC", "DIGEST"] {
             let database = if database.is_postgres() { Database::postgres().unwrap() } else { Database::sqlite() };
@@ -212,7 +212,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-6: a server that was restarted remembers no nonce, accepts none, and gives a new one once.
+    /// AD-6, S-AU-04: a server that was restarted remembers no nonce, accepts none, and gives a new one once.
     async fn after_a_restart_a_device_is_challenged_once_more(database: Database) {
         let (first_server, keys) = server(&database, "DIGEST", None, |_| {}).await;
         let phone = Phone::of(first_server.url());
@@ -232,7 +232,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-6: the server proves itself from its first reply; a password goes to nobody who has not proven who it is.
+    /// AD-6, S-AU-05: the server proves itself from its first reply; a password goes to nobody who has not proven who it is.
     async fn the_server_shows_its_credentials_from_the_first_reply(database: Database) {
         let (basic, _) = server(&database, "BASIC", Some("BASIC"), |_| {}).await;
         let phone = Phone::of(basic.url());

@@ -78,7 +78,7 @@ const ENGINE_ALERT: &[u8] = b"\x46\x4B\x033\0\x01\x4F\x031226\0\x01\x7C\x03corr-
     \x4F\x03200\0\x01\x01\x01";
 
 both! {
-    /// AD-12, UC-3: XML of libdmclient under its own content type, with basic credentials.
+    /// AD-12, UC-3, X-01: XML of libdmclient under its own content type, with basic credentials.
     async fn a_client_on_libdmclient_is_understood_in_xml(database: Database) {
         let (server, portal) = server(&database).await;
         let id = device(&portal, "Lab-Client", "BASIC", "funambol", "funambol").await;
@@ -98,7 +98,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-12: its WBXML, with every Data as opaque octets, under its own content type.
+    /// AD-12, S-TR-02, X-01: its WBXML, with every Data as opaque octets, under its own content type.
     async fn a_client_on_libdmclient_is_understood_in_wbxml(database: Database) {
         let (server, portal) = server(&database).await;
         let id = device(&portal, "Lab-Client", "BASIC", "funambol", "funambol").await;
@@ -128,7 +128,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-12, AD-6: it shows basic credentials first, is challenged to md5, and comes again with a Status before its alert.
+    /// AD-12, AD-6, S-AU-03, X-01: it shows basic credentials first, is challenged to md5, and comes again with a Status before its alert.
     async fn a_client_on_libdmclient_follows_a_challenge_to_md5(database: Database) {
         let (server, portal) = server(&database).await;
         let id = device(&portal, "Lab-Client", "DIGEST", "funambol", "funambol").await;
@@ -148,7 +148,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-12: the Motorola engine's WBXML, an empty Data, and an alert about an update that nobody here asked for.
+    /// AD-12, S-TR-02: the Motorola engine's WBXML, an empty Data, and an alert about an update that nobody here asked for.
     async fn the_motorola_engine_is_understood_in_wbxml(database: Database) {
         let (server, portal) = server(&database).await;
         let id = device(&portal, "IMEI:490154203237526", "BASIC", "client", "clientpw").await;
@@ -167,7 +167,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-12: whatever HTTP a client speaks, the answer has a length, and the whole of it comes.
+    /// AD-12, S-TR-01: whatever HTTP a client speaks, the answer has a length, and the whole of it comes.
     async fn http_1_0_odd_header_names_and_an_absolute_address_are_answered_with_a_length(database: Database) {
         let (server, portal) = server(&database).await;
         device(&portal, "Lab-Client", "BASIC", "funambol", "funambol").await;

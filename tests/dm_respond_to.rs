@@ -168,7 +168,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-12, AD-6: each session has an address of its own, all of its messages the same one.
+    /// AD-12, AD-6, S-TR-06: each session has an address of its own, all of its messages the same one.
     async fn every_session_has_an_address_of_its_own(database: Database) {
         let (server, _portal, _job) = scene(&database, "BASIC").await;
         let phone = Phone::of(server.url());

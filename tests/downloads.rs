@@ -53,7 +53,7 @@ impl Raw {
 }
 
 both! {
-    /// FU-1: every header of RFC 9110 that a download client may send.
+    /// FU-1, L-01: every header of RFC 9110 that a download client may send.
     async fn a_package_is_served_whole_and_in_parts(database: Database) {
         let scene = Scene::on(&database, 5_000, Behaviour::default(), |_| ()).await;
         let (tag, digest) = (format!("\"{}\"", hex(&scene.bytes)), format!("sha-256=:{}:", BASE64_STANDARD.encode(sha256(&scene.bytes))));

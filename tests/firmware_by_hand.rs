@@ -209,7 +209,7 @@ fn evidence(execution: &serde_json::Value, fields: &[(&str, &str)]) -> usize {
 }
 
 both! {
-    /// AD-12, AD-6, FU-1: challenge, digest, naming, Exec, a lost 202, the final report, and the version that proves it.
+    /// AD-12, AD-6, FU-1, F-01: challenge, digest, naming, Exec, a lost 202, the final report, and the version that proves it.
     async fn an_update_by_hand_succeeds_when_the_version_says_so(database: Database) {
         let execution = update(&database, "2.0", false).await;
         assert_eq!((execution["state"].as_str(), execution["outcome"].as_str()), (Some("SUCCEEDED"), Some("UPDATED")));

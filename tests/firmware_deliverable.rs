@@ -8,10 +8,10 @@ use crate::harness::archive::{Archive, TAR};
 use crate::harness::handset::{Handset, execution, job, outcome, update};
 use crate::harness::server::{Portal, Server};
 
-const SCOPES: &str = "containers:read containers:write devices:read devices:write jobs:read jobs:write";
+pub(crate) const SCOPES: &str = "containers:read containers:write devices:read devices:write jobs:read jobs:write";
 
 /// A firmware 2.0.0 that was delivered: its container and its own id. `changes` goes into the manifest.
-async fn firmware(portal: &Portal, number: u64, changes: &Value) -> (String, String) {
+pub(crate) async fn firmware(portal: &Portal, number: u64, changes: &Value) -> (String, String) {
     let mut archive = Archive::new(&format!("urn:f{number}"), number).with("FIRMWARE", "fw", &sample_package("2.0.0", 40_000));
     let one = archive.deliverables().last_mut().unwrap();
     one["targets"] = json!([{"manufacturer": "Acme", "models": ["*"]}]);
@@ -47,7 +47,7 @@ both! {
         server.stop().await;
     }
 
-    /// FU-1: the package inside the messages, cut in pieces, in both encodings; nothing is fetched.
+    /// FU-1, F-03: the package inside the messages, cut in pieces, in both encodings; nothing is fetched.
     async fn a_small_package_comes_within_the_messages(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;

@@ -34,7 +34,7 @@ const ONE_STEP: &str = "DOWNLOAD_AND_UPDATE";
 const TWO_STEPS: &str = "DOWNLOAD_THEN_UPDATE";
 
 both! {
-    /// FU-1, AD-12: in one step and in two, in XML and WBXML, with basic and digest, from both usual places.
+    /// FU-1, AD-12, F-01, F-02: in one step and in two, in XML and WBXML, with basic and digest, from both usual places.
     async fn an_update_succeeds_whatever_the_device_is_like(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -57,7 +57,7 @@ both! {
         server.stop().await;
     }
 
-    /// FU-1, AD-12: what a device gets wrong, and what the wire does to it, does not keep an update from its end.
+    /// FU-1, AD-12, F-05: what a device gets wrong, and what the wire does to it, does not keep an update from its end.
     async fn an_update_succeeds_in_spite_of_faults_on_the_way(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -94,7 +94,7 @@ both! {
         server.stop().await;
     }
 
-    /// FU-1: a device that drops out after the Exec is asked for its state, and the Exec is not sent again.
+    /// FU-1, F-06: a device that drops out after the Exec is asked for its state, and the Exec is not sent again.
     async fn an_exec_whose_answer_is_lost_is_not_repeated(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -120,7 +120,7 @@ both! {
         server.stop().await;
     }
 
-    /// FU-1, CC2: each code of FUMO that a device reports is shown as itself.
+    /// FU-1, CC2, F-02: each code of FUMO that a device reports is shown as itself.
     async fn each_failure_is_reported_as_what_it_is(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -292,7 +292,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-12: a session that the server asked for (1200) is one like any other.
+    /// AD-12, S-PK-01: a session that the server asked for (1200) is one like any other.
     async fn a_device_that_was_called_is_served_like_one_that_calls(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;

@@ -49,7 +49,7 @@ fn is_in(reply: &str) -> bool {
     header.contains("<Data>212</Data>")
 }
 
-/// AD-6, AD-12: every message reaches the other gateway, and yet one challenge a session is enough.
+/// AD-6, AD-12, S-TR-06: every message reaches the other gateway, and yet one challenge a session is enough.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_device_gets_on_when_its_messages_alternate_between_gateways() {
     let Some(database) = Database::postgres() else { return };

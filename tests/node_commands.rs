@@ -47,7 +47,7 @@ fn end(execution: &Value) -> (&str, &str) {
 }
 
 both! {
-    /// AD-4, AD-12: each node by itself, and why the one that is not added is not.
+    /// AD-4, AD-12, S-CM-01, S-CM-03: each node by itself, and why the one that is not added is not.
     async fn nodes_are_created_and_removed_each_by_itself(database: Database) {
         let (server, portal, handsets) = stage(&database, &Behaviour::default()).await;
         for mut handset in handsets {
@@ -85,7 +85,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-4, AD-12: by the device where it can, and by reading and writing where it cannot.
+    /// AD-4, AD-12, S-CM-06: by the device where it can, and by reading and writing where it cannot.
     async fn leaves_are_copied_whether_or_not_the_device_knows_how(database: Database) {
         for no_copy in [false, true] {
             let behaviour = Behaviour { quirks: Quirks { no_copy, ..Quirks::default() }, ..Behaviour::default() };
@@ -115,7 +115,7 @@ both! {
         }
     }
 
-    /// AD-4, AD-12: done at once, begun, reported later with or without a correlator, and failed.
+    /// AD-4, AD-12, S-CM-05: done at once, begun, reported later with or without a correlator, and failed.
     async fn a_command_is_started_and_its_report_awaited(database: Database) {
         for omit_task_correlator in [false, true] {
             let behaviour = Behaviour { omit_task_correlator, ..Behaviour::default() };

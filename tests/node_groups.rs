@@ -22,7 +22,7 @@ fn changes(last: &str) -> Value {
 }
 
 both! {
-    /// AD-4, AD-12: in order, all of it or nothing, and which of it was undone.
+    /// AD-4, AD-12, S-CM-08: in order, all of it or nothing, and which of it was undone.
     async fn nodes_are_changed_together_or_not_at_all(database: Database) {
         let (server, portal, handsets) = stage(&database, &Behaviour::default()).await;
         for mut handset in handsets {
@@ -49,7 +49,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-12: clients that have no Status for an Atomic do one command after the other; others know no Atomic at all.
+    /// AD-12, S-CM-08: clients that have no Status for an Atomic do one command after the other; others know no Atomic at all.
     async fn a_device_that_does_not_change_nodes_together_is_told_apart(database: Database) {
         let quirks = |atomic| Behaviour { quirks: Quirks { atomic, ..Quirks::default() }, ..Behaviour::default() };
         let (server, portal, handsets) = stage(&database, &quirks(AtomicQuirk::Silent)).await;
@@ -68,7 +68,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-12: every kind of prompt, every kind of user.
+    /// AD-12, S-CM-07: every kind of prompt, every kind of user.
     async fn users_are_told_and_asked_and_their_answers_come_back(database: Database) {
         let (server, portal, handsets) = stage(&database, &Behaviour::default()).await;
         for mut handset in handsets {
@@ -107,6 +107,40 @@ both! {
                     assert_eq!((prompt.text.as_str(), prompt.options.starts_with("MAXDT=30")), ("a < b & c?", true));
                 }
             }
+        }
+        server.stop().await;
+    }
+
+    /// OES3: what a user types hidden is a secret: the device is told to hide it, and nothing of it is kept.
+    async fn what_a_user_types_hidden_is_not_kept(database: Database) {
+        let user = User { mood: Mood::Willing, says: vec!["hidden-word".to_owned()] };
+        let (server, portal, handsets) = stage(&database, &Behaviour { user, ..Behaviour::default() }).await;
+        for mut handset in handsets {
+            let prompt = json!({"type": "USER_PROMPT", "kind": "TEXT_INPUT", "text": "Password?", "hidden": true});
+            let (execution, results) = done(&portal, &mut handset, &prompt).await;
+            assert_eq!(end(&execution), ("SUCCEEDED", "ANSWERED", "what was typed is a secret, and not kept"));
+            assert_eq!((results.len(), results[0]["answers"].is_null()), (1, true));
+            assert!(handset.device.shown()[0].options.contains("ET=P"));
+        }
+        for column in ["SELECT document AS line FROM execution_results", "SELECT data AS line FROM events", "SELECT document AS line FROM sessions"] {
+            let lines = database.lines(column);
+            assert!(lines.iter().all(|line| !line.contains("hidden-word")), "{column}");
+        }
+        server.stop().await;
+    }
+
+    /// AD-12: what is done together comes in one message or not at all.
+    async fn what_does_not_fit_into_one_message_is_not_done_together(database: Database) {
+        let (server, portal, handsets) = stage(&database, &Behaviour { max_message: 4_096, ..Behaviour::default() }).await;
+        for mut handset in handsets {
+            let long = "x".repeat(5_000);
+            let changes = json!({"type": "NODES_ATOMIC", "commands": [
+                {"command": "REPLACE", "node": "./Vendor/Test/Text", "value": long}, {"command": "ADD", "node": "./Vendor/Test/New", "value": "a"},
+            ]});
+            let (execution, results) = done(&portal, &mut handset, &changes).await;
+            assert_eq!(end(&execution), ("FAILED", "TOO_LARGE", "the commands do not fit into one message of the device"));
+            assert_eq!(told(&results), [("./Vendor/Test/Text", "TOO_LARGE"), ("./Vendor/Test/New", "TOO_LARGE")]);
+            assert_eq!(handset.device.tree().text("./Vendor/Test/New"), None);
         }
         server.stop().await;
     }

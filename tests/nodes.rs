@@ -29,7 +29,7 @@ fn line(command: &str, node: &str, status: u64, data: Option<&str>) -> (String, 
 }
 
 both! {
-    /// UC-3, AD-4: present, interior, absent and unreadable nodes are told apart.
+    /// UC-3, AD-4, S-CM-04: present, interior, absent and unreadable nodes are told apart.
     async fn nodes_are_read_each_with_its_own_status(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -51,7 +51,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-4: Replace, Add, Delete and Exec, in order.
+    /// AD-4, S-CM-02: Replace, Add, Delete and Exec, in order.
     async fn nodes_are_changed_in_the_order_asked_for(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;

@@ -31,7 +31,7 @@ fn moved(handset: &mut Handset, process: &Process) {
 }
 
 both! {
-    /// FU-1, AD-12: killed after every session, and with an Exec out whose answer never came, the update still ends as it should.
+    /// FU-1, AD-12, F-05: killed after every session, and with an Exec out whose answer never came, the update still ends as it should.
     async fn an_update_outlives_a_server_that_is_killed_again_and_again(database: Database) {
         let (keys, client, secret) = ground(&database).await;
         let package = package("2.0.0").await;
@@ -63,7 +63,7 @@ both! {
     }
 }
 
-/// AD-6, AD-12: one gateway dies between two messages of a session and another takes the next, which the device has proven for already; a nonce
+/// AD-6, AD-12, S-TR-06: one gateway dies between two messages of a session and another takes the next, which the device has proven for already; a nonce
 /// that one has accepted the other never does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_gateway_takes_the_next_message_of_a_session() {

@@ -26,7 +26,7 @@ fn node(node: &str, value: &str) -> (String, Option<String>, Option<String>) {
 }
 
 both! {
-    /// UC-3, OES8, AD-12: as one serialised tree, as a list and node by node, the same is read.
+    /// UC-3, OES8, AD-12, S-TR-20: as one serialised tree, as a list and node by node, the same is read.
     async fn a_tree_is_read_in_the_way_that_the_device_knows(database: Database) {
         let ways = [(false, false), (true, false), (true, true)];
         for (no_tnds, no_list) in ways {
@@ -121,7 +121,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-12: values of many messages, to the device and back, and what is beyond its limit.
+    /// AD-12, S-LO-01, S-LO-02: values of many messages, to the device and back, and what is beyond its limit.
     async fn large_values_go_in_pieces_both_ways(database: Database) {
         let behaviour = Behaviour { max_message: 4_096, max_object: Some(50_000), ..Behaviour::default() };
         let (server, portal, handsets) = stage(&database, &behaviour).await;
@@ -149,6 +149,23 @@ both! {
             assert!(handset.device.tree_mut().set("./Vendor/Test/Octets", "q83v".repeat(300_000)));
             let (execution, results) = done(&portal, &mut handset, &json!({"type": "NODES_GET", "nodes": nodes})).await;
             assert_eq!((&execution["outcome"], told(&results)[1].1), (&json!("PARTLY_READ"), "TOO_LARGE"));
+        }
+        server.stop().await;
+    }
+
+    /// UC-3: a tree of more than a thousand nodes is read whole, as one document and node by node.
+    async fn a_tree_of_many_nodes_is_read_whole(database: Database) {
+        let (server, portal, handsets) = stage(&database, &Behaviour { max_message: 65_536, ..Behaviour::default() }).await;
+        for mut handset in handsets {
+            for at in 0..1_200 {
+                let node = format!("./Vendor/Test/Many/Leaf{at:04}").parse().unwrap();
+                handset.device.tree_mut().put(&node, dmwsi_objects::Value::text("x"), dmwsi_protocol::device::Access::GET);
+            }
+            for method in ["AUTO", "WALK"] {
+                let read = json!({"type": "TREE_READ", "root": "./Vendor/Test/Many", "method": method});
+                let (execution, results) = done(&portal, &mut handset, &read).await;
+                assert_eq!((execution["outcome"].as_str(), results.len()), (Some("READ"), 1_201), "{method} {execution}");
+            }
         }
         server.stop().await;
     }

@@ -13,7 +13,7 @@ use crate::harness::handset::{Handset, SCOPES};
 use crate::harness::server::Server;
 
 both! {
-    /// CC3: some carriers want the header of a short message, or the long header of a push; a device understands each.
+    /// CC3, S-NT-01: some carriers want the header of a short message, or the long header of a push; a device understands each.
     async fn a_datagram_has_the_form_that_the_operator_has_set(database: Database) {
         for form in [Form::Plain, Form::Udh, Form::Wsp, Form::WspText] {
             let server = Server::with(&database, Keys::mint().unwrap(), Clock::System, |config| {

@@ -38,7 +38,7 @@ fn read(node: &str) -> Value {
 }
 
 both! {
-    /// UC-7, CC3
+    /// UC-7, CC3, S-PK-01
     async fn a_sleeping_device_is_woken_by_a_datagram_and_runs_its_job(database: Database) {
         let (server, portal) = quick(&database, |_| {}).await;
         let (ear, push) = ear().await;
@@ -57,7 +57,7 @@ both! {
         server.stop().await;
     }
 
-    /// CC3: the bytes are those of the specification, with a digest over the nonce that the device gave last; before that, over both zero nonces.
+    /// CC3, S-NT-01: the bytes are those of the specification, with a digest over the nonce that the device gave last; before that, over both zero nonces.
     async fn package_0_is_signed_with_the_nonce_that_the_device_gave(database: Database) {
         let (server, portal) = quick(&database, |config| config.push.retry_first_ms = 60_000).await;
         let (ear, push) = ear().await;

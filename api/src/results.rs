@@ -52,7 +52,7 @@ pub struct ResultsView {
     #[schema(max_length = 1024)]
     detail: Option<String>,
     /// Node by node, as the answers came.
-    #[schema(max_items = 1000)]
+    #[schema(max_items = 5000)]
     results: Vec<NodeResult>,
 }
 

@@ -28,6 +28,14 @@ impl AlertType {
     }
 }
 
+impl AlertType {
+    /// Whether what it tells is a secret: with each package 1, clients of Windows send the token of whoever is logged on.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        self.0 == "com.microsoft/mdm/aadusertoken"
+    }
+}
+
 impl fmt::Display for AlertType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -148,5 +156,6 @@ mod tests {
         let plain = AlertType::lenient("org.openmobilealliance.dm.firmwareupdate.update");
         assert_eq!(AlertType::lenient(" Reversed-Domain-Name: org.openmobilealliance.DM.firmwareupdate.update "), plain);
         assert_eq!(AlertType::lenient("Content-Type:text/plain").as_str(), "text/plain");
+        assert!(AlertType::lenient("com.microsoft/MDM/AADUserToken").is_secret() && !plain.is_secret());
     }
 }

@@ -1,5 +1,6 @@
 //! The description of a device: which nodes it can have, and what can be done with them (DDF, OMA DM TND 1.2, 9.2).
 use crate::Format;
+use crate::properties::Properties;
 
 /// The description of a device or of one management object.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -21,6 +22,8 @@ pub struct Node {
     pub name: Option<String>,
     /// `Path`: where the node is, on nodes at the top.
     pub path: Option<String>,
+    /// `RTProperties`: what it has at run time, where the description comes with that.
+    pub properties: Properties,
     /// `AccessType`: what can be done with it, in the order in which it was said.
     pub access: Vec<Access>,
     /// `DefaultValue`.

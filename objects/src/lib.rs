@@ -10,6 +10,7 @@ pub mod dmacc;
 pub mod fumo;
 pub mod node;
 pub mod prompt;
+pub mod properties;
 pub mod status;
 pub mod value;
 

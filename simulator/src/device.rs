@@ -180,7 +180,8 @@ impl Device {
     /// Holds one session that the device itself wants.
     pub async fn check_in(&mut self) -> Result<SessionReport, SessionError> {
         self.memory.sessions = self.memory.sessions.checked_add(1).unwrap_or(1);
-        let session = format!("{:X}", self.memory.sessions);
+        let (number, is_decimal) = (self.memory.sessions, self.memory.behaviour.quirks.decimal_session_id);
+        let session = if is_decimal { number.to_string() } else { format!("{number:X}") };
         self.session(session, Initiator::Client).await
     }
 
@@ -203,7 +204,9 @@ impl Device {
 
     /// Holds the session that a notification of the server with this SessionID asks for.
     pub async fn answer_call(&mut self, session: u16) -> Result<SessionReport, SessionError> {
-        self.session(format!("{session:X}"), Initiator::Server).await
+        let is_swapped = self.memory.behaviour.quirks.swapped_session_id;
+        let number = if is_swapped { session.swap_bytes() } else { session };
+        self.session(format!("{number:X}"), Initiator::Server).await
     }
 
     async fn session(&mut self, session: String, initiator: Initiator) -> Result<SessionReport, SessionError> {
@@ -220,7 +223,7 @@ impl Device {
         let mut record = Record::default();
         let ending = loop {
             record.sent(&message);
-            let body = Bytes::from(encoding.encode(&message));
+            let body = Bytes::from(quirks.encode(encoding, &message));
             let named = session.respond_to().filter(|_| !memory.behaviour.ignore_resp_uri);
             let url = named.unwrap_or(&memory.account.server_url);
             let mac = session.mac(&memory.account, &body);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use dmwsi_protocol::device::Fault;
 use dmwsi_protocol::encoding::{DecodeError, Encoding};
 use dmwsi_protocol::mac;
-use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
 use reqwest::{Certificate, Client, Identity, StatusCode, redirect};
 
 use crate::behaviour::Behaviour;
@@ -145,8 +145,11 @@ impl Wire {
     }
 
     async fn post(&self, url: &str, letter: Letter, behaviour: &Behaviour) -> Result<Letter, SessionError> {
-        let kind = behaviour.encoding.content_type();
+        let kind = behaviour.quirks.form(behaviour.encoding).content_type();
         let mut request = self.client.post(url).header(CONTENT_TYPE, kind).header(ACCEPT, kind).body(letter.body);
+        if behaviour.quirks.closes_connections {
+            request = request.header(CONNECTION, "Close");
+        }
         if let Some(mac) = letter.mac {
             request = request.header(mac::HEADER, mac);
         }
@@ -155,7 +158,7 @@ impl Wire {
             return Err(SessionError::Status(response.status().as_u16()));
         }
         let answered = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if !is_kind(answered, behaviour.encoding) {
+        if !is_kind(answered, kind) {
             return Err(SessionError::Type(answered.to_owned()));
         }
         let length = response.content_length().filter(|length| *length > 0).ok_or(SessionError::Length)?;
@@ -165,10 +168,14 @@ impl Wire {
         }
         let mac = response.headers().get(mac::HEADER).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         let body = response.bytes().await.map_err(SessionError::Http)?;
+        // Numeric references are one of the things that clients on libdmclient refuse a whole message for.
+        if behaviour.quirks.fragile && behaviour.encoding == Encoding::Xml && body.windows(2).any(|two| two == b"&#") {
+            return Err(SessionError::Fault(Fault::Deadly("a numeric reference")));
+        }
         Ok(Letter { body, mac })
     }
 }
 
-fn is_kind(content_type: &str, encoding: Encoding) -> bool {
-    content_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(encoding.content_type()))
+fn is_kind(content_type: &str, wanted: &str) -> bool {
+    content_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(wanted))
 }

@@ -13,6 +13,7 @@ pub(crate) mod receiver;
 pub(crate) mod server;
 pub(crate) mod stage;
 pub(crate) mod statements;
+pub(crate) mod talk;
 pub(crate) mod upload;
 pub(crate) mod wake;
 

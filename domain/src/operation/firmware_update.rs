@@ -1,5 +1,5 @@
 //! Bringing a firmware onto a device (OMA FUMO 1.0): find the object, name the package, start it, wait for the report, read the version back.
-use dmwsi_objects::fumo::{State, USUAL_ROOTS};
+use dmwsi_objects::fumo::{State, USUAL_ROOTS, nodes};
 use dmwsi_objects::{Answer, Command, NodeUri, StatusCode, Value, devdetail};
 use serde::{Deserialize, Serialize};
 
@@ -202,8 +202,12 @@ impl FirmwareUpdate {
         }
         let below = answers.iter().skip(2).take(USUAL_ROOTS.len()).filter(|answer| answer.succeeded());
         let candidates = below.flat_map(|answer| {
-            let children = answer.value().into_iter().flat_map(Value::children);
-            children.filter_map(|name| answer.command.target()?.join(name).ok()).collect::<Vec<_>>()
+            let children = || answer.value().into_iter().flat_map(Value::children);
+            // Some have the object itself there, in place of those of packages.
+            if children().any(|name| name == nodes::STATE) {
+                return answer.command.target().cloned().into_iter().collect::<Vec<_>>();
+            }
+            children().filter_map(|name| answer.command.target()?.join(name).ok()).collect()
         });
         let candidates: Vec<_> = candidates.take(MAX_CANDIDATES).collect();
         if candidates.is_empty() {

@@ -180,6 +180,10 @@ impl NodesAtomic {
                 Step::failed("OUTCOME_UNKNOWN", detail)
             }
             Some(StatusCode(507)) | None => Step::failed("ROLLED_BACK", format!("{before}; nothing was changed")),
+            // It is not cut: what is done together must come in one message.
+            Some(StatusCode::TOO_LARGE) if answer.members.iter().all(|member| member.status.is_none()) => {
+                Step::failed(NodeOutcome::TooLarge.as_str(), "the commands do not fit into one message of the device".to_owned())
+            }
             status => Step::failed(NodeOutcome::of(status).as_str(), format!("the device did not begin: {before}")),
         }
     }

@@ -5,14 +5,16 @@ use utoipa::ToSchema;
 
 use super::node_value::check_value;
 use super::patience::Patience;
-use super::{Context, End, Input, Next, NodeOutcome, NodeResult, Phase, Step, too_many};
+use super::tally::{Tally, Words};
+use super::{Context, Input, Next, NodeOutcome, NodeResult, Phase, Step, too_many};
 use crate::evidence::Fact;
 use crate::{Error, Result};
 
 /// The most changes of one operation.
 const MAX_CHANGES: usize = 100;
 
-const CHANGING: Phase = Phase { name: "CHANGING", progress: 50 };
+const WORDS: Words =
+    Words { phase: Phase { name: "CHANGING", progress: 50 }, all: "CHANGED", some: "PARTLY_CHANGED", none: "NOT_CHANGED" };
 
 /// Which nodes to change, and how.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
@@ -92,7 +94,8 @@ impl NodesSetRequest {
 pub struct NodesSet {
     version: u8,
     waiting: Vec<Waiting>,
-    refused: u32,
+    #[serde(default)]
+    tally: Tally,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -144,7 +147,7 @@ impl NodesSet {
             .into_iter()
             .map(|change| Waiting { change, absent: false, lost: false, busy: Patience::default() })
             .collect();
-        Self { version: 1, waiting, refused: 0 }
+        Self { version: 1, waiting, tally: Tally::default() }
     }
 
     /// The length of the longest value to be sent, in bytes of text.
@@ -157,7 +160,7 @@ impl NodesSet {
             Input::Alert(_) => Step::default(),
             Input::Answers(answers) => self.answered(answers),
             Input::TimedOut => Step::failed("TIMED_OUT", None),
-            Input::Turn => Step::send(CHANGING, self.commands()),
+            Input::Turn => Step::send(WORDS.phase, self.commands()),
         }
     }
 
@@ -200,20 +203,21 @@ impl NodesSet {
                     again.push(waiting);
                 }
                 status => {
-                    if !status.is_some_and(|status| waiting.is_made(status)) {
-                        self.refused = self.refused.saturating_add(1);
+                    let mut result = NodeResult::of(answer);
+                    if waiting.lost && status.is_some_and(|status| waiting.is_made(status)) {
+                        result.outcome = NodeOutcome::Done;
                     }
+                    self.tally.count(result.outcome);
                     step.facts.push(Fact::answer(answer));
-                    step.results.push(NodeResult::of(answer));
+                    step.results.push(result);
                 }
             }
         }
         self.waiting = again;
-        step.next = match (self.waiting.is_empty(), lost, self.refused) {
-            (false, false, _) => Next::Send(CHANGING, self.commands()),
-            (false, true, _) => Next::Rest(CHANGING, None),
-            (true, _, 0) => Step::done(End::Succeeded, "CHANGED", None).next,
-            (true, ..) => Step::failed("CHANGES_REFUSED", "some changes were refused, or their answer was lost".to_owned()).next,
+        step.next = match (self.waiting.is_empty(), lost) {
+            (true, _) => self.tally.end(&WORDS).next,
+            (false, true) => Next::Rest(WORDS.phase, None),
+            (false, false) => Next::Send(WORDS.phase, self.commands()),
         };
         step
     }

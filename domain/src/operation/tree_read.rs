@@ -13,10 +13,10 @@ use crate::evidence::Fact;
 use crate::known_tree::is_document;
 
 /// The most nodes and properties that one operation brings.
-const MAX_RESULTS: usize = 1_000;
+const MAX_RESULTS: usize = 5_000;
 
 /// How many questions are asked at a time when the tree is walked.
-const PER_STEP: usize = 20;
+const PER_STEP: usize = 100;
 
 const READING: Phase = Phase { name: "READING", progress: 50 };
 
@@ -25,7 +25,8 @@ const READING: Phase = Phase { name: "READING", progress: 50 };
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"root": "./DevDetail", "properties": ["TYPE"]}))]
 pub struct TreeReadRequest {
-    /// The node at the top: it is read with all below it, up to 1,000 nodes and properties.
+    /// The node at the top: it is read with all below it, up to 5,000 nodes and properties; where there are more, the outcome
+    /// is `PARTLY_READ` and the detail says so.
     #[schema(value_type = String, max_length = 1024)]
     pub root: NodeUri,
     /// Which properties are read of each node beside its value, each once; none when absent.

@@ -60,7 +60,7 @@ pub struct UserPromptRequest {
     /// What kind of text a TEXT_INPUT is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<InputType>,
-    /// Whether what is typed in a TEXT_INPUT is hidden, as a password is.
+    /// Whether what is typed in a TEXT_INPUT is hidden, as a password is. It is a secret, and not kept: the results do not show it.
     #[serde(default)]
     pub hidden: bool,
 }
@@ -210,13 +210,16 @@ fn encoded(text: &str) -> String {
 pub struct UserPrompt {
     version: u8,
     prompt: Prompt,
+    /// What is typed is a secret.
+    #[serde(default)]
+    hidden: bool,
     #[serde(default)]
     busy: Patience,
 }
 
 impl UserPrompt {
     pub(super) fn begin(request: UserPromptRequest) -> Self {
-        Self { version: 1, prompt: request.prompt(), busy: Patience::default() }
+        Self { version: 1, prompt: request.prompt(), hidden: request.hidden, busy: Patience::default() }
     }
 
     pub(super) fn step(&mut self, input: Input<'_>, _cx: &Context<'_>) -> Step {
@@ -236,7 +239,10 @@ impl UserPrompt {
         }
         let result = NodeResult { answers: self.said(answer), ..NodeResult::of(answer) };
         let step = match outcome {
-            NodeOutcome::Done | NodeOutcome::Started => Step::done(End::Succeeded, self.word(), None),
+            NodeOutcome::Done | NodeOutcome::Started => {
+                let detail = self.hidden.then(|| "what was typed is a secret, and not kept".to_owned());
+                Step::done(End::Succeeded, self.word(), detail)
+            }
             NodeOutcome::Declined => Step::done(End::Declined, "USER_DECLINED", "the user said no".to_owned()),
             NodeOutcome::Cancelled => Step::done(End::Declined, "USER_CANCELLED", "the user cancelled".to_owned()),
             NodeOutcome::TimedOut => Step::failed("NO_ANSWER", "the user did not answer in time".to_owned()),
@@ -265,6 +271,7 @@ impl UserPrompt {
         let said = answer.said.iter();
         match self.prompt.kind {
             PromptKind::Display | PromptKind::Confirm => Vec::new(),
+            PromptKind::TextInput if self.hidden => Vec::new(),
             PromptKind::TextInput => said.take(1).cloned().collect(),
             PromptKind::SingleChoice | PromptKind::MultipleChoice => {
                 let count = self.prompt.choices.len();

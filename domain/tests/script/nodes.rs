@@ -62,7 +62,7 @@ fn an_exec_is_never_sent_twice_and_its_lost_answer_is_reported_as_lost() {
     script.session_cut_at("Exec");
     assert_eq!(script.phase(), ("WAITING", "CHANGING"));
     script.session();
-    assert_eq!((script.end(), script.execs().len()), (("FAILED", "CHANGES_REFUSED"), 1));
+    assert_eq!((script.end(), script.execs().len()), (("FAILED", "PARTLY_CHANGED"), 1));
     assert_eq!(script.tree["./Vendor/Name"], "blue");
 }
 
@@ -73,7 +73,7 @@ fn a_change_whose_answer_was_lost_counts_as_made_when_the_second_try_finds_it_ma
     script.session_cut_at("Add").set("./Vendor/New", "1").session();
     assert_eq!(script.end(), ("SUCCEEDED", "CHANGED"));
     let mut script = Script::of(request, &[("./Vendor/New", "1")]);
-    assert_eq!(script.session().end(), ("FAILED", "CHANGES_REFUSED"));
+    assert_eq!(script.session().end(), ("FAILED", "NOT_CHANGED"));
 }
 
 #[test]
@@ -94,5 +94,5 @@ fn a_result_names_node_command_and_status() {
         answers: Vec::new(),
     };
     assert_eq!(moved.results, [expected]);
-    assert_eq!(script.end(), ("FAILED", "CHANGES_REFUSED"));
+    assert_eq!(script.end(), ("FAILED", "NOT_CHANGED"));
 }

@@ -2,7 +2,7 @@
 use dmwsi_objects::ddf::{Access, Description, Kind, Node, Occurrence, Scope};
 
 use crate::encoding::{DecodeError, Pull, Tag, into_text};
-use crate::tnds::format;
+use crate::tnds::{self, format};
 
 /// Reads a whole description.
 pub(super) fn description<'a>(pull: &mut impl Pull<'a>) -> Result<Description, DecodeError> {
@@ -28,6 +28,7 @@ fn node<'a>(pull: &mut impl Pull<'a>) -> Result<Node, DecodeError> {
         match tag {
             Tag::NodeName => node.name = Some(pull.text()?).filter(|name| !name.is_empty()),
             Tag::Path => node.path = Some(pull.text()?),
+            Tag::RtProperties => node.properties = tnds::properties(pull)?,
             Tag::DfProperties => properties(pull, &mut node)?,
             Tag::Value => node.value = Some(into_text(pull.content()?.bytes())),
             Tag::Node => node.children.push(self::node(pull)?),

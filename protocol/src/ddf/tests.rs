@@ -1,6 +1,7 @@
 //! Descriptions in both encodings.
 use dmwsi_objects::Format;
 use dmwsi_objects::ddf::{Access, Description, Kind, Node, Occurrence, Scope};
+use dmwsi_objects::properties::{self, Properties};
 
 use super::{decode, encode};
 use crate::encoding::{DecodeError, Encoding};
@@ -11,7 +12,7 @@ const BOTH: [Encoding; 2] = [Encoding::Xml, Encoding::Wbxml];
 const EXAMPLE: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE MgmtTree PUBLIC " -//OMA//DTD-DM-DDF 1.2//EN" "http://www.openmobilealliance.org/tech/DTD/DM_DDF-V1_2.dtd" [<?oma-dm-ddf-ver supported-versions="1.2"?>]>
 <MgmtTree xmlns:MSFT="http://schemas.microsoft.com/MobileDevice/DM"><VerDTD>1.2</VerDTD><Man>Acme</Man><Mod>X1</Mod>
- <Node><NodeName>FUMO</NodeName><Path>./Vendor</Path>
+ <Node><NodeName>FUMO</NodeName><Path>./Vendor</Path><RTProperties><ACL>Get=*</ACL><Format><node/></Format><Type><DDFName>urn:oma:mo:oma-fumo:1.0</DDFName></Type><VerNo>2</VerNo></RTProperties>
   <DFProperties><AccessType><Get/><Add/><Get/></AccessType><Description> For updates. </Description><DFFormat><node/></DFFormat>
    <Occurrence><ZeroOrOne/></Occurrence><Scope><Permanent/></Scope><DFTitle>FUMO</DFTitle>
    <DFType><DDFName>urn:oma:mo:oma-fumo:1.0</DDFName></DFType><CaseSense><CS/></CaseSense></DFProperties>
@@ -32,6 +33,13 @@ fn example() -> Description {
     let node = Node {
         name: Some("FUMO".to_owned()),
         path: Some("./Vendor".to_owned()),
+        properties: Properties {
+            acl: Some("Get=*".to_owned()),
+            format: Some(Format::Node),
+            kind: Some(properties::Kind::Object("urn:oma:mo:oma-fumo:1.0".to_owned())),
+            revision: Some("2".to_owned()),
+            ..Properties::default()
+        },
         access: vec![Access::Get, Access::Add],
         description: Some("For updates.".to_owned()),
         format: Format::Node,

@@ -3,7 +3,7 @@ use dmwsi_objects::ddf::{Description, Kind, Node, Occurrence, Scope};
 
 use super::read::ACCESS;
 use crate::encoding::{Push, Tag};
-use crate::tnds::push_format;
+use crate::tnds::{push_format, push_properties};
 
 /// Writes a whole description.
 pub(super) fn description(push: &mut impl Push, description: &Description) {
@@ -24,6 +24,7 @@ fn node(push: &mut impl Push, node: &Node) {
         None => push.empty(Tag::NodeName),
     }
     push.option(Tag::Path, node.path.as_deref());
+    push_properties(push, &node.properties);
     properties(push, node);
     for child in &node.children {
         self::node(push, child);

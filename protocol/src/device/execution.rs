@@ -185,6 +185,9 @@ impl<N: Nodes> Execution<'_, N> {
     /// The whole item, where this is the last piece of it; none where it is no piece. The status where it is one and more is to come, or where
     /// the whole is not what was said of it.
     fn join(&mut self, item: &Item) -> Result<Option<Item>, StatusCode> {
+        if self.quirks.takes_pieces_for_whole {
+            return Ok(item.more.then(|| Item { more: false, ..item.clone() }));
+        }
         let open = self.object.take().filter(|open| open.first.target == item.target);
         if open.is_none() && !item.more {
             return Ok(None);

@@ -5,6 +5,7 @@
 mod access;
 mod account;
 mod alert;
+mod dress;
 mod execution;
 mod nodes;
 mod outbox;

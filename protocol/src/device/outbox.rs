@@ -58,8 +58,9 @@ impl Outbox {
         self.0.is_empty()
     }
 
-    /// Takes as many elements as `room` bytes hold after `first`, and at least one, so that something too large cannot block the rest.
-    pub(super) fn take(&mut self, first: Option<Element>, room: usize, encoding: Encoding) -> Load {
+    /// Takes as many elements as `room` bytes hold after `first`, at most so many, and at least one, so that something too large cannot block
+    /// the rest.
+    pub(super) fn take(&mut self, first: Option<Element>, (room, most): (usize, usize), encoding: Encoding) -> Load {
         let mut load = Load::default();
         let mut left = room;
         if let Some(first) = first {
@@ -67,16 +68,16 @@ impl Outbox {
             left = left.saturating_sub(encoding.size_of(&first));
             load.elements.push(first);
         }
-        let mut taken = false;
+        let mut taken = 0_usize;
         while let Some(Entry { element, alert, goes_on }) = self.0.pop_front() {
             let id = load.elements.len().saturating_add(1);
             let element = numbered(element, id);
             let size = encoding.size_of(&element);
-            if taken && size > left {
+            if taken > 0 && size > left || taken >= most {
                 self.0.push_front(Entry { element, alert, goes_on });
                 break;
             }
-            taken = true;
+            taken = taken.saturating_add(1);
             let is_piece = matches!(&element, Element::Results(results) if results.items.iter().any(|item| item.more));
             left = left.saturating_sub(size);
             load.alerts.extend(alert.map(|place| (id.to_string(), place)));

@@ -32,6 +32,7 @@ impl Session {
             (Some(_), _) if self.server_authenticated && !account.server_each => StatusCode::AUTHENTICATED,
             (None, None) => StatusCode::OK,
             (None, Some(_)) => accepted,
+            (Some(_), None) if self.opening.quirks.zero_before_proof => StatusCode::default(),
             (Some(_), None) => StatusCode::MISSING_CREDENTIALS,
             (Some(_), Some(credentials)) if account.is_server(credentials) => {
                 self.server_authenticated = true;

@@ -24,6 +24,44 @@ pub struct Quirks {
     pub repeats_statuses: bool,
     /// It sends Statuses for commands that nobody sent, among those that somebody did.
     pub stray_statuses: bool,
+    /// It takes a piece of a value for the whole, and says 200 to it.
+    pub takes_pieces_for_whole: bool,
+    /// It says 0 to every command, and asks for nothing, of a server that shows no credentials where it should.
+    pub zero_before_proof: bool,
+    /// It sends its first package in several messages, and no message with more than eight elements.
+    pub splits_packages: bool,
+    /// It tells DevInfo from the end to the beginning.
+    pub reversed_dev_info: bool,
+    /// It tells DevInfo without a word on formats and types.
+    pub bare_dev_info: bool,
+    /// It ends names of children and values of properties by NUL.
+    pub nul_after_names: bool,
+    /// In WBXML it sends every value as opaque octets.
+    pub opaque_data: bool,
+    /// It has no Data where a value is empty.
+    pub no_empty_data: bool,
+    /// Its Statuses do not say which node they are about.
+    pub no_target_refs: bool,
+    /// It calls the format of every Generic Alert `text/plain`.
+    pub plain_text_alerts: bool,
+    /// It puts `Reversed-Domain-Name:` and blanks around the types of Generic Alerts.
+    pub prefixed_alert_types: bool,
+    /// It writes blanks in addresses by their numbers.
+    pub encoded_addresses: bool,
+    /// It begins sessions with events about who is logged on, and has elements and attributes of Microsoft's in its XML.
+    pub windows_elements: bool,
+    /// Its WBXML names the version by a text.
+    pub named_public_id: bool,
+    /// It uses the media types of data synchronisation.
+    pub sync_media_types: bool,
+    /// It closes every connection.
+    pub closes_connections: bool,
+    /// It writes the number of a session in decimal digits.
+    pub decimal_session_id: bool,
+    /// It reads the number of the session that a notification asks for with its bytes swapped.
+    pub swapped_session_id: bool,
+    /// It does not survive what clients on libdmclient crash on.
+    pub fragile: bool,
 }
 
 /// How a device treats an Atomic.

@@ -3,6 +3,7 @@ use dmwsi_objects::dmacc::AuthType;
 use dmwsi_objects::{GenericAlert, StatusCode};
 
 use super::alert::{generic_alert, has_alert, plain_alert};
+use super::dress::windows_events;
 use super::execution::{Execution, Object, shown};
 use super::outbox::{Outbox, item_count};
 use super::{Account, Nodes, Quirks};
@@ -54,7 +55,7 @@ pub struct Opening {
 /// A session, stepped by [`Session::receive`].
 #[derive(Clone, Debug)]
 pub struct Session {
-    opening: Opening,
+    pub(super) opening: Opening,
     heard: Vec<bool>,
     sent: u32,
     told: Vec<(u32, String, usize)>,
@@ -112,6 +113,9 @@ pub enum End {
 /// A message of the server that a session cannot go on with.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Fault {
+    /// Such a device does not survive what the message has.
+    #[error("the device crashed on {0}")]
+    Deadly(&'static str),
     /// The session takes no end.
     #[error("the session has more than {MAX_MESSAGES} messages")]
     Endless,
@@ -176,6 +180,9 @@ impl Session {
         nodes: &mut N,
         fresh_nonce: &[u8],
     ) -> Result<(Self, Turn), Fault> {
+        if let Some(what) = self.opening.quirks.dies_of(message) {
+            return Err(Fault::Deadly(what));
+        }
         let verdict = self.check(message)?;
         if let Some(uri) = &message.header.respond_to {
             self.respond_to = Some(uri.clone());
@@ -232,7 +239,8 @@ impl Session {
         let each = account.server_each || account.server_auth == Some(AuthType::Hmac);
         let has_nonce = matches!(account.server_auth, Some(AuthType::Digest | AuthType::Hmac));
         let proved = has_nonce && self.server_authenticated && (each || !known);
-        let challenge = if (proved || !trusted) && !self.aborting { account.challenge(fresh_nonce) } else { None };
+        let is_mute = own == StatusCode::default();
+        let challenge = if (proved || !trusted) && !self.aborting && !is_mute { account.challenge(fresh_nonce) } else { None };
         let status = Status {
             message: message.header.message,
             command: "0".to_owned(),
@@ -318,6 +326,9 @@ impl Session {
         let items = nodes.device().into_iter().map(shown).collect();
         let (id, meta) = (String::new(), Meta::default());
         self.outbox.push(Element::Command(NodeCommand { id, verb: Verb::Replace, correlator: None, meta, items }));
+        if self.opening.quirks.windows_elements {
+            windows_events().for_each(|event| self.outbox.push(event));
+        }
         for (place, alert) in self.opening.alerts.iter().enumerate() {
             self.outbox.push_alert(generic_alert(alert), place);
         }
@@ -340,9 +351,15 @@ impl Session {
         };
         let mut message = Message { header, body: Vec::new(), last: true };
         let room = self.bytes().saturating_sub(self.opening.encoding.encode(&message).len());
-        let load = self.outbox.take(status, room, self.opening.encoding);
+        let Opening { encoding, quirks, .. } = self.opening;
+        let most = match (quirks.splits_packages, self.sent) {
+            (false, _) => usize::MAX,
+            (true, 1) => 1,
+            (true, _) => 8,
+        };
+        let load = self.outbox.take(status, (room, most), encoding);
         self.told.extend(load.alerts.into_iter().map(|(id, place)| (self.sent, id, place)));
-        message.body = load.elements;
+        message.body = load.elements.into_iter().map(|element| quirks.dressed(element, encoding)).collect();
         message.last = complete && self.outbox.is_empty();
         message
     }

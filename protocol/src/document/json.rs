@@ -4,13 +4,16 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde::ser::{Serialize, SerializeMap as _, Serializer};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::{Content, Document, Element};
 use crate::encoding::{Name, PublicId};
 
 /// The member beside the root that tells the public identifier of WBXML.
 const PUBLIC_ID: &str = "publicId";
+
+/// The member of an element beside its name that tells its attributes.
+const ATTRIBUTES: &str = "@";
 
 /// The only member of what stands for octets.
 const BASE64: &str = "base64";
@@ -23,16 +26,41 @@ impl Serialize for Document {
             Some(PublicId::Text { name, .. }) => map.serialize_entry(PUBLIC_ID, name.as_str())?,
             None => {}
         }
-        map.serialize_entry(&self.root.name, &self.root.content)?;
+        self.root.members(&mut map)?;
         map.end()
     }
 }
 
 impl Serialize for Element {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(1))?;
-        map.serialize_entry(&self.name, &self.content)?;
+        let mut map = serializer.serialize_map(None)?;
+        self.members(&mut map)?;
         map.end()
+    }
+}
+
+impl Element {
+    fn members<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry(&self.name, &self.content)?;
+        if self.attributes.is_empty() {
+            return Ok(());
+        }
+        map.serialize_entry(ATTRIBUTES, &Attributes(self.attributes.clone()))
+    }
+}
+
+/// Attributes in their order.
+struct Attributes(Vec<(String, String)>);
+
+impl Serialize for Attributes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Attributes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Pairs).map(Self)
     }
 }
 
@@ -80,18 +108,20 @@ impl<'de> Visitor<'de> for Whole {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Document, A::Error> {
-        let (mut public_id, mut root) = (None, None);
+        let (mut public_id, mut root, mut attributes) = (None, None, Vec::new());
         while let Some(name) = map.next_key::<String>()? {
             if name == PUBLIC_ID {
                 public_id = Some(map.next_value::<Id>()?.0);
+            } else if name == ATTRIBUTES {
+                attributes = map.next_value::<Attributes>()?.0;
             } else if root.is_some() {
                 return Err(de::Error::custom("a document has one root"));
             } else {
-                root = Some(Element { name, content: map.next_value()? });
+                root = Some((name, map.next_value()?));
             }
         }
-        let root = root.ok_or_else(|| de::Error::custom("the root element is missing"))?;
-        Ok(Document { public_id, root })
+        let (name, content) = root.ok_or_else(|| de::Error::custom("the root element is missing"))?;
+        Ok(Document { public_id, root: Element { name, attributes, content } })
     }
 }
 
@@ -102,16 +132,41 @@ impl<'de> Visitor<'de> for One {
     type Value = Element;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an element: an object with its name as the only member")
+        write!(f, "an element: an object with its name as the only member, but for `{ATTRIBUTES}`")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Element, A::Error> {
-        let name = map.next_key()?.ok_or_else(|| de::Error::invalid_length(0, &self))?;
-        let content = map.next_value()?;
-        match map.next_key::<String>()? {
-            Some(_) => Err(de::Error::invalid_length(2, &self)),
-            None => Ok(Element { name, content }),
+        let (mut element, mut attributes) = (None, Vec::new());
+        while let Some(name) = map.next_key::<String>()? {
+            if name == ATTRIBUTES {
+                attributes = map.next_value::<Attributes>()?.0;
+            } else if element.is_some() {
+                return Err(de::Error::invalid_length(2, &self));
+            } else {
+                element = Some((name, map.next_value()?));
+            }
         }
+        let (name, content) = element.ok_or_else(|| de::Error::invalid_length(0, &self))?;
+        Ok(Element { name, attributes, content })
+    }
+}
+
+/// Attributes.
+struct Pairs;
+
+impl<'de> Visitor<'de> for Pairs {
+    type Value = Vec<(String, String)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of texts by the names of attributes")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(pair) = map.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(pairs)
     }
 }
 

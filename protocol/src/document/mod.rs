@@ -1,8 +1,9 @@
 //! A document as elements, whatever it says: for people who want to see and to change what a device sent.
 //!
 //! A [`crate::message::Message`] says what a message means; a [`Document`] keeps every element, also those that mean nothing to us, and has a view as
-//! JSON: each element is an object with its name as the only member, whose value is a text, a list of elements, `null` where there is nothing, or
-//! `{"base64": …}` for octets. Attributes, comments and layout are not kept.
+//! JSON: each element is an object with its name as a member, whose value is a text, a list of elements, `null` where there is nothing, or
+//! `{"base64": …}` for octets; where it has attributes, `"@"` is the other member. WBXML has no attributes; default namespaces, prefixes of
+//! elements, comments and layout are not kept.
 mod json;
 mod write;
 
@@ -28,6 +29,8 @@ pub struct Document {
 pub struct Element {
     /// The local name. One of a token that nobody knows is `token-PAGE-TOKEN`, the latter in hexadecimal digits.
     pub name: String,
+    /// Its attributes in XML, as they are written, without the namespace of elements.
+    pub attributes: Vec<(String, String)>,
     /// What is in it.
     pub content: Content,
 }
@@ -49,7 +52,7 @@ pub enum Content {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum EncodeError {
     /// A name is not one of XML.
-    #[error("`{0}` cannot be the name of an element")]
+    #[error("`{0}` cannot be the name of an element or an attribute")]
     Name(String),
 }
 
@@ -63,7 +66,7 @@ impl Document {
             }
             Encoding::Xml => {
                 let text = xml::text(body);
-                let root = read(xml::Reader::of_tree(&text)).map_err(|error| error.moved(|at| xml::place(body, at)))?;
+                let root = read(xml::Reader::of_document(&text)).map_err(|error| error.moved(|at| xml::place(body, at)))?;
                 Ok(Self { public_id: None, root })
             }
         }
@@ -82,6 +85,7 @@ fn read<'a>(mut pull: impl Pull<'a>) -> Result<Element, DecodeError> {
 
 fn element<'a>(pull: &mut impl Pull<'a>, tag: Tag) -> Result<Element, DecodeError> {
     let name = if tag == Tag::Other { pull.other() } else { tag.name() }.to_owned();
+    let attributes = pull.attributes();
     let mut children = Vec::new();
     let mut whole = None::<encoding::Content<'a>>;
     loop {
@@ -102,7 +106,7 @@ fn element<'a>(pull: &mut impl Pull<'a>, tag: Tag) -> Result<Element, DecodeErro
         Some(encoding::Content::Opaque(octets)) if !is_text(&octets) => Content::Octets(octets.into_owned()),
         Some(content) => Content::Text(into_text(content.bytes())),
     };
-    Ok(Element { name, content })
+    Ok(Element { name, attributes, content })
 }
 
 impl Element {

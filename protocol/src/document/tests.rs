@@ -56,7 +56,10 @@ fn what_nobody_knows_has_a_name_all_the_same() {
     let view = json!({"publicId": 1, "SyncML": [{"token-0-30": "x"}, {"token-7-3D": null}, {"SyncBody": null}]});
     assert_eq!(serde_json::to_value(&document).unwrap(), view);
     assert_eq!(document.encode(Encoding::Wbxml).unwrap(), odd);
-    let named = |name: &str| Document { public_id: None, root: Element { name: name.to_owned(), content: Content::Empty } };
+    let named = |name: &str| Document {
+        public_id: None,
+        root: Element { name: name.to_owned(), attributes: Vec::new(), content: Content::Empty },
+    };
     for (name, encoding) in [("a b", Encoding::Xml), ("", Encoding::Xml), ("1", Encoding::Xml), ("a\0", Encoding::Wbxml)] {
         assert_eq!(named(name).encode(encoding), Err(EncodeError::Name(name.to_owned())));
     }
@@ -76,4 +79,24 @@ fn json_that_is_no_document_is_refused_where_it_goes_wrong() {
         assert_eq!(error.line(), line, "{error}");
         assert!(error.to_string().contains(what), "{error}");
     }
+}
+
+#[test]
+fn attributes_are_kept_wherever_there_can_be_some() {
+    let text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><SyncML xmlns=\"SYNCML:SYNCML1.2\"><SyncBody xmlns:msft=\"urn:m\"><Status>\
+        <Data msft:originalerror=\"0x8 &amp; &lt;&quot;\">404</Data></Status><Odd a=\"\"></Odd></SyncBody></SyncML>";
+    let document = xml(text);
+    assert_eq!(String::from_utf8(document.encode(Encoding::Xml).unwrap()).unwrap(), text);
+    let view = serde_json::to_value(&document).unwrap();
+    let body = json!({"SyncBody": [
+        {"Status": [{"Data": "404", "@": {"msft:originalerror": "0x8 & <\""}}]}, {"Odd": null, "@": {"a": ""}},
+    ], "@": {"xmlns:msft": "urn:m"}});
+    assert_eq!(view["SyncML"][0], body);
+    assert_eq!(serde_json::from_value::<Document>(view).unwrap(), document);
+    let plain = Document::decode(Encoding::Wbxml, &document.encode(Encoding::Wbxml).unwrap()).unwrap();
+    assert_eq!(plain.root.text(&["SyncBody", "Status", "Data"]).as_deref(), Some("404"));
+    assert_eq!(plain.root.attributes, []);
+    let odd = r#"{"A": null, "@": {"a b": "x"}}"#;
+    let odd: Document = serde_json::from_str(odd).unwrap();
+    assert_eq!(odd.encode(Encoding::Xml), Err(EncodeError::Name("a b".to_owned())));
 }

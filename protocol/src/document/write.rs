@@ -64,14 +64,20 @@ impl Element {
 
 /// `in_octets`: inside an item whose data is octets.
 fn push_xml(writer: &mut xml::Writer, element: &Element, indent: Option<usize>, in_octets: bool) -> Result<(), EncodeError> {
-    let Element { name, content } = element;
-    if !is_name(name) {
-        return Err(EncodeError::Name(name.clone()));
+    let Element { name, attributes, content } = element;
+    // A prefix is part of the name of an attribute, and declared by another one.
+    let is_attribute =
+        |name: &str| name.split_once(':').map_or_else(|| is_name(name), |(prefix, name)| is_name(prefix) && is_name(name));
+    if let Some(odd) = Some(name)
+        .filter(|name| !is_name(name))
+        .or_else(|| attributes.iter().map(|(name, _)| name).find(|name| !is_attribute(name)))
+    {
+        return Err(EncodeError::Name(odd.clone()));
     }
     if let Some(depth) = indent {
         writer.line(depth);
     }
-    writer.open_named(name);
+    writer.open_named(name, attributes);
     match content {
         Content::Children(children) => {
             let inside = indent.map(|depth| depth.saturating_add(1));
@@ -92,7 +98,7 @@ fn push_xml(writer: &mut xml::Writer, element: &Element, indent: Option<usize>, 
 }
 
 fn push_wbxml(writer: &mut wbxml::Writer, element: &Element) -> Result<(), EncodeError> {
-    let Element { name, content } = element;
+    let Element { name, content, .. } = element;
     if name.is_empty() || name.bytes().any(|byte| byte == 0) {
         return Err(EncodeError::Name(name.clone()));
     }

@@ -56,6 +56,11 @@ pub(crate) trait Pull<'a> {
     /// How far it has read, in bytes.
     fn at(&self) -> usize;
 
+    /// The attributes of the element that was opened last, where they are kept, apart from the namespace that elements have by default.
+    fn attributes(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
     /// The next child of the element that is open, or none at its end. Text between children is passed over.
     fn child(&mut self) -> Result<Option<Tag>, DecodeError> {
         loop {

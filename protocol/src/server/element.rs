@@ -154,7 +154,7 @@ impl Session {
         let (items, piece) = self.objects.join("Results", &results.meta, Some(answers), &results.items, limits.max_object);
         if let Some(batch) = &mut self.batch {
             batch.read(results, &items);
-            if let Some(code @ (StatusCode::TOO_LARGE | StatusCode::SIZE_MISMATCH)) = piece {
+            if let Some(code @ (StatusCode::SIZE_MISMATCH | StatusCode::SIZE_TOO_BIG | StatusCode::TOO_LARGE)) = piece {
                 batch.settle(results.message, &results.command, code);
             }
         }

@@ -86,7 +86,7 @@ impl Objects {
     }
 
     /// The whole items among `items`, those that end an object completed; and 213 when a piece was kept, 413 when one was too
-    /// large, 424 when the pieces do not add up to what was announced. `answers` are the
+    /// large, 416 when it was announced so, 424 when the pieces do not add up to what was announced. `answers` are the
     /// references of a Results.
     pub(super) fn join<'i>(
         &mut self,
@@ -112,7 +112,7 @@ impl Objects {
             let mut object = known.unwrap_or_else(|| Partial::begin(carrier, address, outer, answers, item, limit));
             self.grew |= object.append(item, limit);
             if object.octets.is_none() {
-                code = Some(StatusCode::TOO_LARGE);
+                code = Some(object.refusal(limit));
             } else if item.more {
                 code = Some(StatusCode::CHUNK_ACCEPTED);
             }
@@ -145,6 +145,12 @@ impl Partial {
             octets: fits.then(Octets::default),
             pieces: 0,
         }
+    }
+
+    /// The code for one that is too large: another where that was said before it came.
+    fn refusal(&self, limit: u32) -> StatusCode {
+        let was_announced = self.size.is_some_and(|size| size > u64::from(limit));
+        if was_announced { StatusCode::SIZE_TOO_BIG } else { StatusCode::TOO_LARGE }
     }
 
     /// Takes a piece, and says whether there was anything in it. What is too large is forgotten, and its later pieces go unread.

@@ -6,10 +6,11 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use node::{Kind, Node, Properties, Tree};
+pub use dmwsi_objects::properties::{Kind, Properties};
+pub use node::{Node, Tree};
 
-pub(crate) use read::format;
-pub(crate) use write::push_format;
+pub(crate) use read::{format, properties};
+pub(crate) use write::{push_format, push_properties};
 
 use crate::encoding::{DecodeError, Encoding, Name, PublicId, Version};
 use crate::{wbxml, xml};

@@ -44,7 +44,8 @@ fn node<'a>(pull: &mut impl Pull<'a>) -> Result<Node, DecodeError> {
     Ok(node)
 }
 
-fn properties<'a>(pull: &mut impl Pull<'a>) -> Result<Properties, DecodeError> {
+/// What `RTProperties` says.
+pub(crate) fn properties<'a>(pull: &mut impl Pull<'a>) -> Result<Properties, DecodeError> {
     let mut properties = Properties::default();
     while let Some(tag) = pull.child()? {
         match tag {

@@ -21,9 +21,7 @@ fn node(push: &mut impl Push, node: &Node) {
     push.open(Tag::Node);
     push.option(Tag::NodeName, node.name.as_deref());
     push.option(Tag::Path, node.path.as_deref());
-    if node.properties != Properties::default() {
-        properties(push, &node.properties);
-    }
+    push_properties(push, &node.properties);
     for child in &node.children {
         self::node(push, child);
     }
@@ -31,7 +29,11 @@ fn node(push: &mut impl Push, node: &Node) {
     push.close(Tag::Node);
 }
 
-fn properties(push: &mut impl Push, properties: &Properties) {
+/// Writes `RTProperties`, where anything is said.
+pub(crate) fn push_properties(push: &mut impl Push, properties: &Properties) {
+    if *properties == Properties::default() {
+        return;
+    }
     push.open(Tag::RtProperties);
     push.option(Tag::Acl, properties.acl.as_deref());
     if let Some(it) = properties.format {

@@ -2,6 +2,8 @@
 use std::borrow::Cow;
 
 use quick_xml::Reader as Source;
+use quick_xml::escape::unescape;
+use quick_xml::events::attributes::Attribute;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
 use crate::encoding::{Budget, Content, DecodeError, MAX_ELEMENTS, MAX_TREE_ELEMENTS, Piece, Pull, Tag, has_dropped, is_dropped};
@@ -53,6 +55,9 @@ pub(crate) struct Reader<'a> {
     other: String,
     /// The element just given is empty, so that no end will come.
     bare: bool,
+    /// Where attributes are kept, the element just given.
+    start: Option<BytesStart<'static>>,
+    keeps_attributes: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -66,12 +71,25 @@ impl<'a> Reader<'a> {
         Self::within(body, MAX_TREE_ELEMENTS)
     }
 
+    /// Reads a text that [`text`] made, with all that is in it.
+    pub(crate) fn of_document(body: &'a str) -> Self {
+        Self { keeps_attributes: true, ..Self::of_tree(body) }
+    }
+
     fn within(body: &'a str, most_elements: usize) -> Self {
         let mut source = Source::from_str(body);
         let config = source.config_mut();
         // Addresses with a bare `&` are sent.
         config.allow_dangling_amp = true;
-        Self { body, source, budget: Budget::of(most_elements), other: String::new(), bare: false }
+        Self {
+            body,
+            source,
+            budget: Budget::of(most_elements),
+            other: String::new(),
+            bare: false,
+            start: None,
+            keeps_attributes: false,
+        }
     }
 
     fn next(&mut self) -> Result<Event<'a>, DecodeError> {
@@ -86,6 +104,9 @@ impl<'a> Reader<'a> {
     fn open(&mut self, start: &BytesStart<'_>, bare: bool) -> Result<Tag, DecodeError> {
         self.budget.open(self.at())?;
         self.bare = bare;
+        if self.keeps_attributes {
+            self.start = Some(start.clone().into_owned());
+        }
         let name = start.local_name().into_inner();
         let tag = Tag::from_name(name.as_bytes());
         if tag == Tag::Other {
@@ -167,6 +188,17 @@ impl<'a> Pull<'a> for Reader<'a> {
 
     fn at(&self) -> usize {
         offset(self.source.buffer_position())
+    }
+
+    /// One that is malformed ends them.
+    fn attributes(&self) -> Vec<(String, String)> {
+        let all = self.start.iter().flat_map(|start| start.attributes()).map_while(Result::ok);
+        let kept = all.filter(|attribute| attribute.key.as_ref() != "xmlns");
+        let read = |attribute: Attribute<'_>| {
+            let value = unescape(&attribute.value).map_or_else(|_odd| attribute.value.to_string(), Cow::into_owned);
+            (attribute.key.as_ref().to_owned(), value)
+        };
+        kept.map(read).collect()
     }
 }
 

@@ -82,15 +82,30 @@ impl Writer {
     }
 
     /// An element begins that need not be of the vocabulary; its name is one that XML can have.
-    pub(crate) fn open_named(&mut self, name: &str) {
+    pub(crate) fn open_named(&mut self, name: &str, attributes: &[(String, String)]) {
         match Tag::from_name(name.as_bytes()) {
             Tag::Other => {
                 self.out.push(b'<');
                 self.out.extend_from_slice(name.as_bytes());
-                self.out.push(b'>');
             }
-            tag => self.open(tag),
+            tag => {
+                self.start(tag);
+                self.in_tree |= tag == Tag::MgmtTree;
+            }
         }
+        for (name, value) in attributes {
+            self.out.push(b' ');
+            self.out.extend_from_slice(name.as_bytes());
+            self.out.extend_from_slice(br#"=""#);
+            for (place, part) in value.split('"').enumerate() {
+                if place > 0 {
+                    self.out.extend_from_slice(b"&quot;");
+                }
+                self.escaped(part);
+            }
+            self.out.push(b'"');
+        }
+        self.out.push(b'>');
     }
 
     /// The element of that name ends.

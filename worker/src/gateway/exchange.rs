@@ -331,7 +331,7 @@ impl Gateway {
             }
         }
         // What a client event tells is about no job.
-        effects.alerts.extend(received.events.iter().cloned());
+        effects.alerts.extend(received.events.iter().filter(|event| !event.alert_type.is_secret()).cloned());
         let readings: Vec<Reading> = received.answers.iter().flat_map(|answer| answer.readings.clone()).collect();
         facts.learn(&readings);
         effects.lessons = lessons(&received.answers, now);

@@ -57,17 +57,17 @@ fn an_object_beyond_the_limit_is_refused_and_its_tail_is_not_taken_for_the_whole
             let mut message = scene.message(vec![header_status(1, 212), status(1, 4, 200), results(1, 4, vec![first])]);
             message.last = false;
             scene.hear(message);
-            let expected = if announced.is_some() { 413 } else { 213 };
-            assert_eq!(codes(&scene.say(vec![])), [212, expected]);
+            let (first, refusal) = if announced.is_some() { (416, 416) } else { (213, 413) };
+            assert_eq!(codes(&scene.say(vec![])), [212, first]);
             let mut message = scene.message(vec![header_status(2, 212), results(1, 4, vec![piece("./B", &"x".repeat(600))])]);
             message.last = false;
             scene.hear(message);
-            assert_eq!(codes(&scene.say(vec![])), [212, 413]);
+            assert_eq!(codes(&scene.say(vec![])), [212, refusal]);
             let message = scene.message(vec![header_status(3, 212), results(1, 4, vec![leaf("./B", "tail")])]);
             let received = scene.hear(message);
             assert_eq!(received.turn, Turn::Offer);
             let answer = &received.answers[0];
-            assert_eq!((answer.status, answer.readings.len()), (Some(StatusCode::TOO_LARGE), 0));
+            assert_eq!((answer.status, answer.readings.len()), (Some(StatusCode(refusal)), 0));
         }
     }
 }

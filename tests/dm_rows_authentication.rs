@@ -1,0 +1,168 @@
+//! Rows of the conformance list: who the device is, and who the server is.
+use serde_json::{Value, json};
+
+use crate::harness::phone::{FINAL, PACKAGE_1, basic_cred, md5_cred};
+use crate::harness::talk::{ENCODINGS, Ground, Heard};
+
+fn account(client: &str, server: Option<&str>) -> Value {
+    let mut account = json!({"client": {"auth": client, "name": "me", "secret": "mine"}});
+    if let Some(auth) = server {
+        account["server"] = json!({"auth": auth, "name": "you", "secret": "yours"});
+    }
+    account
+}
+
+/// The kind that a challenge wants.
+fn wanted(heard: &Heard) -> Option<String> {
+    heard.statuses().next().unwrap().challenge.as_ref().map(|challenge| challenge.kind.clone())
+}
+
+fn refused_by(heard: &Heard, code: u16) {
+    assert_eq!(heard.codes(), [("SyncHdr", code), ("Alert", code), ("Replace", code)], "one code throughout");
+    assert!(!heard.asks() && heard.message.last, "Statuses and the end of the package only");
+}
+
+fn package_1() -> String {
+    format!("{PACKAGE_1}{FINAL}")
+}
+
+/// The device's Status for the header of the server's last message, with a challenge.
+fn challenge(heard: &Heard, code: u16, nonce: &str) -> String {
+    format!(
+        "<Status><CmdID>1</CmdID><MsgRef>{}</MsgRef><CmdRef>0</CmdRef><Cmd>SyncHdr</Cmd><Chal><Meta><Format xmlns=\"syncml:metinf\">b64</Format>\
+        <Type xmlns=\"syncml:metinf\">syncml:auth-md5</Type><NextNonce xmlns=\"syncml:metinf\">{nonce}</NextNonce></Meta></Chal><Data>{code}</Data></Status>",
+        heard.message.header.message
+    )
+}
+
+both! {
+    /// S-AU-01: without credentials, 407 with a challenge for the header and 407 for every command, and nothing else.
+    async fn without_credentials_everything_is_407(database: Database) {
+        let ground = Ground::on(&database).await;
+        for encoding in ENCODINGS {
+            for (auth, kind) in [("BASIC", "syncml:auth-basic"), ("DIGEST", "syncml:auth-md5")] {
+                let mut talk = ground.talk_with(encoding, account(auth, None)).await;
+                talk.job(&json!({"type": "NODES_GET", "nodes": ["./Vendor/A"]})).await;
+                talk.credentials = String::new();
+                let heard = talk.opens("").await;
+                refused_by(&heard, 407);
+                assert_eq!(wanted(&heard).as_deref(), Some(kind));
+            }
+        }
+        ground.server.stop().await;
+    }
+
+    /// S-AU-02: a wrong digest gets 401 and another nonce, the right one 212 and the nonce for the next session; who fails again and again is told no more.
+    async fn a_wrong_digest_gets_another_chance_and_not_for_ever(database: Database) {
+        let ground = Ground::on(&database).await;
+        for encoding in ENCODINGS {
+            let mut talk = ground.talk_with(encoding, account("DIGEST", None)).await;
+            talk.credentials = md5_cred("me", "wrong", "AAAA");
+            let refused = talk.opens("").await;
+            refused_by(&refused, 401);
+            talk.number += 1;
+            let accepted = talk.say_with(&md5_cred("me", "mine", &refused.nonce()), &package_1()).await;
+            assert_eq!(accepted.verdict(), 212);
+            assert_ne!(accepted.nonce(), refused.nonce());
+            talk.begin();
+            let (mut nonce, mut tries) = (accepted.nonce(), 0);
+            loop {
+                (talk.number, tries) = (talk.number + 1, tries + 1);
+                let heard = talk.say_with(&md5_cred("me", "wrong", &nonce), &package_1()).await;
+                refused_by(&heard, 401);
+                if wanted(&heard).is_none() {
+                    break;
+                }
+                assert_ne!(heard.nonce(), nonce, "a nonce for each try");
+                nonce = heard.nonce();
+            }
+            assert_eq!(tries, 3);
+            talk.number += 1;
+            let late = talk.say_with(&md5_cred("me", "mine", &nonce), &package_1()).await;
+            assert_eq!((late.verdict(), wanted(&late)), (401, None), "the session is over");
+        }
+        ground.server.stop().await;
+    }
+
+    /// S-AU-03: credentials of another kind than the account's get 401 and a challenge to the right kind.
+    async fn credentials_of_another_kind_are_challenged_to_the_right_one(database: Database) {
+        let ground = Ground::on(&database).await;
+        for encoding in ENCODINGS {
+            for (auth, shown, kind) in
+                [("DIGEST", basic_cred("me", "mine"), "syncml:auth-md5"), ("BASIC", md5_cred("me", "mine", "AAAA"), "syncml:auth-basic")]
+            {
+                let mut talk = ground.talk_with(encoding, account(auth, None)).await;
+                talk.credentials = shown.clone();
+                let heard = talk.opens("").await;
+                refused_by(&heard, 401);
+                assert_eq!(wanted(&heard).as_deref(), Some(kind));
+                let strange = shown.replace("auth-basic", "auth-x509").replace("auth-md5", "auth-x509");
+                talk.begin();
+                talk.number += 1;
+                refused_by(&talk.say_with(&strange, &package_1()).await, 401);
+            }
+        }
+        ground.server.stop().await;
+    }
+
+    /// S-AU-04: the nonce of one session opens the next; where its reply was lost, one challenge more does.
+    async fn the_nonce_of_one_session_opens_the_next(database: Database) {
+        let ground = Ground::on(&database).await;
+        for encoding in ENCODINGS {
+            let mut talk = ground.talk_with(encoding, account("DIGEST", None)).await;
+            talk.credentials = String::new();
+            let challenged = talk.opens("").await.nonce();
+            talk.number += 1;
+            let mut heard = talk.say_with(&md5_cred("me", "mine", &challenged), &package_1()).await;
+            for _ in 0..3 {
+                assert_eq!(heard.codes(), [("SyncHdr", 212), ("Alert", 200), ("Replace", 200)]);
+                talk.credentials = md5_cred("me", "mine", &heard.nonce());
+                heard = talk.opens("").await;
+            }
+            // This reply the device never heard.
+            talk.credentials = md5_cred("me", "mine", &heard.nonce());
+            assert_eq!(talk.opens("").await.verdict(), 212);
+            let stale = talk.opens("").await;
+            refused_by(&stale, 401);
+            talk.number += 1;
+            assert_eq!(talk.say_with(&md5_cred("me", "mine", &stale.nonce()), &package_1()).await.verdict(), 212);
+        }
+        ground.server.stop().await;
+    }
+
+    /// S-AU-05, S-PK-04: credentials in every message until the device says 212; after its challenge, others, and what it refused again; after a second refusal, 1223.
+    async fn the_server_proves_itself_until_it_is_believed(database: Database) {
+        let ground = Ground::on(&database).await;
+        for encoding in ENCODINGS {
+            let mut talk = ground.talk_with(encoding, account("BASIC", Some("DIGEST"))).await;
+            let job = talk.job(&json!({"type": "NODES_GET", "nodes": ["./Vendor/A"]})).await;
+            let proof = |heard: &Heard| heard.message.header.credentials.clone().map(|credentials| credentials.data);
+            let of = |nonce: &str| Some(crate::harness::phone::md5("you", "yours", nonce));
+            let first = talk.opens("").await;
+            assert_eq!(proof(&first), of(""));
+            let id = first.commands()[0].1.to_owned();
+            let refusal = |heard: &Heard, id: &str, nonce: &str| {
+                let command = crate::harness::phone::status(2, heard.message.header.message, id.parse().unwrap(), "Get", 401);
+                format!("{}{command}{FINAL}", challenge(heard, 401, nonce))
+            };
+            let second = talk.say(&refusal(&first, &id, "bm9uY2Utb25lLTEyMzQ1")).await;
+            assert_eq!(proof(&second), of("bm9uY2Utb25lLTEyMzQ1"));
+            assert_eq!(second.commands(), [("Get", second.commands()[0].1, "./Vendor/A")], "what was refused is asked again");
+            let answer = format!("{}{}{FINAL}", challenge(&second, 212, "bm9uY2UtdHdvLTEyMzQ1"), second.answers(&[404]).split_once("</Status>").unwrap().1);
+            let third = talk.say(&answer).await;
+            assert_eq!((proof(&third), third.message.last), (None, true), "who is believed shows nothing more");
+            assert_eq!(talk.ended(&job).await["outcome"], "NODES_UNREADABLE");
+            // The nonce is kept, and a device that believes nothing is left alone.
+            let job = talk.job(&json!({"type": "NODES_GET", "nodes": ["./Vendor/A"]})).await;
+            let first = talk.opens("").await;
+            assert_eq!(proof(&first), of("bm9uY2UtdHdvLTEyMzQ1"));
+            let id = first.commands()[0].1.to_owned();
+            let second = talk.say(&refusal(&first, &id, "bm9uY2Utb25lLTEyMzQ1")).await;
+            let id = second.commands()[0].1.to_owned();
+            let third = talk.say(&refusal(&second, &id, "bm9uY2UtdHdvLTEyMzQ1")).await;
+            assert_eq!((third.alert(), third.message.last), (Some(1223), true));
+            assert_eq!((talk.ended(&job).await["state"].as_str(), talk.outcomes(&job).await), (Some("FAILED"), vec!["SERVER_REFUSED".to_owned()]));
+        }
+        ground.server.stop().await;
+    }
+}

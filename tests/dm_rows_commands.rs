@@ -1,0 +1,297 @@
+//! Rows of the conformance list: commands, each with every status that the specification has for it.
+use dmwsi_protocol::message::{Element, Item};
+use serde_json::{Value, json};
+
+use crate::harness::phone::{FINAL, results, status};
+use crate::harness::talk::{ENCODINGS, Ground, Heard, Talk};
+
+/// The first item of the first command.
+fn item(heard: &Heard) -> &Item {
+    let items = heard.message.body.iter().find_map(|element| match element {
+        Element::Command(command) => Some(&command.items),
+        _ => None,
+    });
+    let [item] = items.unwrap().as_slice() else { panic!("one item: {:?}", heard.message) };
+    item
+}
+
+/// Each code with what becomes of the command that it answers.
+async fn each(talk: &mut Talk, operation: &Value, codes: &[(u16, &str)]) {
+    for (code, outcome) in codes {
+        let execution = talk.does(operation, &[*code]).await;
+        let job = format!("/v1/jobs/{}", execution["jobId"].as_str().unwrap());
+        assert_eq!(talk.outcomes(&job).await, [*outcome], "{code} to {operation}: {execution}");
+        let succeeded = ["DONE", "STARTED"].contains(outcome);
+        assert_eq!(execution["state"] == "SUCCEEDED", succeeded, "{code} to {operation}: {execution}");
+    }
+}
+
+const REFUSALS: [(u16, &str); 10] = [
+    (400, "UNINTELLIGIBLE"),
+    (403, "CONFLICT"),
+    (405, "NOT_ALLOWED"),
+    (406, "NOT_SUPPORTED"),
+    (412, "UNINTELLIGIBLE"),
+    (414, "ADDRESS_TOO_LONG"),
+    (425, "PERMISSION_DENIED"),
+    (500, "DEVICE_ERROR"),
+    (510, "DEVICE_ERROR"),
+    (799, "UNRECOGNISED"),
+];
+
+both! {
+    /// S-CM-01: an Add has Meta with a Format, and Data, in its one item; each status is told as what it is.
+    async fn an_add_is_whole_and_each_answer_to_it_is_told_apart(database: Database) {
+        let ground = Ground::on(&database).await;
+        for encoding in ENCODINGS {
+            let mut talk = ground.talk(encoding).await;
+            let node = json!({"type": "NODES_ADD", "nodes": [{"node": "./Vendor/New", "format": "node"}]});
+            let job = talk.job(&node).await;
+            let heard = talk.opens("").await;
+            let added = item(&heard);
+            assert_eq!((added.target.as_deref(), added.meta.format.as_deref(), added.data.is_some()), (Some("./Vendor/New"), Some("node"), true));
+            talk.say(&format!("{}{FINAL}", heard.answers(&[200]))).await;
+            assert_eq!(talk.ended(&job).await["outcome"], "ADDED");
+            let leaf = json!({"type": "NODES_ADD", "nodes": [{"node": "./Vendor/New/Leaf", "value": "a<b", "type": "text/plain"}]});
+            each(&mut talk, &leaf, &REFUSALS).await;
+            let more = [(200, "DONE"), (413, "TOO_LARGE"), (415, "UNSUPPORTED_FORMAT"), (418, "ALREADY_EXISTS"), (420, "DEVICE_FULL")];
+            each(&mut talk, &leaf, &more).await;
+        }
+        ground.server.stop().await;
+    }
+
+    /// S-CM-02: a Replace, of values in every format, and each answer to it.
+    async fn a_replace_is_whole_and_each_answer_to_it_is_told_apart(database: Database) {
+        let ground = Ground::on(&database).await;
+        for encoding in ENCODINGS {
+            let mut talk = ground.talk(encoding).await;
+            for (format, value) in [
+                ("chr", "a & b"), ("int", "-5"), ("bool", "true"), ("float", "+1.5e+01"), ("date", "2005-10-18"), ("time", "23:18:23"), ("b64", "AP8="), ("bin", "AP8="),
+                ("xml", "<a b=\"c\"/>"), ("null", ""),
+            ] {
+                let change = json!({"type": "NODES_SET", "changes": [{"command": "REPLACE", "node": "./Vendor/Leaf", "format": format, "value": value}]});
+                let job = talk.job(&change).await;
+                let heard = talk.opens("").await;
+                let sent = item(&heard);
+                let on_wire = if format == "bin" && encoding == dmwsi_protocol::encoding::Encoding::Xml { "b64" } else { format };
+                assert_eq!((sent.meta.format.as_deref(), sent.data.is_some()), (Some(on_wire), true), "{format}");
+                talk.say(&format!("{}{FINAL}", heard.answers(&[200]))).await;
+                assert_eq!(talk.ended(&job).await["outcome"], "CHANGED", "{format}");
+            }
+            let change = json!({"type": "NODES_SET", "changes": [{"command": "REPLACE", "node": "./Vendor/Leaf", "value": "x"}]});
+            each(&mut talk, &change, &REFUSALS).await;
+            let more = [(404, "NOT_FOUND"), (413, "TOO_LARGE"), (415, "UNSUPPORTED_FORMAT"), (418, "ALREADY_EXISTS"), (420, "DEVICE_FULL")];
+            each(&mut talk, &change, &more).await;
+        }
+        ground.server.stop().await;
+    }
+
+    /// S-CM-03: a Delete, and each answer to it.
+    async fn each_answer_to_a_delete_is_told_apart(database: Database) {
+        let ground = Ground::on(&database).await;
+        for encoding in ENCODINGS {
+            let mut talk = ground.talk(encoding).await;
+            let delete = json!({"type": "NODES_DELETE", "nodes": ["./Vendor/Old"]});
+            each(&mut talk, &delete, &REFUSALS).await;
+            each(&mut talk, &delete, &[(200, "DONE"), (404, "NOT_FOUND")]).await;
+        }
+        ground.server.stop().await;
+    }
+
+    /// S-CM-04: a Get, and each answer to it; a value without Data is an empty one.
+    async fn each_answer_to_a_get_is_told_apart(database: Database) {
+        let ground = Ground::on(&database).await;
+        for encoding in ENCODINGS {
+            let mut talk = ground.talk(encoding).await;
+            let get = json!({"type": "NODES_GET", "nodes": ["./Vendor/A"]});
+            each(&mut talk, &get, &REFUSALS).await;
+            each(&mut talk, &get, &[(200, "DONE"), (404, "NOT_FOUND"), (413, "TOO_LARGE"), (415, "UNSUPPORTED_FORMAT")]).await;
+            let job = talk.job(&get).await;
+            let heard = talk.opens("").await;
+            let id = heard.commands()[0].1;
+            let empty = format!("<Results><CmdID>3</CmdID><MsgRef>1</MsgRef><CmdRef>{id}</CmdRef><Item><Source><LocURI>./Vendor/A</LocURI></Source></Item></Results>");
+            talk.say(&format!("{empty}{}{FINAL}", heard.answers(&[200]))).await;
+            talk.ended(&job).await;
+            assert_eq!(talk.results(&job).await[0]["value"]["data"], "");
+        }
+        ground.server.stop().await;
+    }
+
+    /// S-CM-05: an Exec goes alone, with its correlator; each answer to it is told apart, and none sends it again.
+    async fn an_exec_goes_alone_and_each_answer_to_it_is_told_apart(database: Database) {
+        let ground = Ground::on(&database).await;
+        for encoding in ENCODINGS {
+            let mut talk = ground.talk(encoding).await;
+            let two = json!({"type": "NODES_EXEC", "nodes": [{"node": "./Vendor/One"}, {"node": "./Vendor/Two", "value": "now"}]});
+            let job = talk.job(&two).await;
+            let first = talk.opens("").await;
+            assert_eq!(first.commands().len(), 1, "each in a message of its own");
+            let correlators = |heard: &Heard| -> Vec<String> {
+                let named = heard.message.body.iter().filter_map(|element| match element {
+                    Element::Command(command) => command.correlator.clone(),
+                    _ => None,
+                });
+                named.collect()
+            };
+            let second = talk.say(&format!("{}{FINAL}", first.answers(&[200]))).await;
+            assert_eq!((second.commands().len(), second.data()), (1, "now".to_owned()));
+            assert_ne!(correlators(&first), correlators(&second));
+            talk.say(&format!("{}{FINAL}", second.answers(&[200]))).await;
+            assert_eq!(talk.ended(&job).await["outcome"], "EXECUTED");
+            let exec = json!({"type": "NODES_EXEC", "nodes": [{"node": "./Vendor/One"}]});
+            each(&mut talk, &exec, &REFUSALS).await;
+            each(&mut talk, &exec, &[(200, "DONE"), (202, "STARTED"), (404, "NOT_FOUND"), (420, "DEVICE_FULL"), (1200, "DONE")]).await;
+            // Its answer never comes: nobody knows, and nobody asks for it again.
+            let job = talk.job(&exec).await;
+            let heard = talk.opens("").await;
+            talk.say(&format!("{}{FINAL}", heard.header())).await;
+            talk.ended(&job).await;
+            assert_eq!(talk.outcomes(&job).await, ["ANSWER_LOST"]);
+            assert!(!talk.opens("").await.asks());
+        }
+        ground.server.stop().await;
+    }
+
+    /// S-CM-06: a Copy where the device knows it, by reading and writing where it does not, and each answer to it.
+    async fn each_answer_to_a_copy_is_told_apart(database: Database) {
+        let ground = Ground::on(&database).await;
+        for encoding in ENCODINGS {
+            let mut talk = ground.talk(encoding).await;
+            let copy = json!({"type": "NODES_COPY", "copies": [{"source": "./Vendor/A", "target": "./Vendor/B"}]});
+            let known: Vec<_> = REFUSALS.iter().copied().filter(|(code, _)| *code != 406).collect();
+            each(&mut talk, &copy, &known).await;
+            each(&mut talk, &copy, &[(200, "DONE"), (404, "NOT_FOUND"), (418, "ALREADY_EXISTS"), (420, "DEVICE_FULL")]).await;
+            for unknown in [406, 501] {
+                let job = talk.job(&copy).await;
+                let heard = talk.opens("").await;
+                let (sent, id) = (item(&heard), heard.commands()[0].1.to_owned());
+                assert_eq!((sent.source.as_deref(), sent.target.as_deref()), (Some("./Vendor/A"), Some("./Vendor/B")));
+                let heard = talk.say(&format!("{}{FINAL}", heard.answers(&[unknown]))).await;
+                assert_eq!(heard.commands(), [("Get", heard.commands()[0].1, "./Vendor/A")], "after {id}");
+                let told = results(5, 2, heard.commands()[0].1.parse().unwrap(), "./Vendor/A", "value");
+                let heard = talk.say(&format!("{}{told}{FINAL}", heard.answers(&[200]))).await;
+                assert_eq!((heard.commands()[0].2, heard.data()), ("./Vendor/B", "value".to_owned()));
+                talk.say(&format!("{}{FINAL}", heard.answers(&[200]))).await;
+                assert_eq!(talk.ended(&job).await["outcome"], "COPIED");
+            }
+        }
+        ground.server.stop().await;
+    }
+
+    /// S-CM-07: each kind of prompt with its options, its first item never empty, and each answer of a user or of a device that cannot ask.
+    async fn prompts_are_whole_and_each_answer_to_them_is_told_apart(database: Database) {
+        let ground = Ground::on(&database).await;
+        for encoding in ENCODINGS {
+            let mut talk = ground.talk(encoding).await;
+            let prompt = |kind: &str, more: Value| {
+                let mut prompt = json!({"type": "USER_PROMPT", "kind": kind, "text": "Install?"});
+                prompt.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+                prompt
+            };
+            let choices = ["red", "blue", "none"];
+            for (operation, code, texts) in [
+                (prompt("DISPLAY", json!({"minSeconds": 5})), 1100, vec!["MINDT=5&MAXDT=480", "Install?"]),
+                (prompt("DISPLAY", json!({})), 1100, vec!["MAXDT=480", "Install?"]),
+                (prompt("CONFIRM", json!({"maxSeconds": 30, "defaultAnswer": ["1"]})), 1101, vec!["MAXDT=30&DR=1", "Install?"]),
+                (prompt("TEXT_INPUT", json!({"maxLength": 8, "input": "NUMERIC", "hidden": true})), 1102, vec!["MAXDT=480&MAXLEN=8&IT=N&ET=P", "Install?"]),
+                (prompt("TEXT_INPUT", json!({"defaultAnswer": ["a b&c"]})), 1102, vec!["MAXDT=480&DR=a+b%26c", "Install?"]),
+                (prompt("SINGLE_CHOICE", json!({"choices": choices})), 1103, vec!["MAXDT=480", "Install?", "red", "blue", "none"]),
+                (prompt("MULTIPLE_CHOICE", json!({"choices": choices, "defaultAnswer": ["2", "3"]})), 1104, vec!["MAXDT=480&DR=2-3", "Install?", "red", "blue", "none"]),
+            ] {
+                let job = talk.job(&operation).await;
+                let heard = talk.opens("").await;
+                assert_eq!(heard.alert(), Some(code));
+                let items = heard.message.body.iter().find_map(|element| if let Element::Alert(alert) = element { Some(&alert.items) } else { None });
+                let said = items.unwrap().iter().map(|item| match &item.data {
+                    Some(dmwsi_protocol::message::Data::Text(text)) => text.clone(),
+                    other => panic!("{other:?}"),
+                });
+                assert_eq!(said.collect::<Vec<_>>(), texts);
+                talk.say(&format!("{}{FINAL}", heard.answers(&[200]))).await;
+                talk.ended(&job).await;
+            }
+            let confirm = prompt("CONFIRM", json!({}));
+            for (code, state, outcome) in [
+                (200, "SUCCEEDED", "CONFIRMED"),
+                (214, "DECLINED", "USER_CANCELLED"),
+                (304, "DECLINED", "USER_DECLINED"),
+                (406, "FAILED", "NOT_SUPPORTED"),
+                (408, "FAILED", "NO_ANSWER"),
+                (412, "FAILED", "UNINTELLIGIBLE"),
+                (415, "FAILED", "UNSUPPORTED_FORMAT"),
+                (416, "FAILED", "NOT_DISPLAYED"),
+                (500, "FAILED", "DEVICE_ERROR"),
+            ] {
+                let execution = talk.does(&confirm, &[code]).await;
+                assert_eq!((execution["state"].as_str(), execution["outcome"].as_str()), (Some(state), Some(outcome)), "{code}");
+            }
+            // What was passed over is asked later.
+            let job = talk.job(&confirm).await;
+            let heard = talk.opens("").await;
+            talk.say(&format!("{}{FINAL}", heard.answers(&[215]))).await;
+            assert_eq!((talk.state(&job).await.as_str(), talk.opens("").await.alert()), ("WAITING", Some(1101)));
+        }
+        ground.server.stop().await;
+    }
+
+    /// S-CM-08: members that were rolled back, that could not be, that were not begun; one that does not fit; and no Status for the whole.
+    async fn each_way_in_which_an_atomic_ends_is_told_apart(database: Database) {
+        let ground = Ground::on(&database).await;
+        let atomic = json!({"type": "NODES_ATOMIC", "commands": [
+            {"command": "ADD", "node": "./Vendor/A", "value": "a"},
+            {"command": "REPLACE", "node": "./Vendor/B", "value": "b"},
+            {"command": "DELETE", "node": "./Vendor/C"},
+        ]});
+        // The Status of the whole, if there is one, then those of the members.
+        let cases = [
+            (Some(200_u16), &[200_u16, 200, 200][..], "CHANGED", ["DONE"; 3]),
+            (Some(200), &[][..], "CHANGED", ["DONE"; 3]),
+            (None, &[200, 200, 200][..], "CHANGED", ["DONE"; 3]),
+            (Some(507), &[216, 404, 215][..], "ROLLED_BACK", ["ROLLED_BACK", "NOT_FOUND", "NOT_EXECUTED"]),
+            (Some(507), &[216, 216, 425][..], "ROLLED_BACK", ["ROLLED_BACK", "ROLLED_BACK", "PERMISSION_DENIED"]),
+            (Some(507), &[516, 404, 215][..], "ROLLBACK_FAILED", ["ROLLBACK_FAILED", "NOT_FOUND", "NOT_EXECUTED"]),
+            (Some(507), &[200, 404, 215][..], "NOT_ROLLED_BACK", ["DONE", "NOT_FOUND", "NOT_EXECUTED"]),
+            (None, &[200, 405, 200][..], "NOT_ROLLED_BACK", ["DONE", "NOT_ALLOWED", "DONE"]),
+            (Some(517), &[216, 216, 216][..], "TOO_LARGE", ["ROLLED_BACK"; 3]),
+            (Some(406), &[][..], "NOT_SUPPORTED", ["NOT_SUPPORTED"; 3]),
+            (Some(500), &[500, 215, 215][..], "DEVICE_ERROR", ["DEVICE_ERROR", "NOT_EXECUTED", "NOT_EXECUTED"]),
+        ];
+        for encoding in ENCODINGS {
+            let mut talk = ground.talk(encoding).await;
+            for (whole, members, outcome, each) in &cases {
+                let job = talk.job(&atomic).await;
+                let heard = talk.opens("").await;
+                let commands = heard.commands();
+                assert_eq!(commands.iter().map(|(name, ..)| *name).collect::<Vec<_>>(), ["Atomic", "Add", "Replace", "Delete"]);
+                let id = |at: usize| commands[at].1.parse().unwrap();
+                let mut told = vec![heard.header()];
+                told.extend(whole.map(|code| status(2, 1, id(0), "Atomic", code.into())));
+                told.extend(members.iter().enumerate().map(|(at, code)| status(3, 1, id(at + 1), commands[at + 1].0, (*code).into())));
+                talk.say(&format!("{}{FINAL}", told.concat())).await;
+                let execution = talk.ended(&job).await;
+                assert_eq!((execution["outcome"].as_str(), talk.outcomes(&job).await), (Some(*outcome), each.map(str::to_owned).to_vec()), "{whole:?} {members:?}");
+            }
+        }
+        ground.server.stop().await;
+    }
+
+    /// S-CM-09: the server sends no Sequence; what a device passes over after a No (215) is asked again, and a Sequence of a device gets 406.
+    async fn what_is_passed_over_after_a_no_is_asked_again(database: Database) {
+        let ground = Ground::on(&database).await;
+        for encoding in ENCODINGS {
+            let mut talk = ground.talk(encoding).await;
+            let job = talk.job(&json!({"type": "NODES_SET", "changes": [{"node": "./Vendor/A", "value": "a"}, {"node": "./Vendor/B", "value": "b"}]})).await;
+            let heard = talk.opens("").await;
+            assert!(heard.commands().iter().all(|(name, ..)| *name == "Replace"));
+            talk.say(&format!("{}{FINAL}", heard.answers(&[200, 215]))).await;
+            assert_eq!(talk.state(&job).await, "WAITING");
+            let sequence = "<Sequence><CmdID>7</CmdID><Get><CmdID>8</CmdID><Item><Target><LocURI>./X</LocURI></Target></Item></Get></Sequence>";
+            let heard = talk.opens(sequence).await;
+            assert_eq!(heard.codes()[3..], [("Sequence", 406), ("Get", 215)]);
+            assert_eq!(heard.commands(), [("Replace", heard.commands()[0].1, "./Vendor/B")]);
+            talk.say(&format!("{}{FINAL}", heard.answers(&[200]))).await;
+            assert_eq!(talk.ended(&job).await["outcome"], "CHANGED");
+        }
+        ground.server.stop().await;
+    }
+}

@@ -1,0 +1,99 @@
+//! Rows of the conformance list: firmware.
+use dmwsi_objects::StatusCode;
+use dmwsi_simulator::Behaviour;
+use serde_json::{Value, json};
+
+use crate::harness::handset::{Handset, SCOPES, job, outcome, package, update};
+use crate::harness::phone::FINAL;
+use crate::harness::server::Server;
+use crate::harness::talk::{ENCODINGS, Ground};
+
+fn told(kind: &str, source: &str, data: &str) -> String {
+    format!(
+        "<Alert><CmdID>5</CmdID><Data>1226</Data><Item><Source><LocURI>{source}</LocURI></Source><Meta><Format xmlns=\"syncml:metinf\">chr</Format>\
+        <Type xmlns=\"syncml:metinf\">{kind}</Type></Meta><Data>{data}</Data></Item></Alert>"
+    )
+}
+
+both! {
+    /// F-04: a request of the device or of its user is answered 200 and told to whoever listens.
+    async fn a_device_or_its_user_may_ask_for_an_update(database: Database) {
+        let ground = Ground::on(&database).await;
+        for encoding in ENCODINGS {
+            let mut talk = ground.talk(encoding).await;
+            for who in ["devicerequest", "userrequest"] {
+                let kind = format!("org.openmobilealliance.dm.firmwareupdate.{who}");
+                let heard = talk.opens(&told(&kind, "./FUMO", "")).await;
+                assert_eq!(heard.codes()[3..], [("Alert", 200)]);
+                let events = database.lines("SELECT data AS line FROM events WHERE type = 'dmwsi.v1.device-alert'");
+                assert!(events.iter().any(|line| line.contains(&kind)), "{events:?}");
+            }
+        }
+        ground.server.stop().await;
+    }
+
+    /// F-05: the report comes in a later session that the device begins, in the spelling of old clients, without a correlator and from the node of the Exec; a foreign correlator is nobody's.
+    async fn a_report_is_known_in_every_spelling(database: Database) {
+        let ground = Ground::on(&database).await;
+        let package = package("2.0.0").await;
+        for encoding in ENCODINGS {
+            let mut talk = ground.talk(encoding).await;
+            let mut operation = update(&package, "2.0.0");
+            operation["delivery"] = "DOWNLOAD_AND_UPDATE".into();
+            operation["maxAttempts"] = 1.into();
+            let job = talk.job(&operation).await;
+            let mut heard = talk.opens("").await;
+            // Whatever it is asked it has, until it is told to begin.
+            for _ in 0..8 {
+                let number = heard.message.header.message;
+                let commands = heard.commands();
+                if commands.iter().any(|(name, ..)| *name == "Exec") {
+                    break;
+                }
+                let mut answer = heard.answers(&vec![200; commands.len()]);
+                for (name, id, target) in &commands {
+                    if *name == "Get" {
+                        let value = if target.ends_with("State") { "10" } else if target.contains("?prop=Type") { "urn:oma:mo:oma-fumo:1.0" } else if target.ends_with("FwV") { "1.0.0" } else { "" };
+                        answer.push_str(&crate::harness::phone::results(40, number, id.parse().unwrap(), target, value));
+                    }
+                }
+                heard = talk.say(&format!("{answer}{FINAL}")).await;
+            }
+            let exec = heard.commands()[0].2.to_owned();
+            assert!(exec.ends_with("DownloadAndUpdate"), "{:?}", heard.message);
+            talk.say(&format!("{}{FINAL}", heard.answers(&[202]))).await;
+            let old = " Reversed-Domain-Name: org.openmobilealliance.firmwareupdate.DownloadAndUpdate ";
+            let foreign = told(old, &exec, "410").replace("</Data><Item>", "</Data><Correlator>somebody-else</Correlator><Item>");
+            let heard = talk.opens(&foreign).await;
+            assert_eq!(heard.codes()[3..], [("Alert", 200)]);
+            assert_ne!(talk.state(&job).await, "FAILED", "a foreign correlator is about something else");
+            talk.opens(&told(old, &exec, "410")).await;
+            let execution = talk.ended(&job).await;
+            assert_eq!((execution["state"].as_str(), execution["outcome"].as_str()), (Some("FAILED"), Some("UPDATE_FAILED")), "{execution}");
+        }
+        ground.server.stop().await;
+    }
+
+    /// F-06: an Exec that is refused ends the update as what the device said, and is not repeated.
+    async fn an_exec_that_is_refused_ends_the_update(database: Database) {
+        let server = Server::on(&database).await;
+        let portal = server.portal("acme", SCOPES).await;
+        let package = package("2.0.0").await;
+        for encoding in ENCODINGS {
+            for code in [403, 404, 405, 406, 414, 425, 500, 510] {
+                let refuse_exec = Some(StatusCode(code));
+                let mut handset = Handset::register(&portal, server.url(), Behaviour { encoding, refuse_exec, ..Behaviour::default() }).await;
+                let mut operation: Value = update(&package, "2.0.0");
+                operation["maxAttempts"] = json!(1);
+                let job = job(&portal, &handset.id, &operation).await;
+                let mut execs = 0;
+                for _ in 0..3 {
+                    let report = handset.device.check_in().await.unwrap();
+                    execs += report.answers.iter().filter(|(name, _)| name == "Exec").count();
+                }
+                assert_eq!((outcome(&portal, &job, &handset.id).await.0.as_str(), execs), ("FAILED", 1), "{code}");
+            }
+        }
+        server.stop().await;
+    }
+}
