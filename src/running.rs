@@ -224,6 +224,7 @@ pub async fn start_behind(config: Config, keys: Keys, role: Role, clock: Clock, 
             session_idle: config.gateway.session_idle(),
             imports_kept: config.api.imports_kept(),
             events_kept: config.events.kept(),
+            sessions_kept: config.gateway.sessions_kept(),
         };
         let queues = dmwsi_worker::jobs::handle(queues, &store, &clock, &ingest, ages);
         dmwsi_worker::push::install(&store, &clock).await?;

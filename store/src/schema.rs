@@ -55,6 +55,32 @@ table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         revision -> BigInt,
+        traced_until -> Nullable<BigInt>,
+        traced_messages -> BigInt,
+        traced_bytes -> BigInt,
+        traits_set -> Nullable<Text>,
+        traits_observed -> Nullable<Text>,
+    }
+}
+
+table! {
+    session_records (id) {
+        id -> Text,
+        device_id -> Text,
+        began_at -> BigInt,
+        heard_at -> BigInt,
+        ended_at -> Nullable<BigInt>,
+        ended_as -> Nullable<Text>,
+        document -> Text,
+    }
+}
+
+table! {
+    session_messages (record_id, number) {
+        record_id -> Text,
+        number -> BigInt,
+        at -> BigInt,
+        document -> Binary,
     }
 }
 
@@ -454,6 +480,8 @@ allow_tables_to_appear_in_same_query!(
     job_deltas,
     executions,
     execution_results,
+    session_messages,
+    session_records,
     sessions,
     subscriptions,
     events,
