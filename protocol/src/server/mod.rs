@@ -10,6 +10,7 @@ mod batch;
 mod element;
 mod fault;
 mod item;
+mod manners;
 mod object;
 mod octets;
 mod on_wire;
@@ -21,6 +22,7 @@ mod session;
 
 pub use account::{Account, Limits, Nonces};
 pub use fault::Fault;
+pub use manners::Manners;
 pub use received::{Initiated, Received, Turn};
 pub use reply::Reply;
 pub use session::Session;

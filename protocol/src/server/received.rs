@@ -27,6 +27,8 @@ pub struct Received {
     pub spent: Option<usize>,
     /// The device does not accept the server's credentials, although they were made anew by its challenge: comes with [`Turn::Aborted`].
     pub rejected: bool,
+    /// The device does not take a Sequence: its commands are sent once more without.
+    pub no_sequence: bool,
 }
 
 impl Received {
@@ -42,6 +44,7 @@ impl Received {
             accepted_with: None,
             spent: None,
             rejected: false,
+            no_sequence: false,
         }
     }
 }

@@ -4,11 +4,12 @@ use dmwsi_objects::{Command, NodeUri, StatusCode, devinfo};
 
 use super::account::{Account, Limits, Nonces};
 use super::batch::{Batch, Fit};
+use super::manners::Manners;
 use super::on_wire::{next_id, on_wire};
 use super::piece::{piece, value_size};
 use super::session::{Session, State};
 use crate::encoding::Form;
-use crate::message::{Alert, Challenge, Element, Header, Item, Message, Party, Status, alert as code};
+use crate::message::{Alert, Challenge, Element, Group, Header, Item, Message, Party, Status, alert as code};
 
 /// The largest message, in bytes, for a device that names none.
 const QUIET_MAX_MESSAGE: u32 = 16_000;
@@ -65,6 +66,7 @@ impl Session {
             State::Aborting | State::Closing | State::Ended(_) | State::Offering => State::Ended(self.last_word()),
         };
         self.due.commands.clear();
+        self.manners = Manners::default();
         let bytes = form.encode(&message);
         let ended = self.is_ended();
         (self, Reply { message, bytes, ended })
@@ -121,18 +123,25 @@ impl Session {
 
     fn push_commands(&mut self, message: &mut Message, form: Form, limits: &Limits) {
         let Some(batch) = &mut self.batch else { return };
-        let theirs = self.max_message.filter(|size| *size > 0).unwrap_or(QUIET_MAX_MESSAGE).min(limits.max_message);
+        let theirs = self.manners.message_limit(self.max_message).unwrap_or(QUIET_MAX_MESSAGE).min(limits.max_message);
         // Clients count differently, so a twentieth stays free.
         let room = usize::try_from(theirs - theirs / 20).unwrap_or(usize::MAX);
         let encoding = form.encoding;
+        let manners = self.manners;
+        let most_commands = manners.max_commands.unwrap_or(usize::MAX).min(limits.max_commands);
+        let is_sequence = manners.sequence && !self.plain && !batch.is_in_pieces();
+        if is_sequence {
+            let id = next_id(message).to_string();
+            message.body.push(Element::Sequence(Group { id, members: Vec::new() }));
+        }
         let mut used = form.encode(message).len();
         let mut count = 0_usize;
         let mut full = false;
-        let (in_pieces, max_object) = (self.large_objects, self.max_object.filter(|most| *most > 0));
+        let (in_pieces, max_object) = (self.large_objects, self.manners.object_limit(self.max_object));
         let mut unfinished = false;
         batch.send(self.sent, |command, begun| {
             let id = next_id(message);
-            let element = on_wire(command, id);
+            let element = on_wire(command, id, &manners);
             if begun > 0 {
                 // Nothing may come between two pieces.
                 return match piece(command, begun, id, room.saturating_sub(used), encoding) {
@@ -162,18 +171,40 @@ impl Session {
             }
             used = size;
             count = count.saturating_add(1);
-            full = is_alone || count >= limits.max_commands;
-            message.body.push(element);
+            full = is_alone || count >= most_commands;
+            put(message, is_sequence, element);
             (Fit::In, id)
         });
         message.last &= !unfinished;
+        if is_sequence {
+            unwrap_single(message);
+        }
         // A device does not answer a message without commands, and the answers would be lost with the session: ask for what every device has.
         if count == 0
             && let Ok(target) = NodeUri::parse(devinfo::DEV_ID)
         {
             let id = next_id(message);
-            message.body.push(on_wire(&Command::Get { target }, id));
+            message.body.push(on_wire(&Command::Get { target }, id, &manners));
         }
+    }
+}
+
+/// Puts a command into the message, or into the Sequence that stands at its end.
+fn put(message: &mut Message, is_sequence: bool, element: Element) {
+    match message.body.last_mut() {
+        Some(Element::Sequence(group)) if is_sequence => group.members.push(element),
+        _ => message.body.push(element),
+    }
+}
+
+/// A Sequence of one command, or of none, is none.
+fn unwrap_single(message: &mut Message) {
+    if let Some(at) = message.body.iter().position(|one| matches!(one, Element::Sequence(group) if group.members.len() < 2))
+        && let Element::Sequence(group) = message.body.remove(at)
+    {
+        let rest = message.body.split_off(at);
+        message.body.extend(group.members);
+        message.body.extend(rest);
     }
 }
 
