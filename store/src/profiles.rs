@@ -2,7 +2,7 @@
 use diesel::prelude::*;
 use dmwsi_domain::id::{DeviceId, OrganisationId};
 use dmwsi_domain::profile::{KnownTraits, Observed, Traits};
-use dmwsi_domain::{Error, Result};
+use dmwsi_domain::{Error, Result, Timestamp};
 
 use crate::column::{document, parsed, text};
 use crate::schema::devices;
@@ -49,9 +49,11 @@ impl Tx<'_> {
         on!(self, conn => update.execute(conn)).map(drop).map_err(failed)
     }
 
-    /// Forgets what was observed.
-    pub fn forget_observed(&mut self, device: DeviceId) -> Result<()> {
-        let update = diesel::update(devices::table.find(text(device.uuid()))).set(devices::traits_observed.eq(None::<String>));
-        on!(self, conn => update.execute(conn)).map(drop).map_err(failed)
+    /// Counts a change of a device that stands in none of the columns a client writes otherwise; the revision it now has.
+    pub fn touch_device(&mut self, device: DeviceId, now: Timestamp) -> Result<i64> {
+        let update = diesel::update(devices::table.find(text(device.uuid())))
+            .set((devices::updated_at.eq(now.micros()), devices::revision.eq(devices::revision + 1)));
+        let revision = on!(self, conn => update.returning(devices::revision).get_result(conn)).optional().map_err(failed)?;
+        revision.ok_or(Error::Stale { what: "device" })
     }
 }

@@ -144,7 +144,8 @@ impl Tx<'_> {
     /// Writes a record anew; one that was forgotten meanwhile stays so.
     pub fn update_session_record(&mut self, record: &SessionRecord) -> Result<()> {
         let row = Row::try_from(record)?;
-        let update = Kept(diesel::update(session_records::table.find(row.id.clone())).set(row).returning(session_records::heard_at));
+        let update =
+            Kept(diesel::update(session_records::table.find(row.id.clone())).set(row).returning(session_records::heard_at));
         on!(self, conn => update.load::<i64>(conn)).map(drop).map_err(failed)
     }
 

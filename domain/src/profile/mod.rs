@@ -79,7 +79,8 @@ mod tests {
         let text = "[[device]]\nname = 'a'\nmodel = 'X*'\ntraits = {tnds = true, copy = false, sequence = true}";
         let book = Book::parse(text).unwrap();
         let facts = Facts { model: Some("x1".to_owned()), ..Facts::default() };
-        let observed = Observed { traits: Traits { tnds: Some(false), copy: Some(false), ..Traits::default() }, ..Observed::default() };
+        let observed =
+            Observed { traits: Traits { tnds: Some(false), copy: Some(false), ..Traits::default() }, ..Observed::default() };
         let set = Traits { copy: Some(true), ..Traits::default() };
         let traits = Profile::of(&book, &facts, KnownTraits { set, observed }).traits();
         assert_eq!((traits.sequence, traits.tnds, traits.copy), (Some(true), Some(false), Some(true)));

@@ -37,7 +37,14 @@ pub struct Stated<'s> {
 
 impl Observed {
     /// Takes what a message showed; true when something is other than before. `traits` are those that hold.
-    pub fn learn(&mut self, answers: &[Answer], stated: Stated<'_>, traits: &Traits, firmware: Option<&str>, now: Timestamp) -> bool {
+    pub fn learn(
+        &mut self,
+        answers: &[Answer],
+        stated: Stated<'_>,
+        traits: &Traits,
+        firmware: Option<&str>,
+        now: Timestamp,
+    ) -> bool {
         let before = self.clone();
         // Another firmware may have learned what this one could not.
         if self.firmware_version.as_deref() != firmware {

@@ -1,4 +1,5 @@
 //! A message as it came, and what it says of itself before anybody has looked into the session.
+use bytes::Bytes;
 use dmwsi_domain::Timestamp;
 use dmwsi_protocol::credentials;
 use dmwsi_protocol::encoding::Form;
@@ -19,6 +20,10 @@ pub(super) struct Incoming {
     /// In which the answer goes out.
     pub(super) form: Form,
     pub(super) body: [u8; 32],
+    /// The body as it came.
+    pub(super) raw: Bytes,
+    /// The header User-Agent.
+    pub(super) user_agent: Option<String>,
     /// The secret of a session that stood in the address, if one did.
     pub(super) pass: Option<String>,
     pub(super) at: Timestamp,

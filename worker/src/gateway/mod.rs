@@ -5,8 +5,12 @@ mod elsewhere;
 mod exchange;
 mod idle;
 mod incoming;
+mod known;
+mod manners;
+mod mask;
 mod memory;
 mod nonce;
+mod record;
 mod secrets;
 mod seen;
 mod settings;
@@ -21,10 +25,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, USER_AGENT};
 use actix_web::web::{self, Bytes, Data, PayloadConfig, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use dmwsi_domain::contact::Contact;
+use dmwsi_domain::profile::Book;
+use dmwsi_domain::session_record::cut;
 use dmwsi_domain::{Clock, Error, Result, Timestamp};
 use dmwsi_protocol::encoding::{DecodeError, Form};
 use dmwsi_protocol::server::{Fault, Limits, Turn};
@@ -64,6 +70,10 @@ pub struct Gateway {
     seen: Seen,
     strangers: Strangers,
     turnstiles: Turnstiles,
+    /// What is known of kinds of devices.
+    book: Book,
+    /// What this process is called in records.
+    name: String,
 }
 
 /// A message that gets no SyncML reply.
@@ -106,12 +116,20 @@ impl Gateway {
             seen: Seen::default(),
             strangers: Strangers::new(settings.max_strangers),
             turnstiles: Turnstiles::new(),
+            book: Book::default(),
+            name: settings.process_name(),
             store,
             clock,
             settings,
             limits,
             sealing,
         }
+    }
+
+    /// The same, knowing of the kinds of devices in that book.
+    #[must_use]
+    pub fn knowing(self, book: Book) -> Self {
+        Self { book, ..self }
     }
 
     /// Puts the device side into a server.
@@ -142,11 +160,25 @@ impl Gateway {
         }
     }
 
-    async fn answer(&self, body: &Bytes, content_type: Option<&str>, query: &str) -> Result<(Form, Bytes), Refusal> {
+    async fn answer(
+        &self,
+        body: &Bytes,
+        content_type: Option<&str>,
+        user_agent: Option<&str>,
+        query: &str,
+    ) -> Result<(Form, Bytes), Refusal> {
         let form = Form::of(body, content_type);
-        let message = form.decode(body)?;
+        let now = self.clock.now();
+        let message = match form.decode(body) {
+            Ok(message) => message,
+            Err(error) => {
+                self.note_malformed(body, form, error, now).await;
+                return Err(error.into());
+            }
+        };
         let pass = query.split('&').find_map(|pair| pair.strip_prefix(incoming::PASS)?.strip_prefix('=')).map(str::to_owned);
-        let incoming = Incoming { message, form, body: sha256(body), pass, at: self.clock.now() };
+        let user_agent = user_agent.map(|agent| cut(agent).to_owned());
+        let incoming = Incoming { message, form, body: sha256(body), raw: body.clone(), user_agent, pass, at: now };
         Ok((form, self.reply(incoming).await?))
     }
 
@@ -175,7 +207,8 @@ impl Gateway {
 
 async fn dm(gateway: Data<Gateway>, request: HttpRequest, body: Bytes) -> HttpResponse {
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let refused = match gateway.answer(&body, content_type, request.query_string()).await {
+    let user_agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
+    let refused = match gateway.answer(&body, content_type, user_agent, request.query_string()).await {
         Ok((form, reply)) => {
             let mut response = HttpResponse::Ok();
             response.insert_header((CONTENT_TYPE, form.content_type())).insert_header((CACHE_CONTROL, "no-store"));

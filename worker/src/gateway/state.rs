@@ -1,6 +1,7 @@
 //! What is stored of a session between two messages.
 use bytes::Bytes;
 use dmwsi_domain::id::JobId;
+use dmwsi_domain::session_record::SessionRecord;
 use dmwsi_protocol::server::Session;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,9 @@ pub(super) struct State {
     pub(super) visited: Vec<ExecutionKey>,
     /// Whether the device was asked for its details in this session.
     pub(super) asked_details: bool,
+    /// What is written down of it.
+    #[serde(default)]
+    pub(super) record: Option<Box<SessionRecord>>,
 }
 
 impl State {
@@ -52,6 +56,6 @@ impl State {
 
     /// A session that has done nothing yet.
     pub(super) const fn new(session: Session) -> Self {
-        Self { session, current: None, visited: Vec::new(), asked_details: false }
+        Self { session, current: None, visited: Vec::new(), asked_details: false, record: None }
     }
 }

@@ -46,7 +46,7 @@ impl Strangers {
     }
 
     /// Whether to write the caller down now.
-    fn is_due(&self, identity: &str, now: Timestamp) -> bool {
+    pub(super) fn is_due(&self, identity: &str, now: Timestamp) -> bool {
         let mut lately = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
         let minute = now.micros() / 60_000_000;
         if lately.minute != minute {
@@ -95,7 +95,7 @@ impl Gateway {
         let (session, reply) = session.reply(Vec::new(), &account, &nonces, incoming.form, &self.limits);
         let bytes = Bytes::from(reply.bytes);
         let last = Answered { message: header.message, body: incoming.body, reply: bytes.clone() };
-        self.memory.keep(key, Held { session, last, at: incoming.at });
+        self.memory.keep(key, Held { session, last, at: incoming.at, record: None });
         self.note(incoming, reason).await?;
         Ok(bytes)
     }

@@ -33,11 +33,13 @@ fn commands_are_a_sequence_only_for_a_device_that_takes_one() {
     for mut scene in scenes() {
         scene.manners = Manners { sequence: true, ..Manners::default() };
         scene.begin();
-        let reply = scene.say(vec![set("./A", "1"), get("./B"), Command::Exec { target: uri("./C"), correlator: None, value: None }]);
+        let reply =
+            scene.say(vec![set("./A", "1"), get("./B"), Command::Exec { target: uri("./C"), correlator: None, value: None }]);
         let group = sequence(&reply);
         let (own, ids): (u32, Vec<_>) = (group.id.parse().unwrap(), group.members.iter().map(id).collect());
         assert_eq!(ids, [own + 1, own + 2]);
-        let message = scene.message(vec![header_status(1, 212), status(1, own, 200), status(1, own + 2, 404), status(1, own + 1, 200)]);
+        let message =
+            scene.message(vec![header_status(1, 212), status(1, own, 200), status(1, own + 2, 404), status(1, own + 1, 200)]);
         assert_eq!(scene.hear(message).turn, Turn::Continue);
         let reply = scene.say(vec![]);
         let alone = commands(&reply);
