@@ -95,7 +95,7 @@ pub enum StartError {
     #[error(transparent)]
     Deliver(#[from] DelivererError),
     /// The file of known devices cannot be used.
-    #[error("gateway.profiles: {}: {1}", .0.display())]
+    #[error("gateway.profiles: {}: {}", .0.display(), .1)]
     Profiles(std::path::PathBuf, String),
     /// The schema is not that of this version.
     #[error("the database lacks {0} migrations: run `dmwsi migrate` first")]

@@ -51,7 +51,11 @@ pub struct Profile {
 impl Profile {
     /// What is known of a device that told these facts.
     #[must_use]
-    pub fn of(book: &Book, facts: &Facts, KnownTraits { set, observed }: KnownTraits) -> Self {
+    pub fn of(book: &Book, facts: &Facts, KnownTraits { set, mut observed }: KnownTraits) -> Self {
+        if observed.firmware_version.is_some() && observed.firmware_version != facts.firmware_version {
+            // Another firmware may have learned what that one could not.
+            observed.traits = Traits::default();
+        }
         let entries = book.about(facts, observed.user_agent.as_deref());
         let file = entries.iter().fold(Traits::default(), |below, entry| entry.traits.clone().over(below));
         Self { entries: entries.into_iter().map(|entry| entry.name.clone()).collect(), file, observed, set }

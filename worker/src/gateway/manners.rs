@@ -8,8 +8,10 @@ use super::incoming::Incoming;
 
 impl Gateway {
     /// How that device is spoken to, and what its operations are to know of it.
-    pub(super) fn manners(&self, facts: &Facts, known: &KnownTraits) -> (Manners, Traits) {
-        let profile = Profile::of(&self.book, facts, known.clone());
+    pub(super) fn manners(&self, facts: &Facts, known: &KnownTraits, user_agent: Option<&str>) -> (Manners, Traits) {
+        let mut known = known.clone();
+        known.observed.user_agent = user_agent.map(str::to_owned).or(known.observed.user_agent);
+        let profile = Profile::of(&self.book, facts, known);
         let (traits, limits, observed) = (profile.traits(), profile.limits(), profile.observed.traits);
         let manners = Manners {
             omits_empty_data: traits.data_always == Some(false),
