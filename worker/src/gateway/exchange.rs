@@ -212,6 +212,7 @@ impl Gateway {
             reply: &reply,
             was_wrong,
             is_authenticated: is_proven,
+            is_foreign,
             has_work,
             changes: &effects.changes,
         };

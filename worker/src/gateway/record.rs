@@ -40,6 +40,8 @@ pub(super) struct Heard<'h> {
     /// Wrong credentials prove something against the device.
     pub(super) was_wrong: bool,
     pub(super) is_authenticated: bool,
+    /// It may be somebody else than the device that spoke, and the session goes on without it.
+    pub(super) is_foreign: bool,
     pub(super) has_work: bool,
     pub(super) changes: &'h [Change],
 }
@@ -91,7 +93,7 @@ impl Gateway {
         if let Some((code, detail)) = fault {
             course.fails(code, detail, now);
         }
-        if heard.reply.ended {
+        if heard.reply.ended || heard.is_foreign {
             kept.end(end(heard), now);
         }
         let is_pressing = is_new || is_traced || had_fault && writes_fault || !had_fault && heard.reply.ended;
