@@ -89,7 +89,7 @@ both! {
         let id = handset.id.clone();
         let path = format!("/v1/devices/{id}/tracing");
         assert_eq!(portal.get(&path).await.of(200)["isOn"], false);
-        portal.call(Method::PUT, &path, &[], Some(&json!({"until": "2020-01-01T00:00:00Z"}))).await.problem(422, "UNPROCESSABLE");
+        portal.call(Method::PUT, &path, &[], Some(&json!({"until": "2020-01-01T00:00:00Z"}))).await.problem(400, "OUT_OF_RANGE");
         let reader = server.portal("acme", "devices:read devices:write").await;
         reader.call(Method::PUT, &path, &[], Some(&json!({"until": "2120-01-01T00:00:00Z"}))).await.problem(403, "PERMISSION_DENIED");
         assert_eq!(trace(&server, &portal, &id).await["isOn"], true);

@@ -182,7 +182,7 @@ impl TreeRead {
         }
         match input {
             Input::Alert(_) => Step::default(),
-            Input::Answers(answers) => self.answered(answers),
+            Input::Answers(answers) => self.answered(answers, &cx.facts.traits),
             Input::TimedOut => Step::failed("TIMED_OUT", None),
             Input::Turn => Step::send(READING, self.commands()),
         }
@@ -216,15 +216,17 @@ impl TreeRead {
         }
     }
 
-    fn answered(&mut self, answers: &[Answer]) -> Step {
+    fn answered(&mut self, answers: &[Answer], traits: &Traits) -> Step {
         match self.stage {
-            Stage::Tnds | Stage::List => answers.first().map_or_else(|| Step::rest(READING, None), |answer| self.listed(answer)),
+            Stage::Tnds | Stage::List => {
+                answers.first().map_or_else(|| Step::rest(READING, None), |answer| self.listed(answer, traits))
+            }
             Stage::Walk => self.walked(answers),
         }
     }
 
     /// Takes what may be a list.
-    fn listed(&mut self, answer: &Answer) -> Step {
+    fn listed(&mut self, answer: &Answer, traits: &Traits) -> Step {
         if let Some(rest) = self.must_wait(answer) {
             return rest;
         }
@@ -232,7 +234,8 @@ impl TreeRead {
             return self.nothing(answer);
         }
         if !answer.succeeded() || !is_list(&answer.readings, &self.root) {
-            self.stage = if self.stage == Stage::Tnds { Stage::List } else { Stage::Walk };
+            let may_list = self.stage == Stage::Tnds && traits.lists != Some(false);
+            self.stage = if may_list { Stage::List } else { Stage::Walk };
             if self.stage == Stage::Walk {
                 self.walk();
             }
