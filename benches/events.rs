@@ -113,7 +113,9 @@ fn fill(database: &Database, organisation: OrganisationId, client: ClientId, eve
     while from <= events {
         let to = events.min(from + CHUNK - 1);
         let (before, source) = match is_postgres {
-            true => ("SET synchronous_commit = off; ".to_owned(), format!("GENERATE_SERIES({from}, {to}) AS n (i)")),
+            true => {
+                ("SET synchronous_commit = off; ".to_owned(), format!("GENERATE_SERIES({from}::BIGINT, {to}::BIGINT) AS n (i)"))
+            }
             false => (
                 "PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -1000000; ".to_owned(),
                 format!(

@@ -331,6 +331,9 @@ both! {
         let rest = open(&format!("{read}/events"), Some(ids[1])).await.text().await.unwrap();
         let again: Vec<_> = rest.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
         assert_eq!(again, ids[2..], "it goes on where it broke off");
+        let rest = open(&format!("{read}/events"), ids.last().copied()).await.text();
+        let rest = tokio::time::timeout(Duration::from_secs(10), rest).await.unwrap().unwrap();
+        assert_eq!(rest, "retry: 5000\n\nevent: end\ndata: {}\n\n", "nothing is left to be read");
 
         let mut pieces = everything.bytes_stream();
         let mut seen = String::new();

@@ -205,6 +205,15 @@ both! {
         let found = portal.get("/v1/jobs?clientCorrelator=rel-1").await.of(200);
         assert_eq!(found["items"].as_array().unwrap().len(), 1);
 
+        // Its end has come meanwhile: the job is there all the same.
+        let end = server.clock.now().plus(Duration::from_secs(4));
+        let body = with(with(read_job(&devices), "clientCorrelator", "rel-2"), "expiresAt", end.to_string());
+        let job = create(&portal, &body).await;
+        crate::harness::eventually("its end has come", async || server.clock.now() > end).await;
+        let again = portal.post("/v1/jobs", &body).await;
+        assert_eq!((again.header("idempotency-replayed"), &again.json()["jobId"]), ("true", &job["jobId"]));
+        portal.post("/v1/jobs", &with(body, "clientCorrelator", "rel-3")).await.problem(422, "UNPROCESSABLE");
+
         let body = read_job(&devices);
         let key = [("idempotency-key", "\"k-1\"")];
         let first = portal.call(Method::POST, "/v1/jobs", &key, Some(&body)).await;

@@ -100,13 +100,12 @@ pub async fn list_deliveries(
         tx.subscription_of(caller.client, subscription)?;
         tx.deliveries(&page)
     });
-    let page = Page::cut(
+    Ok(Page::cut(
         found.await?,
         query.per_page,
         |last: &Delivery| list.cursor(&app.keys.sealer, &last.number),
         |one| Ok(DeliveryView::from(one)),
-    );
-    Ok(page.map_err(|error: Error| error)?)
+    )?)
 }
 
 /// Have one event delivered again

@@ -35,6 +35,9 @@ const CLOCKS: Duration = Duration::from_secs(60);
 /// The type of the event that ends a job's stream.
 const LAST: &str = "dmwsi.v1.job-completed";
 
+/// What stands behind it.
+const END: &str = "event: end\ndata: {}\n\n";
+
 /// The streams that are open, by client.
 #[derive(Clone, Default)]
 pub(crate) struct Streams(Arc<Mutex<HashMap<ClientId, usize>>>);
@@ -79,8 +82,10 @@ struct Stream {
     closing: watch::Receiver<bool>,
     /// What the caller must be allowed to as long as it goes on.
     scope: Scope,
-    /// Whether the end of a job is the end of the stream.
+    /// Whether it is of a job, whose end is its own.
     ends: bool,
+    /// The number of that end, where it is there already.
+    end: Option<u64>,
     state: State,
     _place: Place,
 }
@@ -98,8 +103,13 @@ impl Stream {
         match self.state {
             State::Over => return None,
             State::Begins => {
+                let mut text = format!("retry: {RETRY_MS}\n\n");
                 self.state = State::Goes;
-                return Some((Ok(Bytes::from(format!("retry: {RETRY_MS}\n\n"))), self));
+                if self.end.is_some_and(|end| end <= self.after) {
+                    text.push_str(END);
+                    self.state = State::Over;
+                }
+                return Some((Ok(Bytes::from(text)), self));
             }
             State::Goes => {}
         }
@@ -131,7 +141,7 @@ impl Stream {
         for event in &read.items {
             text.push_str(&format!("id: {:020}\nevent: {}\ndata: {}\n\n", event.number, event.kind, event.json()));
             if self.ends && event.kind == LAST {
-                text.push_str("event: end\ndata: {}\n\n");
+                text.push_str(END);
                 self.state = State::Over;
                 break;
             }
@@ -157,7 +167,7 @@ async fn open<S: Permission>(
     request: &HttpRequest,
     reader: Reader,
     begin: impl Future<Output = Result<u64, Problem>>,
-    ends: bool,
+    (ends, end): (bool, Option<u64>),
 ) -> Result<HttpResponse, Problem> {
     let after = match last_event(request)? {
         Some(after) => after,
@@ -168,7 +178,7 @@ async fn open<S: Permission>(
     let place = app.streams.open(caller.client)?;
     let left = tokio::time::Instant::now() + caller.expires_at.since(app.clock.now());
     let (closing, state) = (app.closing.clone(), State::Begins);
-    let stream = Stream { reader, after, left, closing, scope: S::SCOPE, ends, state, _place: place };
+    let stream = Stream { reader, after, left, closing, scope: S::SCOPE, ends, end, state, _place: place };
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -204,7 +214,7 @@ pub async fn stream_events(
     request: HttpRequest,
     query: Query<EventsQuery>,
 ) -> Result<HttpResponse, Problem> {
-    open(&allowed, &request, query.reader(&allowed)?, query.start(&allowed), false).await
+    open(&allowed, &request, query.reader(&allowed)?, query.start(&allowed), (false, None)).await
 }
 
 /// Follow a job
@@ -217,7 +227,7 @@ pub async fn stream_events(
         ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event that was read.", max_length = 20)
     ),
     responses(
-        (status = 200, description = "Events, until the job has ended or the token ends.", body = String, content_type = "text/event-stream",
+        (status = 200, description = "Events, until the job has ended or the token ends; of one that has ended, what is still to be read.", body = String, content_type = "text/event-stream",
          example = json!("id: 00000000000000001234\nevent: dmwsi.v1.job-completed\ndata: {\"specversion\":\"1.0\"}\n\nevent: end\ndata: {}\n\n")),
         (status = 410, description = "Events after the last one that was read are not kept any more."),
         (status = 429, description = "The client has five streams open.")
@@ -232,10 +242,17 @@ pub async fn stream_job_events(
 ) -> Result<HttpResponse, Problem> {
     let (job, client, organisation) = (id.into_inner(), allowed.caller.client, allowed.caller.organisation);
     let found = allowed.app.store.read(move |tx| tx.job_of(client, job)).await?;
+    let end = match found.finished_at {
+        None => None,
+        Some(_) => {
+            let end = allowed.app.store.read(move |tx| tx.end_of_job(job)).await?;
+            end.ok_or_else(|| Problem::new(Code::CursorExpired, "What happened to this job is not kept any more."))?
+        }
+    };
     let begin = async {
         // The numbers follow the times only as well as the clocks agree.
         let since = found.created_at.minus(CLOCKS);
         Ok(allowed.app.store.read(move |tx| tx.number_before(organisation, since)).await?)
     };
-    open(&allowed, &request, Reader::of_job(&allowed, job), begin, true).await
+    open(&allowed, &request, Reader::of_job(&allowed, job), begin, (true, end)).await
 }

@@ -77,10 +77,20 @@ pub async fn create_job(
     let idempotency = Idempotency::of(&app, &caller, &request, &bytes)?;
     let (now, ids) = (app.clock.now(), app.clock.new_ids());
     let asked: NewJob = body::parse(&bytes)?;
-    let (mut job, devices) = asked.check(&app, &caller, JobId::new(app.clock.new_id()), now)?;
+    let checked = asked.check(&app, &caller, JobId::new(app.clock.new_id()), now).and_then(|(job, devices)| {
+        let bound = asked.subscription(&app, &caller, job.id, now)?;
+        Ok((job, Arc::new(devices), bound))
+    });
+    let (mut job, devices, bound) = match checked {
+        Ok(checked) => checked,
+        Err(problem) => {
+            // What was in order when it was asked for first need not be so any more, such as the time of its end.
+            let (client, fingerprint) = (caller.client, asked.fingerprint()?);
+            let found = app.store.read(move |tx| earlier(tx, &client, asked.client_correlator.as_deref(), &fingerprint)).await;
+            return found.ok().flatten().ok_or(problem);
+        }
+    };
     job.correlator = Some(correlator.as_str().to_owned());
-    let bound = asked.subscription(&app, &caller, job.id, now)?;
-    let devices = Arc::new(devices);
 
     let named = Arc::clone(&devices);
     let wanted = job.operation.deliverable();

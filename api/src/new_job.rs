@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::callers::Caller;
-use crate::new_subscription::{set_end, subscription};
+use crate::new_subscription::subscription;
 use crate::problem::{Code, Problem};
 use crate::sink::{NewSinkCredential, Receiver};
 
@@ -176,6 +176,7 @@ impl NewJob {
             filter: Filter { jobs: [job].into(), ..Filter::default() },
             payload: Payload::Thin,
             initial: false,
+            until: None,
             rejected: Vec::new(),
         };
         let mut made = subscription(caller, id, sink.clone(), purpose, Signing::Hmac, now);
@@ -184,12 +185,12 @@ impl NewJob {
             made.status = SubscriptionStatus::ActivationRequested;
         }
         made.secrets = app.sealing.seal_webhook(id, &secrets)?;
-        set_end(&mut made, None, token_ends);
+        made.set_end(token_ends);
         Ok(Some((made, secrets.current)))
     }
 
     /// A digest of what is asked, however it was written.
-    fn fingerprint(&self) -> Result<String> {
+    pub(crate) fn fingerprint(&self) -> Result<String> {
         let hash = sha256(&serde_json::to_vec(self).map_err(Error::internal)?);
         Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
     }

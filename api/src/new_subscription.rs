@@ -167,7 +167,7 @@ impl SubscriptionDetail {
             mark_at_least: self.mark_at_least,
             sources: self.sources.iter().cloned().collect(),
         };
-        Ok(Purpose { types: granted, filter, payload: Payload::Thin, initial: false, rejected })
+        Ok(Purpose { types: granted, filter, payload: Payload::Thin, initial: false, until: None, rejected })
     }
 
     /// Moves what is not there, or not the caller's, to what was rejected. An error where nothing is left of what was named.
@@ -216,6 +216,14 @@ impl SubscriptionDetail {
     }
 }
 
+/// A number of events, as it is if it is not out of range.
+pub(crate) fn in_range<T: Copy + Into<u64>>(number: Option<T>, pointer: &str) -> Result<Option<T>, Problem> {
+    if number.is_none_or(|number| (1..=1_000_000).contains(&number.into())) {
+        return Ok(number);
+    }
+    Err(Problem::new(Code::OutOfRange, "A number is out of range.").at(pointer, "must be 1 to 1000000"))
+}
+
 impl NewSubscription {
     /// The subscription of that id, as far as the request alone can tell, and its secrets.
     pub(crate) fn check(
@@ -233,15 +241,6 @@ impl NewSubscription {
             return Err(Problem::invalid("A subscription ends in the future.")
                 .at("/config/subscriptionExpireTime", "must lie in the future"));
         }
-        let in_range = |number: u64| (1..=1_000_000).contains(&number);
-        if !subscription_max_events.is_none_or(in_range) {
-            return Err(Problem::new(Code::OutOfRange, "The number of events is out of range.")
-                .at("/config/subscriptionMaxEvents", "must be 1 to 1000000"));
-        }
-        if !self.config.deliveries_per_minute.is_none_or(|rate| in_range(rate.into())) {
-            return Err(Problem::new(Code::OutOfRange, "The rate is out of range.")
-                .at("/config/deliveriesPerMinute", "must be 1 to 1000000"));
-        }
         let receiver = Receiver {
             sink: &self.sink,
             credential: self.sink_credential.as_ref(),
@@ -254,22 +253,15 @@ impl NewSubscription {
         (purpose.payload, purpose.initial) = (self.config.payload, self.config.initial_event);
         let mut subscription = subscription(caller, id, self.sink.clone(), purpose, self.config.signing, now);
         subscription.secrets = app.sealing.seal_webhook(id, &secrets)?;
-        subscription.max_events = *subscription_max_events;
-        subscription.rate = self.config.deliveries_per_minute;
-        set_end(&mut subscription, *subscription_expire_time, token_ends);
+        subscription.max_events = in_range(*subscription_max_events, "/config/subscriptionMaxEvents")?;
+        subscription.rate = in_range(self.config.deliveries_per_minute, "/config/deliveriesPerMinute")?;
+        subscription.purpose.until = *subscription_expire_time;
+        subscription.set_end(token_ends);
         if app.asks(&self.sink) {
             subscription.status = SubscriptionStatus::ActivationRequested;
         }
         Ok((subscription, secrets))
     }
-}
-
-/// When it is over: at its own time or with its token, whichever comes first.
-pub(crate) fn set_end(subscription: &mut Subscription, own: Option<Timestamp>, token: Option<Timestamp>) {
-    let by_token = token.filter(|token| own.is_none_or(|own| *token < own));
-    subscription.expires_at = by_token.or(own);
-    subscription.expires_by =
-        if by_token.is_some() { TerminationReason::AccessTokenExpired } else { TerminationReason::SubscriptionExpired };
 }
 
 /// An active subscription without secrets and without an end.

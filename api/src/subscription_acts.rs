@@ -168,7 +168,7 @@ const fn only_failed() -> bool {
 /// Have events delivered again
 ///
 /// In the order in which they happened, before what is still pending of the same device, with the ids they had. Receivers know by `webhook-id` what
-/// they have already.
+/// they have already. Nothing is delivered while they are gathered; who asks for something else meanwhile, that is not the continuation of it, gets 409.
 #[utoipa::path(
     tag = "Subscriptions",
     params(
@@ -178,7 +178,7 @@ const fn only_failed() -> bool {
     request_body = NewRecovery,
     responses(
         (status = 202, description = "They will be delivered."),
-        (status = 409, description = "The subscription is over, or the first request with this key still runs.")
+        (status = 409, description = "The subscription is over, other events are still being gathered, or the first request with this key still runs.")
     ),
     security(("oauth2" = ["subscriptions:write"]))
 )]

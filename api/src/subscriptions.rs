@@ -19,7 +19,7 @@ use crate::correlator::Correlator;
 use crate::cursor::List;
 use crate::etag::{IfMatch, etag};
 use crate::idempotency::{Answer, Idempotency};
-use crate::new_subscription::{NewSubscription, set_end};
+use crate::new_subscription::{NewSubscription, in_range};
 use crate::page::{Page, PerPage};
 use crate::problem::{Code, Problem};
 use crate::query::Query;
@@ -233,7 +233,8 @@ pub async fn change_subscription(
             Some(Switch::Active) => {
                 let switched = next.switch(true, None, now)?;
                 if switched.is_some() {
-                    next.starts_after = tx.last_number(caller.organisation)?;
+                    // What is not laid out yet comes by itself, what was laid out before is had by `recover`.
+                    next.starts_after = tx.distributed(caller.organisation)?;
                 }
                 switched
             }
@@ -295,19 +296,19 @@ fn apply(
             changed.purpose.filter = granted.filter;
         }
     }
-    let own_end = match config.and_then(|config| config.subscription_expire_time) {
+    match config.and_then(|config| config.subscription_expire_time) {
         Some(Some(end)) if end <= now => {
             let problem = Problem::invalid("A subscription ends in the future.");
             return Err(problem.at("/config/subscriptionExpireTime", "must lie in the future"));
         }
-        Some(end) => end,
-        None => changed.expires_at.filter(|_| changed.expires_by != TerminationReason::AccessTokenExpired),
-    };
+        Some(end) => changed.purpose.until = end,
+        None => {}
+    }
     let token_end = match &secrets.credential {
         Some(SinkCredential::AccessToken { expires_at, .. }) => expires_at.map(|end| end.minus(BEFORE_TOKEN)),
         _ => None,
     };
-    set_end(changed, own_end, token_end);
+    changed.set_end(token_end);
     if let Some(most) = config.and_then(|config| config.subscription_max_events) {
         changed.max_events = in_range(most, "/config/subscriptionMaxEvents")?;
     }
@@ -315,13 +316,6 @@ fn apply(
         changed.rate = in_range(rate, "/config/deliveriesPerMinute")?;
     }
     Ok(())
-}
-
-fn in_range<T: Copy + Into<u64>>(number: Option<T>, pointer: &str) -> Result<Option<T>, Problem> {
-    if number.is_none_or(|number| (1..=1_000_000).contains(&number.into())) {
-        return Ok(number);
-    }
-    Err(Problem::new(Code::OutOfRange, "A number is out of range.").at(pointer, "must be 1 to 1000000"))
 }
 
 /// Delete a subscription
@@ -344,7 +338,9 @@ pub async fn delete_subscription(
     let deleted = app.store.write(move |tx| {
         let mut ids = ids;
         let mut held = tx.subscription_held(caller.organisation, caller.client, id)?;
-        tx.drop_pending(id)?;
+        // What stands before this is not delivered any more, and goes bit by bit.
+        held.starts_after = tx.distributed(caller.organisation)?;
+        tx.ring_deliveries(&held, now, &mut ids)?;
         match held.end(TerminationReason::SubscriptionDeleted, now) {
             Some(event) => tx.save_subscription(&held, [event], Some(correlator.as_str()), now, &mut ids),
             None => {

@@ -1,9 +1,13 @@
 //! Access tokens: ES256 JWTs by RFC 9068, signed by a ring of keys of which the first signs.
+use std::num::NonZero;
+use std::sync::{Mutex, PoisonError};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use dmwsi_domain::id::{ClientId, OrganisationId};
 use dmwsi_domain::scope::Grants;
 use dmwsi_domain::{Clock, Timestamp};
+use lru::LruCache;
 use openssl::bn::{BigNum, BigNumContext};
 use openssl::ec::{EcGroup, EcKey};
 use openssl::ecdsa::EcdsaSig;
@@ -23,6 +27,9 @@ const LEEWAY: i64 = 30;
 /// No token of ours is longer, in bytes.
 const MAX_LENGTH: usize = 4096;
 
+/// How many good signatures are remembered; the one seen longest ago goes.
+const REMEMBERED: NonZero<usize> = NonZero::new(10_000).unwrap();
+
 /// The bytes of r and of s in a signature (RFC 7518, 3.4).
 const HALF: usize = 32;
 
@@ -37,6 +44,8 @@ struct SigningKey {
 pub struct KeyRing {
     active: SigningKey,
     retired: Vec<SigningKey>,
+    /// Digests of tokens whose signature was found good: it stays so, and costs more than all else that a small request does.
+    good: Mutex<LruCache<[u8; 32], ()>>,
 }
 
 /// What a token says (RFC 9068, 2.2), in our terms.
@@ -174,7 +183,7 @@ impl KeyRing {
         }
         let mut keys = keys.into_iter();
         let active = keys.next().ok_or(KeyRingError::Empty)?;
-        Ok(Self { active, retired: keys.collect() })
+        Ok(Self { active, retired: keys.collect(), good: Mutex::new(LruCache::new(REMEMBERED)) })
     }
 
     /// The public keys, the signing one first.
@@ -227,8 +236,14 @@ impl KeyRing {
             return Err(TokenError::Algorithm);
         }
         let key = self.all().find(|key| key.id == header.kid).ok_or(TokenError::Key)?;
-        if !key.verifies(signed, signature) {
-            return Err(TokenError::Signature);
+        // The whole token with its signature is what is remembered, below a key that is still ours.
+        let digest = sha256(token.as_bytes());
+        let is_known = self.good.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).is_some();
+        if !is_known {
+            if !key.verifies(signed, signature) {
+                return Err(TokenError::Signature);
+            }
+            self.good.lock().unwrap_or_else(PoisonError::into_inner).put(digest, ());
         }
         decode::<Payload>(payload)?.check(issuer, seconds(now))
     }

@@ -68,6 +68,8 @@ pub enum DeliveryError {
     Unreachable,
     /// The client may not be told of this event (any more).
     NotPermitted,
+    /// This server could not make the event ready. That is tried again, and the receiver is not blamed for it.
+    NotReady,
     /// The receiver answered by a redirect, which is never followed.
     Redirected,
     /// The receiver answered by a status other than 2xx.
@@ -76,7 +78,7 @@ pub enum DeliveryError {
     Throttled,
     /// The receiver did not answer in time.
     TimedOut,
-    /// The event cannot be read, or not be made ready. It is not tried again by itself.
+    /// The event cannot be read. It is not tried again by itself.
     Unreadable,
 }
 
@@ -174,10 +176,9 @@ impl Health {
         }
         self.open_until = self.open_until.max(until);
         let (over, all) = (now.since(since), patience.give_up_after);
-        let due = [100_u8, 90, 50].into_iter().find(|percent| over >= all.saturating_mul(u32::from(*percent)) / 100)?;
-        if due <= self.notice {
-            return None;
-        }
+        // One after the other: nobody is given up unwarned, however long nothing was tried.
+        let next = [50_u8, 90, 100].into_iter().find(|percent| *percent > self.notice)?;
+        let due = Some(next).filter(|percent| over >= all.saturating_mul(u32::from(*percent)) / 100)?;
         self.notice = due;
         Some(due)
     }
@@ -241,5 +242,9 @@ mod tests {
         assert_eq!(notices, [50, 90, 100]);
         health.succeeded();
         assert_eq!(health, Health::default());
+        health.failed(&patience, None, begin, 0);
+        let late = begin.plus(Duration::from_secs(30 * 86_400));
+        let notices: Vec<_> = (0..4).map(|_| health.failed(&patience, None, late, 0)).collect();
+        assert_eq!(notices, [Some(50), Some(90), Some(100), None], "nobody is given up unwarned");
     }
 }

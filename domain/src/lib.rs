@@ -44,6 +44,7 @@ pub mod session_record;
 pub mod subscription;
 pub mod subscription_filter;
 pub mod subscription_index;
+mod subscription_status;
 pub mod tag;
 pub mod tracing;
 pub mod version;

@@ -1,6 +1,6 @@
 //! An event of which only the outside can be read: its data is damaged, or of a type that this version does not know.
 use crate::Timestamp;
-use crate::event::Recorded;
+use crate::event::{Event, Recorded};
 use crate::id::{ClientId, DeviceId, EventId, JobId};
 
 /// What stands beside the data of an event.
@@ -24,7 +24,8 @@ impl Outline {
     /// Whether only the client is told whose job or subscription it is about.
     #[must_use]
     pub fn is_private(&self) -> bool {
-        self.job.is_some() || self.kind.starts_with("dmwsi.v1.subscription-")
+        // Of a type that only a newer version knows: whoever it names.
+        Event::scope_of(&self.kind).map_or(self.client.is_some(), Event::is_private)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::event::{Event, Recorded};
 use crate::id::{ClientId, ContainerId, DeviceId, EventId, JobId, OrganisationId, SubscriptionId};
 use crate::outline::Outline;
 use crate::subscription_filter::Filter;
+pub use crate::subscription_status::{InitiationReason, StatusReason, SubscriptionStatus, TerminationReason, UpdateReason};
 use crate::{Error, Ids, Result};
 
 /// The most devices, and the most jobs, that a subscription may name.
@@ -18,105 +19,6 @@ pub const MAX_NAMED: usize = 1_000;
 
 /// The most types of alerts, and the most nodes, that a subscription may name.
 pub const MAX_PATTERNS: usize = 100;
-
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$word_doc:meta])* $word:ident = $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize, ToSchema)]
-        #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-        pub enum $name { $($(#[$word_doc])* $word,)* }
-
-        impl $name {
-            /// The word on disk and on the wire.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$word => $text,)* }
-            }
-
-            /// Reads the word.
-            #[must_use]
-            pub fn parse(word: &str) -> Option<Self> {
-                match word { $($text => Some(Self::$word),)* _ => None }
-            }
-        }
-    };
-}
-
-words! {
-    /// Where a subscription stands.
-    SubscriptionStatus {
-        /// The receiver has not said yet that it wants the events.
-        ActivationRequested = "ACTIVATION_REQUESTED",
-        /// Events are delivered.
-        Active = "ACTIVE",
-        /// Nothing is delivered until it is made active again.
-        Inactive = "INACTIVE",
-        /// It is over, by itself.
-        Expired = "EXPIRED",
-        /// It is over, as its client wanted.
-        Deleted = "DELETED",
-    }
-}
-
-impl SubscriptionStatus {
-    /// Whether nothing new will be delivered.
-    #[must_use]
-    pub const fn is_over(self) -> bool {
-        matches!(self, Self::Expired | Self::Deleted)
-    }
-}
-
-words! {
-    /// Why a subscription stands where it does.
-    StatusReason {
-        /// Its bearer token is about to expire.
-        AccessTokenExpired = "ACCESS_TOKEN_EXPIRED",
-        /// Nothing but failures for days.
-        DeliveryFailing = "DELIVERY_FAILING",
-        /// The receiver says that it is gone (410).
-        Gone = "GONE",
-        /// The receiver did not say that it wants the events.
-        HandshakeFailed = "HANDSHAKE_FAILED",
-        /// As many events as were wanted.
-        MaxEventsReached = "MAX_EVENTS_REACHED",
-        /// Its client switched it off.
-        SwitchedOff = "SWITCHED_OFF",
-        /// Its time, or its job, is over.
-        SubscriptionExpired = "SUBSCRIPTION_EXPIRED",
-    }
-}
-
-words! {
-    /// Why a subscription ended.
-    TerminationReason {
-        /// Its bearer token is about to expire.
-        AccessTokenExpired = "ACCESS_TOKEN_EXPIRED",
-        /// As many events as were wanted.
-        MaxEventsReached = "MAX_EVENTS_REACHED",
-        /// Its client deleted it.
-        SubscriptionDeleted = "SUBSCRIPTION_DELETED",
-        /// Its time, or its job, is over.
-        SubscriptionExpired = "SUBSCRIPTION_EXPIRED",
-    }
-}
-
-words! {
-    /// Why a subscription began.
-    InitiationReason {
-        /// Its client made it.
-        SubscriptionCreated = "SUBSCRIPTION_CREATED",
-    }
-}
-
-words! {
-    /// How a subscription was changed.
-    UpdateReason {
-        /// It is active.
-        SubscriptionActive = "SUBSCRIPTION_ACTIVE",
-        /// It is not.
-        SubscriptionInactive = "SUBSCRIPTION_INACTIVE",
-    }
-}
 
 /// What deliveries are signed with, by Standard Webhooks.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize, ToSchema)]
@@ -167,6 +69,9 @@ pub struct Purpose {
     /// Whether the last event that fits, of each device or job, comes first.
     #[serde(default)]
     pub initial: bool,
+    /// When its client wants it to be over, however long its token lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
     /// What was asked for beyond that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejected: Vec<Rejected>,
@@ -181,6 +86,19 @@ pub struct Recovery {
     pub until: u64,
     /// Only what is dead.
     pub only_failed: bool,
+}
+
+impl Recovery {
+    /// Both in one; none where that would be more than both.
+    #[must_use]
+    pub fn joined(self, other: Self) -> Option<Self> {
+        let touch = self.after <= other.until && other.after <= self.until;
+        (touch && self.only_failed == other.only_failed).then(|| Self {
+            after: self.after.min(other.after),
+            until: self.until.max(other.until),
+            only_failed: self.only_failed,
+        })
+    }
 }
 
 /// What a receiver said when it was asked whether it wants the events.
@@ -263,6 +181,15 @@ impl Subscription {
         let is_own = !outline.is_private() || outline.client == Some(self.client);
         let in_time = self.expires_at.is_none_or(|end| outline.at < end);
         is_own && in_time && self.purpose.types.contains(&outline.kind) && self.purpose.filter.names(outline.device, outline.job)
+    }
+
+    /// Has it over at its own time or with its token, whichever comes first.
+    pub fn set_end(&mut self, token: Option<Timestamp>) {
+        let own = self.purpose.until;
+        let by_token = token.filter(|token| own.is_none_or(|own| *token < own));
+        self.expires_at = by_token.or(own);
+        self.expires_by =
+            if by_token.is_some() { TerminationReason::AccessTokenExpired } else { TerminationReason::SubscriptionExpired };
     }
 
     /// How many deliveries a minute there are at most, by its client and by its receiver.
@@ -376,5 +303,19 @@ impl Subscription {
             at: now,
             event,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_delivered_again_is_joined_only_where_nothing_more_comes_of_it() {
+        let of = |after, until, only_failed| Recovery { after, until, only_failed };
+        assert_eq!(of(10, 20, false).joined(of(15, 30, false)), Some(of(10, 30, false)));
+        assert_eq!(of(10, 20, true).joined(of(5, 10, true)), Some(of(5, 20, true)));
+        assert_eq!(of(10, 20, false).joined(of(21, 30, false)), None, "not what lies between");
+        assert_eq!(of(10, 20, true).joined(of(10, 20, false)), None, "not what was delivered");
     }
 }

@@ -153,6 +153,7 @@ mod tests {
                 filter,
                 payload: Payload::Thin,
                 initial: false,
+                until: None,
                 rejected: vec![],
             },
             secrets: vec![],

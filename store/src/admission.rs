@@ -125,7 +125,7 @@ impl Tx<'_> {
     }
 
     /// Has others wait who want to bring something into that organisation, until this transaction has ended.
-    pub(crate) fn hold_organisation(&mut self, organisation: OrganisationId) -> Result<()> {
+    pub fn hold_organisation(&mut self, organisation: OrganisationId) -> Result<()> {
         let row = organisations::table.find(text(organisation.uuid()));
         let touch = diesel::update(row).set(organisations::revision.eq(organisations::revision));
         on!(self, conn => touch.execute(conn)).map(drop).map_err(failed)

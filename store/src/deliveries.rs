@@ -1,40 +1,34 @@
 //! Deliveries as rows: what is due, what became of each, and what is to be delivered once more.
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{Array, Text};
 use dmwsi_domain::delivery::{Attempt, DeliveryState};
-use dmwsi_domain::event::Recorded;
 use dmwsi_domain::id::{EventId, SubscriptionId};
 use dmwsi_domain::outline::Logged;
-use dmwsi_domain::scope::Grants;
-use dmwsi_domain::subscription::{Recovery, Subscription};
+use dmwsi_domain::subscription::Subscription;
 use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
 use crate::column::{counted, damaged, moment, number, parsed, text, uuid};
-use crate::distribution::NewDelivery;
 use crate::events;
 use crate::schema::{deliveries, events as log};
-use crate::subscriptions::{DELIVER, DELIVER_TROUBLED, RECOVER};
+use crate::subscriptions::{DELIVER, DELIVER_TROUBLED};
+use crate::tx::Conn;
 use crate::{Tx, failed, on};
 
-/// How many events are looked at in a transaction when they are to be delivered again.
-const RECOVERED_AT_ONCE: i64 = 500;
+/// How many deliveries are dropped in a transaction.
+const DROPPED_AT_ONCE: i64 = 1_000;
 
-/// In how many of the last numbers of a log an initial event is looked for, where no devices are named.
-const LOOKED_BACK: u64 = 10_000;
+const DEMOTE_POSTGRES: &str = "
+UPDATE deliveries SET next_at = NULL
+FROM (SELECT order_key, (
+    SELECT number FROM deliveries AS next WHERE next.subscription_id = $1 AND next.order_key = given.order_key AND next.state = 'PENDING'
+    ORDER BY number LIMIT 1) AS number FROM UNNEST($2) AS given (order_key)) AS head
+WHERE deliveries.subscription_id = $1 AND deliveries.order_key = head.order_key AND deliveries.state = 'PENDING'
+    AND deliveries.next_at IS NOT NULL AND deliveries.number > head.number";
 
-/// How many of the events there are looked at that have one of the types.
-const LOOKED_AT: i64 = 1_000;
-
-/// The same of each device that is named, however long ago they happened.
-const LOOKED_AT_EACH: i64 = 100;
-
-const PROMOTE: &str = "UPDATE deliveries SET next_at = $1 WHERE subscription_id = $2 AND next_at IS NULL AND number = (
-    SELECT number FROM deliveries WHERE subscription_id = $2 AND order_key = $3 AND state = 'PENDING' ORDER BY number LIMIT 1)";
-
-const DEMOTE: &str = "UPDATE deliveries SET next_at = NULL
+const DEMOTE_SQLITE: &str = "UPDATE deliveries SET next_at = NULL
 WHERE subscription_id = $1 AND order_key = $2 AND state = 'PENDING' AND next_at IS NOT NULL AND number > (
     SELECT number FROM deliveries WHERE subscription_id = $1 AND order_key = $2 AND state = 'PENDING' ORDER BY number LIMIT 1)";
 
@@ -177,125 +171,8 @@ impl Tx<'_> {
         Ok(true)
     }
 
-    /// Has what `recovery` says delivered again, a part of it at a time by a task.
-    pub fn begin_recovery(
-        &mut self,
-        subscription: &Subscription,
-        recovery: Recovery,
-        now: Timestamp,
-        ids: &mut Ids,
-    ) -> Result<()> {
-        // One that is under way already is widened.
-        let recovery = subscription.recovery.map_or(recovery, |before| Recovery {
-            after: before.after.min(recovery.after),
-            until: before.until.max(recovery.until),
-            only_failed: before.only_failed && recovery.only_failed,
-        });
-        self.save_recovery(subscription.id, Some(recovery))?;
-        self.ring_subscription(RECOVER, subscription.id, now, now, ids)
-    }
-
-    /// Goes on with what is to be delivered again, as far as the client's `grants` go; false when nothing is left.
-    pub fn recover_some(&mut self, id: SubscriptionId, grants: &Grants, now: Timestamp, ids: &mut Ids) -> Result<bool> {
-        if !self.hold_subscription(id)? {
-            return Ok(false);
-        }
-        let subscription = self.subscription(id)?;
-        let Some(recovery) = subscription.recovery.filter(|_| !subscription.status.is_over()) else { return Ok(false) };
-        let (keys, last) = if recovery.only_failed {
-            self.recover_dead(id, &recovery)?
-        } else {
-            self.recover_log(&subscription, &recovery, grants, now)?
-        };
-        self.put_in_order(id, &keys, now)?;
-        if !keys.is_empty() {
-            self.ring_deliveries(&subscription, now, ids)?;
-        }
-        let rest = last.filter(|last| *last < recovery.until).map(|after| Recovery { after, ..recovery });
-        self.save_recovery(id, rest)?;
-        Ok(rest.is_some())
-    }
-
-    /// The order keys of some that were dead and are not any more, and the number of the last; none when there are no more.
-    fn recover_dead(&mut self, id: SubscriptionId, recovery: &Recovery) -> Result<(BTreeSet<String>, Option<u64>)> {
-        let found = deliveries::table
-            .filter(deliveries::subscription_id.eq(text(id.uuid())))
-            .filter(deliveries::state.eq("DEAD"))
-            .filter(deliveries::number.gt(number(recovery.after)))
-            .filter(deliveries::number.le(number(recovery.until)))
-            .order(deliveries::number)
-            .limit(RECOVERED_AT_ONCE)
-            .select((deliveries::number, deliveries::order_key));
-        let rows: Vec<(i64, String)> = on!(self, conn => found.load(conn)).map_err(failed)?;
-        let is_full = i64::try_from(rows.len()).is_ok_and(|rows| rows >= RECOVERED_AT_ONCE);
-        let last = rows.last().filter(|_| is_full).map(|(last, _)| counted(*last, "number")).transpose()?;
-        let (numbers, keys) = rows.into_iter().unzip::<_, _, Vec<_>, BTreeSet<_>>();
-        self.renew_deliveries(id, numbers, false)?;
-        Ok((keys, last))
-    }
-
-    /// The same of all that the subscription wants, also of what it never had.
-    fn recover_log(
-        &mut self,
-        subscription: &Subscription,
-        recovery: &Recovery,
-        grants: &Grants,
-        now: Timestamp,
-    ) -> Result<(BTreeSet<String>, Option<u64>)> {
-        let range = (recovery.after, recovery.until);
-        let types: Vec<_> = subscription.purpose.types.iter().map(String::as_str).collect();
-        let events = self.logged_events(subscription.organisation, range, &types, RECOVERED_AT_ONCE)?;
-        let is_full = i64::try_from(events.len()).is_ok_and(|count| count >= RECOVERED_AT_ONCE);
-        let last = events.last().filter(|_| is_full).map(|(last, _)| *last);
-        let wanted = |recorded: &&Recorded| subscription.wants(recorded) && grants.allows(recorded.event.scope());
-        let new: Vec<_> = events
-            .iter()
-            .filter_map(|(number, logged)| Some((*number, logged.told().filter(wanted)?)))
-            .map(|(number, recorded)| NewDelivery {
-                subscription: subscription.id,
-                number,
-                event: recorded.id,
-                order_key: subscription.order_key(recorded),
-            })
-            .collect();
-        self.renew_deliveries(subscription.id, new.iter().map(|one| number(one.number)).collect(), false)?;
-        self.insert_deliveries(&new, now)?;
-        Ok((new.into_iter().map(|one| one.order_key).collect(), last))
-    }
-
-    /// Has the last event delivered at once that a new subscription wants of each device or job: of the devices that it names, otherwise of those that
-    /// something happened to lately; none with a number after `until`. The organisation is held.
-    pub fn lay_out_last(&mut self, subscription: &Subscription, until: u64, now: Timestamp, ids: &mut Ids) -> Result<()> {
-        let types: Vec<_> = subscription.purpose.types.iter().map(String::as_str).collect();
-        let devices = &subscription.purpose.filter.devices;
-        let mut events = Vec::new();
-        for device in devices {
-            events.extend(self.last_device_events(*device, &types, LOOKED_AT_EACH)?);
-        }
-        if devices.is_empty() {
-            let range = (until.saturating_sub(LOOKED_BACK), until);
-            events = self.last_events(subscription.organisation, range, &types, LOOKED_AT)?;
-        }
-        let mut newest = BTreeMap::new();
-        for (number, logged) in events.iter().filter(|(number, _)| *number <= until) {
-            if let Some(recorded) = logged.told().filter(|recorded| subscription.wants(recorded)) {
-                newest.entry(subscription.order_key(recorded)).or_insert((*number, recorded.id));
-            }
-        }
-        let most = subscription.max_events.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
-        let mut new: Vec<_> = newest
-            .into_iter()
-            .map(|(order_key, (number, event))| NewDelivery { subscription: subscription.id, number, event, order_key })
-            .collect();
-        new.sort_by_key(|one| one.number);
-        new.truncate(most);
-        self.insert_deliveries(&new, now)?;
-        self.count_initial(subscription.id, new.len())?;
-        self.ring_deliveries(subscription, now, ids)
-    }
-
     /// Makes deliveries pending again, with all their attempts before them; those that are pending only when `all`.
-    fn renew_deliveries(&mut self, id: SubscriptionId, numbers: Vec<i64>, all: bool) -> Result<()> {
+    pub(crate) fn renew_deliveries(&mut self, id: SubscriptionId, numbers: Vec<i64>, all: bool) -> Result<()> {
         let those = || {
             deliveries::table
                 .filter(deliveries::subscription_id.eq(text(id.uuid())))
@@ -312,17 +189,44 @@ impl Tx<'_> {
         .map_err(failed)
     }
 
+    /// Drops some of what is still to be delivered to a subscription, up to that number; whether there may be more.
+    pub fn drop_pending(&mut self, id: SubscriptionId, until: u64, now: Timestamp) -> Result<bool> {
+        let of = || deliveries::table.filter(deliveries::subscription_id.eq(text(id.uuid())));
+        let pending = of()
+            .filter(deliveries::state.eq("PENDING"))
+            .filter(deliveries::number.le(number(until)))
+            .order(deliveries::number)
+            .limit(DROPPED_AT_ONCE)
+            .select((deliveries::number, deliveries::order_key));
+        let rows: Vec<(i64, String)> = on!(self, conn => pending.load(conn)).map_err(failed)?;
+        if rows.is_empty() {
+            return Ok(false);
+        }
+        let is_full = i64::try_from(rows.len()).is_ok_and(|rows| rows >= DROPPED_AT_ONCE);
+        let (numbers, keys) = rows.into_iter().unzip::<_, _, Vec<i64>, BTreeSet<_>>();
+        self.hold_subscription(id)?;
+        let dropped = of().filter(deliveries::number.eq_any(numbers));
+        on!(self, conn => diesel::delete(dropped).execute(conn)).map_err(failed)?;
+        self.put_in_order(id, &keys, now)?;
+        Ok(is_full)
+    }
+
     /// Of each of these order keys the first that is pending is due, and no other.
     pub(crate) fn put_in_order(&mut self, id: SubscriptionId, keys: &BTreeSet<String>, now: Timestamp) -> Result<()> {
-        let id = text(id.uuid());
-        for key in keys {
-            let demote = sql_query(DEMOTE).bind::<Text, _>(id.clone()).bind::<Text, _>(key.as_str());
-            on!(self, conn => demote.execute(conn)).map_err(failed)?;
-            let promote =
-                sql_query(PROMOTE).bind::<BigInt, _>(now.micros()).bind::<Text, _>(id.clone()).bind::<Text, _>(key.as_str());
-            on!(self, conn => promote.execute(conn)).map_err(failed)?;
+        let (row, keys): (_, Vec<&str>) = (text(id.uuid()), keys.iter().map(String::as_str).collect());
+        match &mut self.conn {
+            Conn::Pg(conn) => {
+                let demote = sql_query(DEMOTE_POSTGRES).bind::<Text, _>(row).bind::<Array<Text>, _>(&keys);
+                demote.execute(*conn).map_err(failed)?;
+            }
+            Conn::Sqlite(conn) => {
+                for key in &keys {
+                    let demote = sql_query(DEMOTE_SQLITE).bind::<Text, _>(row.as_str()).bind::<Text, _>(*key);
+                    demote.execute(*conn).map_err(failed)?;
+                }
+            }
         }
-        Ok(())
+        self.promote_next(id, &keys, now)
     }
 
     /// Rings the task that delivers to a subscription.

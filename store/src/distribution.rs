@@ -12,7 +12,7 @@ use dmwsi_domain::subscription::{StatusReason, Subscription, SubscriptionStatus,
 use dmwsi_domain::subscription_index::SubscriptionIndex;
 use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
-use crate::column::{counted, moment, number, text, uuid};
+use crate::column::{counted, number, text, uuid};
 use crate::schema::{organisations, subscriptions};
 use crate::subscriptions::{DELIVER, DELIVER_TROUBLED, Row};
 use crate::tx::Conn;
@@ -29,6 +29,9 @@ const ASKED_AFTER_JOB: Duration = Duration::from_secs(2 * 3_600);
 
 /// How many events are laid out in a transaction.
 pub const LAID_OUT_AT_ONCE: i64 = 500;
+
+/// How many deliveries are laid out in a transaction, beside those of its last event.
+const ROWS_AT_ONCE: usize = 10_000;
 
 /// How many numbers are gone over in a transaction, where hardly anything of what happens is wanted.
 const GONE_OVER_AT_ONCE: u64 = 10_000;
@@ -94,16 +97,6 @@ struct Laid {
     _number: i64,
 }
 
-type HeldRow = (String, bool, Option<i64>, i64, Option<i64>);
-
-/// What may change of a subscription while the log is laid out.
-pub(crate) struct Held {
-    is_troubled: bool,
-    max_events: Option<u64>,
-    events: u64,
-    open_until: Option<Timestamp>,
-}
-
 impl Tx<'_> {
     /// An organisation whose log is not laid out to its end, after that one in the order of ids.
     pub fn undistributed_after(&mut self, organisation: Option<OrganisationId>) -> Result<Option<OrganisationId>> {
@@ -131,13 +124,7 @@ impl Tx<'_> {
             on!(self, conn => found.select(Row::as_select()).load(conn))
         }
         .map_err(failed)?;
-        // One that cannot be read must not keep all others from their events.
-        let read = |row: Row| {
-            let id = row.id().to_owned();
-            let read = Subscription::try_from(row);
-            read.inspect_err(|error| tracing::error!(cause = ?error, subscription = id, "subscription {id} cannot be read")).ok()
-        };
-        Ok((revision, rows.into_iter().filter_map(read).collect()))
+        Ok((revision, rows.into_iter().filter_map(Row::readable).collect()))
     }
 
     /// Lays out the next events of an organisation's log for the subscriptions of the index, which stands for `revision`. The organisation is held
@@ -175,9 +162,9 @@ impl Tx<'_> {
             let until = newest.min(after.saturating_add(GONE_OVER_AT_ONCE));
             let types: Vec<_> = ALWAYS.into_iter().chain(index.types()).collect();
             let events = self.logged_events(organisation, (after, until), &types, LAID_OUT_AT_ONCE)?;
-            self.lay_out_events(index, &events, now, ids)?;
             let is_full = i64::try_from(events.len()).is_ok_and(|count| count >= LAID_OUT_AT_ONCE);
-            events.last().filter(|_| is_full).map_or(until, |(last, _)| *last)
+            let stopped = self.lay_out_events(index, &events, now, ids)?;
+            stopped.or_else(|| events.last().filter(|_| is_full).map(|(last, _)| *last)).unwrap_or(until)
         };
         let last = number(last);
         let advance =
@@ -198,15 +185,22 @@ impl Tx<'_> {
         Ok(found.is_some())
     }
 
+    /// Lays out events, the first ones where very many want them; then the number of the last of these.
     fn lay_out_events(
         &mut self,
         index: &SubscriptionIndex,
         events: &[(u64, Logged)],
         now: Timestamp,
         ids: &mut Ids,
-    ) -> Result<()> {
+    ) -> Result<Option<u64>> {
         let mut wanted: BTreeMap<SubscriptionId, Vec<(u64, EventId, String, bool)>> = BTreeMap::new();
+        let (mut rows, mut before, mut stopped) = (0_usize, None, None);
         for (number, logged) in events {
+            if rows >= ROWS_AT_ONCE {
+                stopped = before;
+                break;
+            }
+            before = Some(*number);
             let recorded = match logged {
                 Logged::Told(recorded) => recorded,
                 Logged::Unreadable(outline) => {
@@ -215,6 +209,7 @@ impl Tx<'_> {
                     for subscription in may_want.filter(|subscription| *number > subscription.starts_after) {
                         let key = subscription.order_key_of(outline.job, outline.device, None);
                         wanted.entry(subscription.id).or_default().push((*number, outline.id, key, true));
+                        rows = rows.saturating_add(1);
                     }
                     continue;
                 }
@@ -222,6 +217,7 @@ impl Tx<'_> {
             let mut add = |subscription: &Subscription, counts: bool| {
                 let one = (*number, recorded.id, subscription.order_key(recorded), counts);
                 wanted.entry(subscription.id).or_default().push(one);
+                rows = rows.saturating_add(1);
             };
             let about = recorded.event.subscription();
             for subscription in index.wanting(recorded) {
@@ -239,7 +235,8 @@ impl Tx<'_> {
                         Ok(subscription) if subscription.status_reason != Some(StatusReason::HandshakeFailed) => {
                             add(&subscription, false);
                         }
-                        Ok(_) | Err(Error::NotFound { .. }) => {}
+                        // Nor is anything told to one that cannot be read, which a newer version wrote.
+                        Ok(_) | Err(Error::NotFound { .. } | Error::Internal(_)) => {}
                         Err(error) => return Err(error),
                     },
                     None => {}
@@ -250,10 +247,10 @@ impl Tx<'_> {
             }
         }
         if wanted.is_empty() {
-            return Ok(());
+            return Ok(stopped);
         }
         let held = self.hold_subscriptions(wanted.keys().copied())?;
-        let mut new = Vec::new();
+        let (mut new, mut rings) = (Vec::new(), Vec::new());
         for (subscription, rows) in wanted {
             let Some(held) = held.get(&subscription) else { continue };
             let mut room = held.max_events.map_or(u64::MAX, |most| most.saturating_sub(held.events));
@@ -274,13 +271,26 @@ impl Tx<'_> {
             let queue = if held.is_troubled { DELIVER_TROUBLED } else { DELIVER };
             // Whom nothing is sent to before that time needs no look before it.
             let at = held.open_until.map_or(now, |until| until.max(now));
+            rings.push((queue, subscription, at));
+        }
+        // In the order in which tasks are settled, so that neither waits for the other for ever.
+        rings.sort_unstable();
+        for (queue, subscription, at) in rings {
             self.ring_subscription(queue, subscription, at, now, ids)?;
         }
-        self.insert_deliveries(&new, now)
+        self.insert_deliveries(&new, now)?;
+        Ok(stopped)
     }
 
     /// Counts events of a subscription that may have a limited number, and ends it with the last.
-    fn count_events(&mut self, id: SubscriptionId, more: u64, is_last: bool, now: Timestamp, ids: &mut Ids) -> Result<()> {
+    pub(crate) fn count_events(
+        &mut self,
+        id: SubscriptionId,
+        more: u64,
+        is_last: bool,
+        now: Timestamp,
+        ids: &mut Ids,
+    ) -> Result<()> {
         if !is_last {
             let place = subscriptions::table.find(text(id.uuid()));
             let update = diesel::update(place).set(subscriptions::events.eq(subscriptions::events + number(more)));
@@ -304,6 +314,7 @@ impl Tx<'_> {
                 let is_asked = found.status == SubscriptionStatus::ActivationRequested;
                 let end = now.plus(if is_asked { ASKED_AFTER_JOB } else { AFTER_JOB });
                 if found.expires_at.is_none_or(|own| own > end) {
+                    found.purpose.until = Some(end);
                     (found.expires_at, found.expires_by) = (Some(end), TerminationReason::SubscriptionExpired);
                 }
                 found.changed(now);
@@ -311,38 +322,6 @@ impl Tx<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Holds subscriptions, so that no delivery of theirs is settled meanwhile, and reads what settling changes.
-    pub(crate) fn hold_subscriptions(
-        &mut self,
-        ids: impl Iterator<Item = SubscriptionId>,
-    ) -> Result<BTreeMap<SubscriptionId, Held>> {
-        let ids: Vec<_> = ids.map(|id| text(id.uuid())).collect();
-        let columns = (
-            subscriptions::id,
-            subscriptions::is_troubled,
-            subscriptions::max_events,
-            subscriptions::events,
-            subscriptions::open_until,
-        );
-        let found = subscriptions::table.filter(subscriptions::id.eq_any(ids)).order(subscriptions::id).select(columns);
-        let rows: Vec<HeldRow> = match &mut self.conn {
-            Conn::Pg(conn) => found.for_update().load(*conn),
-            Conn::Sqlite(conn) => found.load(*conn),
-        }
-        .map_err(failed)?;
-        let held = |(id, is_troubled, max_events, events, open_until): HeldRow| {
-            let max_events = max_events.map(|most| counted(most, "number of events")).transpose()?;
-            let (events, open_until) = (counted(events, "number of events")?, moment(open_until));
-            Ok((SubscriptionId::new(uuid(&id)?), Held { is_troubled, max_events, events, open_until }))
-        };
-        rows.into_iter().map(held).collect()
-    }
-
-    /// Holds one subscription; false when it is gone.
-    pub(crate) fn hold_subscription(&mut self, id: SubscriptionId) -> Result<bool> {
-        Ok(!self.hold_subscriptions(std::iter::once(id))?.is_empty())
     }
 
     /// Writes deliveries that are to be made, of each subscription in the order of the numbers; the subscriptions are held. What is there already stays

@@ -107,6 +107,17 @@ fn logged(rows: Vec<(i64, Row)>) -> Result<Vec<(u64, Logged)>> {
     rows.into_iter().map(|(number, row)| Ok((counted(number, "number")?, row.logged()?))).collect()
 }
 
+/// The events of such types in a part of an organisation's log, with their numbers.
+macro_rules! between {
+    ($organisation:expr, $after:expr, $until:expr, $types:expr) => {
+        events::table
+            .filter(events::organisation_id.eq(text($organisation.uuid())))
+            .filter(events::number.gt(number($after)))
+            .filter(events::number.le(number($until)))
+            .filter(events::type_.eq_any($types))
+    };
+}
+
 impl Tx<'_> {
     /// Writes an event, true as soon as this transaction is.
     pub fn record(&mut self, event: &Recorded) -> Result<()> {
@@ -156,19 +167,12 @@ impl Tx<'_> {
         types: &[&str],
         limit: i64,
     ) -> Result<Vec<(u64, Logged)>> {
-        let found = events::table
-            .filter(events::organisation_id.eq(text(organisation.uuid())))
-            .filter(events::number.gt(number(after)))
-            .filter(events::number.le(number(until)))
-            .filter(events::type_.eq_any(types))
-            .order(events::number)
-            .limit(limit);
+        let found = between!(organisation, after, until, types).order(events::number).limit(limit);
         let number = events::number.assume_not_null();
-        let rows: Vec<(i64, Row)> = on!(self, conn => found.select((number, Row::as_select())).load(conn)).map_err(failed)?;
-        logged(rows)
+        logged(on!(self, conn => found.select((number, Row::as_select())).load(conn)).map_err(failed)?)
     }
 
-    /// The last of such types in the log of an organisation after that number, the newest first; at most `limit`.
+    /// The last of them, the newest first; at most `limit`.
     pub(crate) fn last_events(
         &mut self,
         organisation: OrganisationId,
@@ -176,16 +180,9 @@ impl Tx<'_> {
         types: &[&str],
         limit: i64,
     ) -> Result<Vec<(u64, Logged)>> {
-        let found = events::table
-            .filter(events::organisation_id.eq(text(organisation.uuid())))
-            .filter(events::number.gt(number(after)))
-            .filter(events::number.le(number(until)))
-            .filter(events::type_.eq_any(types))
-            .order(events::number.desc())
-            .limit(limit);
+        let found = between!(organisation, after, until, types).order(events::number.desc()).limit(limit);
         let number = events::number.assume_not_null();
-        let rows: Vec<(i64, Row)> = on!(self, conn => found.select((number, Row::as_select())).load(conn)).map_err(failed)?;
-        logged(rows)
+        logged(on!(self, conn => found.select((number, Row::as_select())).load(conn)).map_err(failed)?)
     }
 
     /// The last of such types of a device that have a number, the newest first; at most `limit`.
@@ -218,6 +215,17 @@ impl Tx<'_> {
             if at.is_some_and(|at| at >= since.micros()) { high = middle } else { low = middle.saturating_add(1) }
         }
         counted(low.saturating_sub(1), "number")
+    }
+
+    /// The number of the event that a job is over, inside none where it has no number yet; none where it is not kept.
+    pub fn end_of_job(&mut self, job: JobId) -> Result<Option<Option<u64>>> {
+        let found = events::table
+            .filter(events::job_id.eq(text(job.uuid())))
+            .filter(events::ordinal.is_null())
+            .filter(events::type_.eq("dmwsi.v1.job-completed"))
+            .select(events::number);
+        let found: Option<Option<i64>> = on!(self, conn => found.first(conn)).optional().map_err(failed)?;
+        found.map(|number| number.map(|number| counted(number, "number")).transpose()).transpose()
     }
 
     /// What happened to one execution, in order; at most `limit`, the first ones.

@@ -47,8 +47,10 @@ impl Tx<'_> {
         // What happened while it was asked is delivered now.
         let until = self.distributed(held.organisation)?;
         if held.starts_after < until {
-            let recovery = Recovery { after: held.starts_after, until, only_failed: false };
-            self.begin_recovery(held, recovery, now, ids)?;
+            // All that it has missed, whatever else was to be delivered again.
+            let after = held.recovery.map_or(held.starts_after, |before| before.after.min(held.starts_after));
+            held.recovery = None;
+            self.begin_recovery(held, Recovery { after, until, only_failed: false }, now, ids)?;
         }
         self.ring_deliveries(held, now, ids)
     }

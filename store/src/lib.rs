@@ -37,6 +37,7 @@ mod organisations;
 mod postgres;
 mod profiles;
 pub mod queue;
+mod recovery;
 mod rests;
 pub mod results;
 mod retention;
@@ -50,6 +51,7 @@ mod store;
 #[cfg(test)]
 mod store_test;
 mod subscription_ends;
+mod subscription_holds;
 pub mod subscriptions;
 pub mod sweep;
 mod trees;

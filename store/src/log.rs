@@ -10,11 +10,10 @@ use dmwsi_domain::log_entry::LogEntry;
 use dmwsi_domain::{Result, Timestamp};
 
 use crate::column::{counted, number, text, uuid};
-use crate::schema::organisations;
 use crate::{Kept, Tx, failed, on};
 
 /// How many numbers are gone over at once where hardly anything is wanted.
-const GONE_OVER: u64 = 10_000;
+pub const GONE_OVER: u64 = 10_000;
 
 macro_rules! entries {
     ($of:literal) => {
@@ -41,6 +40,14 @@ pub struct Wanted {
     pub device: Option<DeviceId>,
     /// Only alerts and faults of devices.
     pub alerts: bool,
+}
+
+impl Wanted {
+    /// Whether it is everything, so that a page is found at once.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        self.types.is_none() && self.job.is_none() && self.device.is_none() && !self.alerts
+    }
 }
 
 /// A part of the log.
@@ -99,10 +106,11 @@ impl Row {
 impl Tx<'_> {
     /// What is wanted of an organisation's log after that number: at most `most` events. It goes on to the last number that was looked at, which is that of
     /// the last event only where there are so many; so whoever goes on from there stays within what is kept. None where what follows the number is not kept
-    /// any more.
+    /// any more. Each statement may see a state of its own: what is looked at ends before what came meanwhile, and what went meanwhile is noticed.
     pub fn log_after(&mut self, organisation: OrganisationId, wanted: &Wanted, after: u64, most: i64) -> Result<Option<Stretch>> {
         // Alerts have indexes of their own; of what else is wanted only so much is looked for at once.
-        let bound = if wanted.alerts { u64::MAX } else { after.saturating_add(GONE_OVER) };
+        let last = self.last_number(organisation)?;
+        let bound = if wanted.alerts { last } else { last.min(after.saturating_add(GONE_OVER)) };
         let id = text(organisation.uuid());
         let device = wanted.device.map(|device| text(device.uuid()));
         let (statement, of) = match (wanted.alerts, &device) {
@@ -124,22 +132,15 @@ impl Tx<'_> {
         let mut rows: Vec<Row> = on!(self, conn => found.load(conn)).map_err(failed)?;
         let follows = rows.first().is_some_and(|row| row.number == number(after).saturating_add(1));
         let is_full = usize::try_from(most).is_ok_and(|most| rows.len() > most && rows.pop().is_some());
-        let (first, last) = if is_full && follows { (0, 0) } else { self.kept_of_log(&id)? };
-        if first > after.saturating_add(1) {
+        // What is forgotten is the beginning of the log, so that nothing is gone of what follows at once.
+        if !(is_full && follows) && self.first_event(organisation)? > after.saturating_add(1) {
             return Ok(None);
         }
         let until = match rows.last() {
             Some(row) if is_full => counted(row.number, "number")?,
-            _ => last.min(bound).max(after),
+            _ => bound.max(after),
         };
         let entries = rows.into_iter().filter_map(|row| row.entry().transpose()).collect::<Result<_>>()?;
         Ok(Some(Stretch { entries, until, has_more: is_full || until < last }))
-    }
-
-    /// The numbers of the first event of an organisation that is kept, and of the last one that has a number.
-    fn kept_of_log(&mut self, organisation: &str) -> Result<(u64, u64)> {
-        let found = organisations::table.find(organisation).select((organisations::first_event, organisations::next_event));
-        let (first, next): (i64, i64) = on!(self, conn => found.first(conn)).optional().map_err(failed)?.unwrap_or((1, 1));
-        Ok((counted(first, "number")?, counted(next.saturating_sub(1), "number")?))
     }
 }

@@ -9,6 +9,9 @@ use crate::column::{counted, text, uuid};
 use crate::schema::{deliveries, events, organisations};
 use crate::{Tx, failed, on};
 
+/// How many deliveries are forgotten in a transaction, beside those of a single event.
+const DELIVERIES_AT_ONCE: i64 = 10_000;
+
 impl Tx<'_> {
     /// The number of the first event of an organisation that is kept, or would be, were there one: whoever has read all before it has missed none.
     pub fn first_event(&mut self, organisation: OrganisationId) -> Result<u64> {
@@ -38,13 +41,16 @@ impl Tx<'_> {
         let of = events::table.filter(events::organisation_id.eq(id.clone())).filter(events::number.is_not_null());
         let oldest = of.order(events::number).limit(most).select((events::number.assume_not_null(), events::created_at));
         let oldest: Vec<(i64, i64)> = on!(self, conn => oldest.load(conn)).map_err(failed)?;
-        let old = oldest.iter().take_while(|(_, at)| *at < before.micros());
-        let Some((last, _)) = old.last() else { return Ok(0) };
+        let mut old: Vec<_> = oldest.into_iter().take_while(|(_, at)| *at < before.micros()).map(|(number, _)| number).collect();
+        while old.len() > 1 && self.has_many_deliveries(&id, old.last().copied().unwrap_or_default())? {
+            old.truncate(old.len() / 2);
+        }
+        let Some(last) = old.pop() else { return Ok(0) };
         // The organisation first and its events then, as who numbers them does: so neither waits for the other for ever.
         let first = organisations::first_event.eq(last.saturating_add(1));
         let update = diesel::update(organisations::table.find(id.clone())).set(first);
         on!(self, conn => update.execute(conn)).map_err(failed)?;
-        let old = || events::table.filter(events::organisation_id.eq(id.clone())).filter(events::number.le(*last));
+        let old = || events::table.filter(events::organisation_id.eq(id.clone())).filter(events::number.le(last));
         let of_old = || deliveries::table.filter(deliveries::event_id.eq_any(old().select(events::id)));
         let awaited =
             of_old().filter(deliveries::state.eq("PENDING")).select((deliveries::subscription_id, deliveries::order_key));
@@ -63,5 +69,17 @@ impl Tx<'_> {
         }
         let old = old();
         on!(self, conn => diesel::delete(old).execute(conn)).map_err(failed)
+    }
+
+    /// Whether the events of an organisation up to that number have more deliveries than should go in one transaction.
+    fn has_many_deliveries(&mut self, organisation: &str, last: i64) -> Result<bool> {
+        let old = events::table.filter(events::organisation_id.eq(organisation)).filter(events::number.le(last));
+        let many = deliveries::table
+            .filter(deliveries::event_id.eq_any(old.select(events::id)))
+            .select(deliveries::number)
+            .offset(DELIVERIES_AT_ONCE)
+            .limit(1);
+        let many: Option<i64> = on!(self, conn => many.first(conn)).optional().map_err(failed)?;
+        Ok(many.is_some())
     }
 }

@@ -63,12 +63,13 @@ struct Changed {
 }
 
 impl Tx<'_> {
-    /// Writes how attempts ended, has those that waited for them due, and writes how the receiver has been doing.
+    /// Writes how attempts ended, has those that waited for them due, and writes how the receiver of the subscription as it was at a revision has been
+    /// doing.
     pub fn settle_deliveries(
         &mut self,
         id: SubscriptionId,
         settled: &[SettledDelivery],
-        health: Option<&Health>,
+        health: Option<(i64, &Health)>,
         now: Timestamp,
     ) -> Result<()> {
         // Whoever lays out the next of an order key must see whether one is pending.
@@ -93,13 +94,6 @@ impl Tx<'_> {
                     .bind::<Array<Nullable<BigInt>>, _>(settled.iter().map(|one| micros(one.next_at)).collect::<Vec<_>>())
                     .bind::<Text, _>(row.as_str());
                 Kept(settle).load::<Changed>(*conn).map_err(failed)?;
-                if !done.is_empty() {
-                    let promote = sql_query(PROMOTE_POSTGRES)
-                        .bind::<BigInt, _>(now.micros())
-                        .bind::<Text, _>(row.as_str())
-                        .bind::<Array<Text>, _>(done);
-                    Kept(promote).load::<Changed>(*conn).map_err(failed)?;
-                }
             }
             Conn::Sqlite(conn) => {
                 for (one, history) in settled.iter().zip(histories) {
@@ -113,15 +107,32 @@ impl Tx<'_> {
                         .bind::<BigInt, _>(i64::from(one.attempt));
                     Kept(settle).load::<Changed>(*conn).map_err(failed)?;
                 }
-                for key in done {
+            }
+        }
+        self.promote_next(id, &done, now)?;
+        health.map_or(Ok(()), |(revision, health)| self.save_health(id, revision, health))
+    }
+
+    /// Has the first due that is pending of each of these order keys.
+    pub(crate) fn promote_next(&mut self, id: SubscriptionId, keys: &[&str], now: Timestamp) -> Result<()> {
+        let row = text(id.uuid());
+        match &mut self.conn {
+            Conn::Pg(_) if keys.is_empty() => {}
+            Conn::Pg(conn) => {
+                let promote =
+                    sql_query(PROMOTE_POSTGRES).bind::<BigInt, _>(now.micros()).bind::<Text, _>(row).bind::<Array<Text>, _>(keys);
+                Kept(promote).load::<Changed>(*conn).map_err(failed)?;
+            }
+            Conn::Sqlite(conn) => {
+                for key in keys {
                     let promote = sql_query(PROMOTE_SQLITE)
                         .bind::<BigInt, _>(now.micros())
                         .bind::<Text, _>(row.as_str())
-                        .bind::<Text, _>(key);
+                        .bind::<Text, _>(*key);
                     Kept(promote).load::<Changed>(*conn).map_err(failed)?;
                 }
             }
         }
-        health.map_or(Ok(()), |health| self.save_health(id, health))
+        Ok(())
     }
 }

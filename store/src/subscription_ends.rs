@@ -13,6 +13,9 @@ use crate::{Tx, failed, on};
 // What is not over has an index of its own, which is used where the condition is written as it has it.
 const DUE: &str = "SELECT organisation_id, id FROM subscriptions
 WHERE expires_at IS NOT NULL AND status NOT IN ('EXPIRED', 'DELETED') AND expires_at <= $1 ORDER BY expires_at LIMIT $2";
+const OLD: &str = "DELETE FROM subscriptions WHERE id IN (
+    SELECT id FROM subscriptions WHERE status IN ('EXPIRED', 'DELETED') AND updated_at <= $1
+        AND NOT EXISTS (SELECT 1 FROM deliveries WHERE subscription_id = subscriptions.id) ORDER BY updated_at LIMIT $2)";
 const NEXT: &str =
     "SELECT MIN(expires_at) AS number FROM subscriptions WHERE expires_at IS NOT NULL AND status NOT IN ('EXPIRED', 'DELETED')";
 
@@ -32,6 +35,12 @@ impl Tx<'_> {
         rows.iter()
             .map(|row| Ok((OrganisationId::new(uuid(&row.organisation_id)?), SubscriptionId::new(uuid(&row.id)?))))
             .collect()
+    }
+
+    /// Forgets subscriptions that were over by `until`, and whose deliveries are forgotten, at most `most`; how many they were.
+    pub fn sweep_subscriptions(&mut self, until: Timestamp, most: i64) -> Result<usize> {
+        let old = sql_query(OLD).bind::<BigInt, _>(until.micros()).bind::<BigInt, _>(most);
+        on!(self, conn => old.execute(conn)).map_err(failed)
     }
 
     /// When the next subscription is over.

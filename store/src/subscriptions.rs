@@ -12,7 +12,7 @@ use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
 use crate::column::{counted, damaged, document, micros, moment, number, parsed, text, uuid};
 use crate::queue::NewTask;
-use crate::schema::{deliveries, organisations, subscriptions};
+use crate::schema::{organisations, subscriptions};
 use crate::{Tx, failed, on};
 
 /// The queue of deliveries to receivers that do well; the key is the subscription's id.
@@ -65,9 +65,12 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// The id as text.
-    pub(crate) fn id(&self) -> &str {
-        &self.id
+    /// The subscription, if it can be read: one that cannot, since a newer version wrote it, must not keep all others from their events.
+    pub(crate) fn readable(self) -> Option<Subscription> {
+        let id = self.id.clone();
+        Subscription::try_from(self)
+            .inspect_err(|error| tracing::error!(cause = ?error, subscription = id, "subscription {id} cannot be read"))
+            .ok()
     }
 }
 
@@ -266,7 +269,7 @@ impl Tx<'_> {
     pub fn subscriptions_of_job(&mut self, job: JobId) -> Result<Vec<Subscription>> {
         let found = subscriptions::table.filter(subscriptions::job_id.eq(text(job.uuid())));
         let rows = on!(self, conn => found.select(Row::as_select()).load(conn)).map_err(failed)?;
-        rows.into_iter().map(Subscription::try_from).collect()
+        Ok(rows.into_iter().filter_map(Row::readable).collect())
     }
 
     /// Writes a change of a subscription and what it tells. [`Error::Stale`] when it has another revision by now than the one before.
@@ -299,9 +302,10 @@ impl Tx<'_> {
         on!(self, conn => update.execute(conn)).map(drop).map_err(failed)
     }
 
-    /// Writes how a receiver has been doing.
-    pub fn save_health(&mut self, id: SubscriptionId, health: &Health) -> Result<()> {
-        let update = diesel::update(subscriptions::table.find(text(id.uuid()))).set(HealthRow::from(health));
+    /// Writes how a receiver has been doing, unless its subscription has another revision by now.
+    pub fn save_health(&mut self, id: SubscriptionId, revision: i64, health: &Health) -> Result<()> {
+        let place = subscriptions::table.find(text(id.uuid())).filter(subscriptions::revision.eq(revision));
+        let update = diesel::update(place).set(HealthRow::from(health));
         on!(self, conn => update.execute(conn)).map(drop).map_err(failed)
     }
 
@@ -319,13 +323,6 @@ impl Tx<'_> {
     pub(crate) fn count_initial(&mut self, id: SubscriptionId, count: usize) -> Result<()> {
         let update = diesel::update(subscriptions::table.find(text(id.uuid()))).set(subscriptions::events.eq(number(count)));
         on!(self, conn => update.execute(conn)).map(drop).map_err(failed)
-    }
-
-    /// Drops what is still to be delivered to a subscription.
-    pub fn drop_pending(&mut self, id: SubscriptionId) -> Result<()> {
-        let pending =
-            deliveries::table.filter(deliveries::subscription_id.eq(text(id.uuid()))).filter(deliveries::state.eq("PENDING"));
-        on!(self, conn => diesel::delete(pending).execute(conn)).map(drop).map_err(failed)
     }
 
     /// Rings a task that is about a subscription: one of [`DELIVER`], [`DELIVER_TROUBLED`], [`RECOVER`] and [`HANDSHAKE`].

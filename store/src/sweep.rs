@@ -28,7 +28,8 @@ const OUTLOOK: &str = "SELECT
     (SELECT updated_at FROM imports ORDER BY updated_at LIMIT 1) AS import,
     (SELECT created_at FROM events ORDER BY id LIMIT 1) AS event,
     (SELECT heard_at FROM session_records ORDER BY heard_at LIMIT 1) AS record,
-    (SELECT heard_at FROM session_records WHERE ended_at IS NULL ORDER BY heard_at LIMIT 1) AS open_record";
+    (SELECT heard_at FROM session_records WHERE ended_at IS NULL ORDER BY heard_at LIMIT 1) AS open_record,
+    (SELECT updated_at FROM subscriptions WHERE status IN ('EXPIRED', 'DELETED') ORDER BY updated_at LIMIT 1) AS subscription";
 
 /// How old things may become before the sweep takes them.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +38,7 @@ pub struct Ages {
     pub session_idle: Duration,
     /// An import that nobody has gone on with, and its verdicts.
     pub imports_kept: Duration,
-    /// An event of the log.
+    /// An event of the log, and a subscription since it is over.
     pub events_kept: Duration,
     /// What became of a session, and what was said in it.
     pub sessions_kept: Duration,
@@ -48,7 +49,7 @@ pub struct Ages {
 pub struct Outlook {
     /// When the next thing falls due that must not wait for the next regular look.
     pub next: Option<Timestamp>,
-    /// Whether there are kept answers, imports, events or records of sessions whose time is over.
+    /// Whether there are kept answers, imports, events, subscriptions or records of sessions whose time is over.
     pub is_any_old: bool,
 }
 
@@ -90,6 +91,8 @@ impl Tx<'_> {
             record: Option<i64>,
             #[diesel(sql_type = Nullable<BigInt>)]
             open_record: Option<i64>,
+            #[diesel(sql_type = Nullable<BigInt>)]
+            subscription: Option<i64>,
         }
         let row: Row = on!(self, conn => sql_query(OUTLOOK).get_result(conn)).map_err(failed)?;
         let silent = moment(row.session).map(|last| last.plus(ages.session_idle));
@@ -100,7 +103,8 @@ impl Tx<'_> {
                 || is_old(row.import, ages.imports_kept)
                 || is_old(row.event, ages.events_kept)
                 || is_old(row.record, ages.sessions_kept)
-                || is_old(row.open_record, ages.session_idle.saturating_add(BEHIND)),
+                || is_old(row.open_record, ages.session_idle.saturating_add(BEHIND))
+                || is_old(row.subscription, ages.events_kept),
         })
     }
 }

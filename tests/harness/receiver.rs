@@ -32,6 +32,8 @@ pub(crate) struct Came {
 pub(crate) enum Reply {
     /// By these lines: the status, then headers.
     Says(String),
+    /// By these lines after a while.
+    SaysSlowly(Duration, String),
     /// By 204 after a while.
     Slowly(Duration),
     /// Not at all: the connection stays open.
@@ -235,6 +237,10 @@ async fn serve(
                 // A body of its own follows an empty line.
                 let text = if lines.contains("\r\n\r\n") { lines } else { format!("{lines}\r\ncontent-length: 0\r\n\r\n") };
                 stream.write_all(format!("HTTP/1.1 {text}").as_bytes()).await?;
+            }
+            Reply::SaysSlowly(wait, lines) => {
+                tokio::time::sleep(wait).await;
+                stream.write_all(format!("HTTP/1.1 {lines}\r\ncontent-length: 0\r\n\r\n").as_bytes()).await?;
             }
             Reply::Slowly(wait) => {
                 tokio::time::sleep(wait).await;

@@ -3,15 +3,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dmwsi_domain::event::Event;
 use dmwsi_domain::id::{ClientId, OrganisationId};
 use dmwsi_domain::scope::Grants;
 use dmwsi_domain::subscription::{Subscription, SubscriptionStatus};
 use dmwsi_domain::subscription_index::SubscriptionIndex;
 use dmwsi_domain::{Clock, Error, Result, Timestamp};
 use dmwsi_store::distribution::{DISTRIBUTE, LaidOut};
-use dmwsi_store::{Notice, Store, Tx};
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
+use dmwsi_store::{Store, Tx};
+
+use crate::bell::heard;
 
 /// How long it waits after the database failed.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -21,6 +22,9 @@ const LAG: Duration = Duration::from_millis(20);
 
 /// The most subscriptions ended in one go.
 const ENDED_AT_ONCE: i64 = 500;
+
+/// How often the subscriptions of an organisation may have been changed before its log is laid out.
+const PATIENCE: u32 = 4;
 
 /// The subscriptions of each organisation as this process knows them, and the count of changes they stand for.
 type Indexes = HashMap<OrganisationId, (i64, Arc<SubscriptionIndex>)>;
@@ -42,32 +46,25 @@ pub async fn distribute(store: Store, clock: Clock, poll: Duration, stopped: imp
         tokio::select! {
             () = &mut stopped => return,
             () = tokio::time::sleep(pause) => {}
-            heard = heard(&mut bell) => if !heard { return },
+            heard = heard(&mut bell, DISTRIBUTE) => if !heard { return },
         }
     }
 }
 
-/// Waits for the bell; false when the store is closed.
-async fn heard(bell: &mut Receiver<Notice>) -> bool {
-    loop {
-        match bell.recv().await {
-            Ok(Notice::Ring(name)) if name == DISTRIBUTE => return true,
-            Ok(Notice::Lost) | Err(RecvError::Lagged(_)) => return true,
-            Ok(Notice::Ring(_) | Notice::Announce(_)) => {}
-            Err(RecvError::Closed) => return false,
-        }
-    }
-}
-
-/// One organisation after the other, until all are laid out; then the subscriptions whose time is over. When the next one's is.
+/// One organisation after the other, until all are laid out; then the subscriptions whose time is over. When the next one's is. What fails holds up
+/// nothing else; it is told in the end.
 async fn distribute_all(store: &Store, clock: &Clock, indexes: &mut Indexes) -> Result<Option<Timestamp>> {
+    let mut failed = None;
     loop {
-        let (mut last, mut found) = (None, false);
+        let (mut last, mut goes_on) = (None, false);
         while let Some(organisation) = store.glance(move |tx| tx.undistributed_after(last)).await? {
-            (last, found) = (Some(organisation), true);
-            lay_out(store, clock, indexes, organisation).await?;
+            last = Some(organisation);
+            match lay_out(store, clock, indexes, organisation).await {
+                Ok(()) => goes_on = true,
+                Err(error) => failed = failed.or(Some(error)),
+            }
         }
-        if !found {
+        if !goes_on {
             break;
         }
     }
@@ -77,8 +74,11 @@ async fn distribute_all(store: &Store, clock: &Clock, indexes: &mut Indexes) -> 
         match store.write(move |tx| tx.expire_subscription(organisation, id, now, &mut ids.clone())).await {
             Ok(has_ended) => lags |= !has_ended,
             Err(Error::Stale { .. } | Error::NotFound { .. }) => {}
-            Err(error) => return Err(error),
+            Err(error) => failed = failed.or(Some(error)),
         }
+    }
+    if let Some(error) = failed {
+        return Err(error);
     }
     let next = store.glance(|tx| tx.next_subscription_end()).await?;
     Ok(if lags { next.max(Some(now.plus(LAG))) } else { next })
@@ -87,9 +87,20 @@ async fn distribute_all(store: &Store, clock: &Clock, indexes: &mut Indexes) -> 
 /// The next events of an organisation.
 async fn lay_out(store: &Store, clock: &Clock, indexes: &mut Indexes, organisation: OrganisationId) -> Result<()> {
     let (revision, index) = indexes.entry(organisation).or_insert_with(|| (-1, Arc::default()));
-    loop {
+    for attempt in 1_u32.. {
         let (known, shared, now, ids) = (*revision, Arc::clone(index), clock.now(), clock.new_ids());
-        match store.write(move |tx| tx.lay_out(organisation, &shared, known, now, &mut ids.clone())).await {
+        let laid_out = store.write(move |tx| {
+            if attempt < PATIENCE {
+                return tx.lay_out(organisation, &shared, known, now, &mut ids.clone());
+            }
+            // They are changed so often that they have to be held for once.
+            tx.hold_organisation(organisation)?;
+            let (present, changed) = changes(tx, organisation, known)?;
+            let mut own = SubscriptionIndex::clone(&shared);
+            changed.into_iter().for_each(|subscription| own.put(subscription));
+            tx.lay_out(organisation, &own, present, now, &mut ids.clone())
+        });
+        match laid_out.await {
             Ok(LaidOut::Events(count)) => {
                 metrics::counter!("dmwsi_events_distributed_total").increment(count);
                 return Ok(());
@@ -105,6 +116,7 @@ async fn lay_out(store: &Store, clock: &Clock, indexes: &mut Indexes, organisati
             Err(error) => return Err(error),
         }
     }
+    Ok(())
 }
 
 /// The subscriptions that were changed, each as far as its client may be told anything.
@@ -116,8 +128,13 @@ fn changes(tx: &mut Tx<'_>, organisation: OrganisationId, after: i64) -> Result<
             let client = tx.client(subscription.client)?;
             clients.insert(client.id, client.is_active().then_some(client.scopes));
         }
-        if !clients.get(&subscription.client).is_some_and(Option::is_some) {
-            subscription.status = SubscriptionStatus::Inactive;
+        match clients.get(&subscription.client) {
+            // What is not delivered does not count, either.
+            Some(Some(grants)) => {
+                let types = &mut subscription.purpose.types;
+                types.retain(|kind| Event::scope_of(kind).is_none_or(|scope| grants.allows(scope)));
+            }
+            _ => subscription.status = SubscriptionStatus::Inactive,
         }
     }
     Ok((revision, changed))

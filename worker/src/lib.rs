@@ -12,6 +12,7 @@ pub mod queue;
 pub mod retention;
 pub mod sequencer;
 
+mod bell;
 mod cancel;
 mod containers;
 mod ending;

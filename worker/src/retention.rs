@@ -16,6 +16,7 @@ const TURNS: usize = 20;
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Settings {
     /// For how many days an event can be read; 3 to 3,650, and 30 by default. The timeline of an execution goes with its events, the execution itself stays.
+    /// Subscriptions that are over are forgotten as long after their end.
     pub keep_days: KeepDays,
 }
 

@@ -2,10 +2,10 @@
 use std::time::Duration;
 
 use dmwsi_domain::{Error, Result};
+use dmwsi_store::Store;
 use dmwsi_store::event_numbers::LOG;
-use dmwsi_store::{Notice, Store};
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
+
+use crate::bell::heard;
 
 /// How long it waits after the bell, so that what is written at the same time goes into one transaction.
 const GATHERING: Duration = Duration::from_millis(10);
@@ -29,7 +29,7 @@ pub async fn number_events(store: Store, poll: Duration, stopped: impl Future<Ou
         tokio::select! {
             () = &mut stopped => return,
             () = tokio::time::sleep(pause) => {}
-            heard = heard(&mut bell) => if !heard { return },
+            heard = heard(&mut bell, LOG) => if !heard { return },
         }
         tokio::select! {
             () = &mut stopped => return,
@@ -38,29 +38,21 @@ pub async fn number_events(store: Store, poll: Duration, stopped: impl Future<Ou
     }
 }
 
-/// Waits for the bell; false when the store is closed.
-async fn heard(bell: &mut Receiver<Notice>) -> bool {
-    loop {
-        match bell.recv().await {
-            Ok(Notice::Ring(name)) if name == LOG => return true,
-            Ok(Notice::Lost) | Err(RecvError::Lagged(_)) => return true,
-            Ok(Notice::Ring(_) | Notice::Announce(_)) => {}
-            Err(RecvError::Closed) => return false,
-        }
-    }
-}
-
-/// One organisation after the other, some of each, until there is nothing without a number.
+/// One organisation after the other, some of each, until there is nothing without a number. One that fails holds up no other; the failure is told in the
+/// end.
 async fn number_all(store: &Store) -> Result<()> {
     loop {
-        let (mut last, mut found) = (None, false);
+        let (mut last, mut found, mut failed) = (None, false, None);
         while let Some(organisation) = store.read(move |tx| tx.unnumbered_after(last)).await? {
             (last, found) = (Some(organisation), true);
             match store.write(move |tx| tx.number_events(organisation)).await {
                 // Another process was faster.
                 Ok(_) | Err(Error::Stale { .. }) => {}
-                Err(error) => return Err(error),
+                Err(error) => failed = failed.or(Some(error)),
             }
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         if !found {
             return Ok(());

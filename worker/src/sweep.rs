@@ -35,7 +35,8 @@ const AFTER_FAILURE: Duration = Duration::from_secs(60);
 /// The most imports forgotten in one transaction; each has a hundred rows of verdicts at most.
 const MOST_IMPORTS: i64 = 10;
 
-/// One run: ends phases that took too long, has late jobs expired, gives up sessions that fell silent, calls devices that have not reported, forgets old answers, imports and events. Says when
+/// One run: ends phases that took too long, has late jobs expired, gives up sessions that fell silent, calls devices that have not reported, forgets old answers, imports, events and
+/// subscriptions. Says when
 /// the next thing falls due, at the latest [`EVERY`] later. Where nothing is due it is one read.
 pub(crate) async fn sweep(store: &Store, clock: &Clock, ages: Ages) -> Result<Outcome> {
     let now = clock.now();
@@ -84,7 +85,12 @@ pub(crate) async fn sweep(store: &Store, clock: &Clock, ages: Ages) -> Result<Ou
         let kept_since = now.minus(ages.imports_kept);
         let forgotten = store.write(move |tx| tx.sweep_imports(kept_since, MOST_IMPORTS)).await?;
         more |= i64::try_from(forgotten).is_ok_and(|imports| imports >= MOST_IMPORTS);
-        more |= forget_events(store, clock, now.minus(ages.events_kept)).await?;
+        let kept_since = now.minus(ages.events_kept);
+        if forget_events(store, clock, kept_since).await? {
+            more = true;
+        } else {
+            more |= full(store.write(move |tx| tx.sweep_subscriptions(kept_since, MOST)).await?);
+        }
         let (silent_since, kept_since) = (silent_since.minus(BEHIND), now.minus(ages.sessions_kept));
         let records = store.write(move |tx| {
             let silent = tx.end_silent_records(silent_since, MOST_RECORDS, now)?;

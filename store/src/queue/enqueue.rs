@@ -57,7 +57,7 @@ RETURNING id";
 
 /// Nothing but that a row was written: a statement with `RETURNING` can stay prepared.
 #[derive(QueryableByName)]
-struct Written {
+pub(super) struct Written {
     #[diesel(sql_type = Text)]
     #[diesel(column_name = id)]
     _id: String,

@@ -5,9 +5,10 @@ use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, SqliteConnec
 use dmwsi_domain::{Result, Timestamp};
 
 use super::Hold;
+use super::enqueue::Written;
 use super::schema::tasks;
 use crate::tx::Conn;
-use crate::{Tx, failed, on};
+use crate::{Kept, Tx, failed, on};
 
 /// The end of a claim.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -48,6 +49,8 @@ const DONE: &str = "
 DELETE FROM tasks USING unnest($1, $2) AS held (id, claim)
 WHERE tasks.id = held.id AND tasks.claim = held.claim AND state = 'CLAIMED' AND NOT again";
 
+const HOLD: &str = "SELECT id FROM tasks WHERE id = ANY($1) ORDER BY queue, key FOR UPDATE";
+
 const RENEW: &str = "
 UPDATE tasks SET lease_until = $3 FROM unnest($1, $2) AS held (id, claim)
 WHERE tasks.id = held.id AND tasks.claim = held.claim AND state = 'CLAIMED'";
@@ -58,6 +61,7 @@ const GUARD: &str = "AND state = 'CLAIMED'";
 impl Tx<'_> {
     /// Settles claims and says how many were still held; those that were not are unchanged. Queues that have a task to run again are rung.
     pub fn settle(&mut self, settlements: &[Settlement], now: Timestamp) -> Result<usize> {
+        self.hold_tasks(settlements.iter().map(|one| &one.hold)).map_err(failed)?;
         let done: Vec<&Settlement> = settlements.iter().filter(|one| one.settled == Settled::Done).collect();
         let mut held = self.finish(&done).map_err(failed)?;
         // Of those that are done only the ones that were rung are still there to be made ready.
@@ -72,6 +76,18 @@ impl Tx<'_> {
             }
         }
         Ok(held)
+    }
+
+    /// Holds the tasks in the order of their keys, as whoever rings several does: so neither waits for the other for ever.
+    fn hold_tasks<'h>(&mut self, holds: impl ExactSizeIterator<Item = &'h Hold>) -> QueryResult<()> {
+        match &mut self.conn {
+            Conn::Pg(conn) if holds.len() > 1 => {
+                let (ids, _) = pairs(holds);
+                Kept(sql_query(HOLD).bind::<Array<Text>, _>(ids)).load::<Written>(*conn).map(drop)
+            }
+            // SQLite has one writer.
+            Conn::Pg(_) | Conn::Sqlite(_) => Ok(()),
+        }
     }
 
     /// Deletes the tasks that are done and were not rung.
@@ -146,6 +162,7 @@ impl Tx<'_> {
 
     /// Holds claims until `lease_until` and says how many were still held.
     pub fn renew(&mut self, held: &[Hold], lease_until: Timestamp) -> Result<usize> {
+        self.hold_tasks(held.iter()).map_err(failed)?;
         match &mut self.conn {
             Conn::Pg(conn) => renew_pg(conn, held, lease_until),
             Conn::Sqlite(conn) => held.iter().try_fold(0, |count, one| Ok(count + renew_one(conn, one, lease_until)?)),

@@ -26,6 +26,8 @@ const BODY_WITHIN: Duration = Duration::from_secs(2);
 pub(super) struct Ended {
     pub(super) due: Due,
     pub(super) attempt: Attempt,
+    /// The revision that the subscription had.
+    pub(super) revision: i64,
     /// How long the receiver wants to be left alone.
     pub(super) asked: Option<Duration>,
 }
@@ -50,7 +52,7 @@ pub(super) async fn attempt(deliverer: Arc<Deliverer>, target: Arc<Target>, due:
         None => Answered::failed(DeliveryError::Unreadable),
         Some(recorded) => deliverer.send(&target, due.number, recorded, at).await.unwrap_or_else(|error| {
             tracing::error!(cause = ?error, subscription = %target.subscription.id, "an event could not be made ready to be delivered");
-            Answered::failed(DeliveryError::Unreadable)
+            Answered::failed(DeliveryError::NotReady)
         }),
     };
     let outcome = if answered.error.is_none() { "delivered" } else { "failed" };
@@ -61,7 +63,7 @@ pub(super) async fn attempt(deliverer: Arc<Deliverer>, target: Arc<Target>, due:
         duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         error: answered.error,
     };
-    Ended { due, attempt, asked: answered.asked }
+    Ended { due, attempt, revision: target.subscription.revision, asked: answered.asked }
 }
 
 impl Deliverer {

@@ -36,9 +36,11 @@ impl Ends {
     /// Writes them in one transaction, with what they change of the subscription and what that tells.
     pub(super) async fn write(self, deliverer: Arc<Deliverer>, target: Arc<Target>) -> Result<()> {
         let (Self { at, settled, health, notice, off }, subscription) = (self, &target.subscription);
-        let (id, store) = (subscription.id, &deliverer.means.store);
+        let (id, revision, store) = (subscription.id, subscription.revision, &deliverer.means.store);
         if notice.is_none() && off.is_none() {
-            return store.write(move |tx| tx.settle_deliveries(id, &settled, health.as_ref(), at)).await;
+            return store
+                .write(move |tx| tx.settle_deliveries(id, &settled, health.as_ref().map(|own| (revision, own)), at))
+                .await;
         }
         let failing_since = health.as_ref().and_then(|health| health.failing_since);
         let told = notice.zip(failing_since).map(|((percent, error), failing_since)| Event::SubscriptionDeliveryFailing {
@@ -51,11 +53,11 @@ impl Ends {
         let written = store.write(move |tx| {
             let mut ids = ids;
             let found = tx.subscription_held(organisation, client, id);
-            tx.settle_deliveries(id, &settled, health.as_ref(), at)?;
+            tx.settle_deliveries(id, &settled, health.as_ref().map(|own| (revision, own)), at)?;
             let mut found = match found {
-                Ok(found) => found,
-                // Deleted meanwhile: nobody is to be told.
-                Err(Error::NotFound { .. }) => return Ok(()),
+                Ok(found) if found.revision == revision => found,
+                // Changed or deleted meanwhile: what its receiver did before says nothing of it any more.
+                Ok(_) | Err(Error::NotFound { .. }) => return Ok(()),
                 Err(error) => return Err(error),
             };
             if let Some(health) = &health {

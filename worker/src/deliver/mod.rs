@@ -17,6 +17,7 @@ pub use clients::DelivererError;
 pub use settings::Settings;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use dmwsi_domain::id::SubscriptionId;
 use dmwsi_domain::{Clock, Error, Result, Timestamp};
@@ -53,6 +54,9 @@ pub struct Means {
 /// Makes a JWT by which a client proves who it is to a token endpoint (RFC 7523): of the client id, the endpoint and the time.
 pub type Assert = Box<dyn Fn(&str, &str, Timestamp) -> Result<String> + Send + Sync>;
 
+/// How long a run lays out what is to be delivered again, before others have their turn.
+const SLICE: Duration = Duration::from_secs(5);
+
 /// Delivers. One for each process.
 pub struct Deliverer {
     means: Means,
@@ -76,16 +80,19 @@ impl Deliverer {
 
     /// Has delivered again what a client asked for, a part at a time.
     async fn recover(&self, id: SubscriptionId, context: Context) -> Result<Outcome> {
-        let Means { store, clock, .. } = &self.means;
+        let (Means { store, clock, .. }, began) = (&self.means, Instant::now());
         loop {
-            if context.is_stopping() {
+            if context.is_stopping() || began.elapsed() > SLICE {
                 return Ok(Outcome::Progress(clock.now()));
             }
             let (now, ids) = (clock.now(), clock.new_ids());
             let recovered = store.write(move |tx| {
                 let client = tx.subscription(id)?.client;
                 let client = tx.client(client)?;
-                if client.is_active() { tx.recover_some(id, &client.scopes, now, &mut ids.clone()) } else { Ok(false) }
+                if !client.is_active() {
+                    return tx.save_recovery(id, None).map(|()| false);
+                }
+                tx.recover_some(id, &client.scopes, now, &mut ids.clone())
             });
             match recovered.await {
                 Ok(true) => {}
@@ -102,23 +109,24 @@ pub fn handle(queues: Queues, deliverer: Deliverer) -> Queues {
     let deliverer = Arc::new(deliverer);
     let lane = |room: u32| Lane { room: room.max(1), batch: room.clamp(1, 16), standing: true };
     let (doing_well, troubled) = (lane(deliverer.means.settings.receivers), lane(deliverer.means.settings.troubled_receivers));
-    let (first, second) = (Arc::clone(&deliverer), Arc::clone(&deliverer));
-    let (third, fourth) = (Arc::clone(&deliverer), deliverer);
+    let each = || Arc::clone(&deliverer);
+    let (well, trouble, asking, again) = (each(), each(), each(), each());
     queues
         .handle(DELIVER, doing_well, move |id: SubscriptionId, context| {
-            let deliverer = Arc::clone(&first);
+            let deliverer = Arc::clone(&well);
             async move { run::deliver(deliverer, id, &context, false).await }
         })
         .handle(DELIVER_TROUBLED, troubled, move |id: SubscriptionId, context| {
-            let deliverer = Arc::clone(&second);
+            let deliverer = Arc::clone(&trouble);
             async move { run::deliver(deliverer, id, &context, true).await }
         })
-        .handle(HANDSHAKE, lane(16), move |id: SubscriptionId, context| {
-            let deliverer = Arc::clone(&fourth);
+        // Those that are asked may let wait for their answer, too.
+        .handle(HANDSHAKE, troubled, move |id: SubscriptionId, context| {
+            let deliverer = Arc::clone(&asking);
             async move { handshake::shake_hands(deliverer, id, &context).await }
         })
         .handle(RECOVER, Lane { room: 4, batch: 2, standing: true }, move |id: SubscriptionId, context| {
-            let deliverer = Arc::clone(&third);
+            let deliverer = Arc::clone(&again);
             async move { deliverer.recover(id, context).await }
         })
 }

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use dmwsi_domain::delivery::{Attempt, DeliveryError, DeliveryState, Health, Patience};
 use dmwsi_domain::id::SubscriptionId;
-use dmwsi_domain::subscription::StatusReason;
+use dmwsi_domain::subscription::{StatusReason, SubscriptionStatus};
 use dmwsi_domain::{Error, Result, Timestamp};
 use dmwsi_store::deliveries::Due;
 use dmwsi_store::settlement::SettledDelivery;
-use dmwsi_store::subscriptions::{DELIVER, DELIVER_TROUBLED};
+use dmwsi_store::subscriptions::{DELIVER, DELIVER_TROUBLED, RECOVER};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Deliverer;
 use super::attempt::{Ended, attempt};
@@ -34,6 +34,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// How long what became due while others are under way waits at most.
 const LONGEST_PAUSE: Duration = Duration::from_millis(320);
+
+/// The shortest wait for the next that a rate allows.
+const PACE: Duration = Duration::from_millis(5);
 
 /// How many deliveries are read at a time, beside those under way.
 const READ: usize = 256;
@@ -87,6 +90,25 @@ pub(super) async fn deliver(
     is_troubled: bool,
 ) -> Result<Outcome> {
     let Some(target) = deliverer.target(id).await? else { return Ok(Outcome::Done) };
+    if target.subscription.status == SubscriptionStatus::Deleted {
+        // What stood before the end is not delivered any more.
+        let until = target.subscription.starts_after;
+        loop {
+            let now = deliverer.means.clock.now();
+            if !deliverer.means.store.write(move |tx| tx.drop_pending(id, until, now)).await? {
+                break;
+            }
+            if context.is_stopping() {
+                return Ok(Outcome::Progress(now));
+            }
+        }
+    }
+    if target.is_catching_up() {
+        // What comes before is laid out first; that rings again.
+        let (now, ids) = (deliverer.means.clock.now(), deliverer.means.clock.new_ids());
+        deliverer.means.store.write(move |tx| tx.ring_subscription(RECOVER, id, now, now, &mut ids.clone())).await?;
+        return Ok(Outcome::Done);
+    }
     if target.subscription.health.is_troubled != is_troubled {
         return hand_over(&deliverer, id, None).await;
     }
@@ -99,7 +121,8 @@ pub(super) async fn deliver(
         written: target.subscription.health.clone(),
         target: Arc::new(target),
         read_at: began,
-        slow: 0,
+        // Whoever is among those that give trouble has to answer quickly once to leave them.
+        slow: u32::from(is_troubled),
         look_at: began,
         pause: PAUSE,
         waiting: VecDeque::new(),
@@ -127,17 +150,18 @@ pub(super) async fn deliver(
     }
     if run.gives_trouble(is_troubled) != is_troubled {
         run.health.is_troubled = !is_troubled;
-        return hand_over(&run.deliverer, id, Some(run.health)).await;
+        let revision = run.target.subscription.revision;
+        return hand_over(&run.deliverer, id, Some((revision, run.health))).await;
     }
     run.next().await
 }
 
 /// Leaves the rest to the other queue.
-async fn hand_over(deliverer: &Deliverer, id: SubscriptionId, health: Option<Health>) -> Result<Outcome> {
+async fn hand_over(deliverer: &Deliverer, id: SubscriptionId, health: Option<(i64, Health)>) -> Result<Outcome> {
     let (now, ids) = (deliverer.means.clock.now(), deliverer.means.clock.new_ids());
     let written = deliverer.means.store.write(move |tx| {
-        if let Some(health) = &health {
-            tx.settle_deliveries(id, &[], Some(health), now)?;
+        if let Some((revision, health)) = &health {
+            tx.save_health(id, *revision, health)?;
         }
         let queue = if tx.subscription(id)?.health.is_troubled { DELIVER_TROUBLED } else { DELIVER };
         tx.ring_subscription(queue, id, now, now, &mut ids.clone())
@@ -146,6 +170,11 @@ async fn hand_over(deliverer: &Deliverer, id: SubscriptionId, health: Option<Hea
         Ok(()) | Err(Error::NotFound { .. }) => Ok(Outcome::Done),
         Err(error) => Err(error),
     }
+}
+
+/// Where a delivery stands that is tried again after that wait, if there is one.
+const fn later(wait: Option<Duration>) -> (DeliveryState, Option<Duration>) {
+    (if wait.is_some() { DeliveryState::Pending } else { DeliveryState::Dead }, wait)
 }
 
 impl Run {
@@ -194,7 +223,7 @@ impl Run {
             } else {
                 let error = Some(DeliveryError::NotPermitted);
                 let attempt = Attempt { at: now, response_status: None, duration_ms: 0, error };
-                self.judge(Ended { due, attempt, asked: None });
+                self.judge(Ended { due, attempt, revision: self.target.subscription.revision, asked: None });
             }
         }
         Ok(())
@@ -212,6 +241,7 @@ impl Run {
                     self.health = target.subscription.health.clone();
                     self.waiting.clear();
                 }
+                self.is_over |= target.is_catching_up();
                 self.target = Arc::new(target);
                 self.read_at = Instant::now();
             }
@@ -250,7 +280,8 @@ impl Run {
 
     /// Waits until an attempt ends, ends are written, or it is time to look for more.
     async fn wait(&mut self) -> Result<()> {
-        let looks = self.has_room() && self.waiting.is_empty();
+        let (looks, is_paced) = (self.has_room() && self.waiting.is_empty(), self.has_room() && !self.waiting.is_empty());
+        let paced = self.health.paced_until.unwrap_or_default().since(self.now()).max(PACE);
         let Self { under_way, writing, .. } = self;
         let written = async {
             match writing {
@@ -275,6 +306,7 @@ impl Run {
                 (self.look_at, self.pause) = (Instant::now(), PAUSE);
             }
             () = sleep_until(self.look_at), if looks => {}
+            () = sleep(paced), if is_paced => {}
         }
         Ok(())
     }
@@ -295,16 +327,23 @@ impl Run {
 
     /// Notes how an attempt ended, and what follows for its delivery and for the receiver.
     fn judge(&mut self, ended: Ended) {
-        let (Ended { due, attempt, asked }, now) = (ended, self.now());
+        let (Ended { due, attempt, revision, asked }, now) = (ended, self.now());
         let chance = RandomState::new().hash_one(due.number);
         let is_slow = Duration::from_millis(attempt.duration_ms) > SLOW;
         self.slow = if is_slow { self.slow.saturating_add(1) } else { 0 };
         let (state, wait) = match attempt.error {
             None => {
-                self.health.succeeded();
+                if revision == self.target.subscription.revision {
+                    self.health.succeeded();
+                }
                 (DeliveryState::Delivered, None)
             }
             Some(DeliveryError::NotPermitted | DeliveryError::Unreadable) => (DeliveryState::Dead, None),
+            // The client has changed something meanwhile, perhaps the sink: what the receiver before does says nothing of this one.
+            Some(_) if revision != self.target.subscription.revision => {
+                later(self.patience.wait(due.attempt.saturating_add(1), asked, chance))
+            }
+            Some(DeliveryError::NotReady) => later(self.patience.wait(due.attempt.saturating_add(1), None, chance)),
             Some(error) => {
                 if let Some(percent) = self.health.failed(&self.patience, asked, now, chance) {
                     self.notice = Some((percent, error));
@@ -315,8 +354,7 @@ impl Run {
                     _ => self.off,
                 };
                 self.is_over |= self.off.is_some();
-                let wait = self.patience.wait(due.attempt.saturating_add(1), asked, chance);
-                (if wait.is_some() { DeliveryState::Pending } else { DeliveryState::Dead }, wait)
+                later(self.patience.wait(due.attempt.saturating_add(1), asked, chance))
             }
         };
         self.ended.push(settled(due, attempt, state, wait.map(|wait| now.plus(wait))));

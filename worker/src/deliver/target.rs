@@ -19,6 +19,11 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// Whether earlier events are still being laid out for it, which come first.
+    pub(super) fn is_catching_up(&self) -> bool {
+        self.subscription.recovery.is_some() && !self.subscription.status.is_over()
+    }
+
     /// Whether its client may (still) be told of an event.
     pub(super) fn may_have(&self, recorded: &Recorded) -> bool {
         self.grants.as_ref().is_some_and(|grants| grants.allows(recorded.event.scope()))
