@@ -19,7 +19,7 @@ pub(crate) async fn sessions(portal: &Portal, device: &str) -> Vec<Value> {
 pub(crate) async fn trace(server: &Server, portal: &Portal, device: &str) -> Value {
     let until = server.clock.now().plus(Duration::from_secs(3_600));
     let path = format!("/v1/devices/{device}/tracing");
-    portal.call(Method::PUT, &path, &[], Some(&json!({"until": until}))).await.of(200)
+    portal.call(Method::PUT, &path, &[("if-match", "*")], Some(&json!({"until": until}))).await.of(200)
 }
 
 /// What was said in a session.
@@ -89,9 +89,9 @@ both! {
         let id = handset.id.clone();
         let path = format!("/v1/devices/{id}/tracing");
         assert_eq!(portal.get(&path).await.of(200)["isOn"], false);
-        portal.call(Method::PUT, &path, &[], Some(&json!({"until": "2020-01-01T00:00:00Z"}))).await.problem(400, "OUT_OF_RANGE");
+        portal.call(Method::PUT, &path, &[("if-match", "*")], Some(&json!({"until": "2020-01-01T00:00:00Z"}))).await.problem(400, "OUT_OF_RANGE");
         let reader = server.portal("acme", "devices:read devices:write").await;
-        reader.call(Method::PUT, &path, &[], Some(&json!({"until": "2120-01-01T00:00:00Z"}))).await.problem(403, "PERMISSION_DENIED");
+        reader.call(Method::PUT, &path, &[("if-match", "*")], Some(&json!({"until": "2120-01-01T00:00:00Z"}))).await.problem(403, "PERMISSION_DENIED");
         assert_eq!(trace(&server, &portal, &id).await["isOn"], true);
         // Even an idle check-in is seen now.
         handset.device.check_in().await.unwrap();
@@ -126,7 +126,7 @@ both! {
         // Whoever may only read devices sees the sessions, not what was said.
         let at = format!("/v1/devices/{id}/sessions/{}/messages", session["sessionId"].as_str().unwrap());
         reader.get(&at).await.problem(403, "PERMISSION_DENIED");
-        assert_eq!(portal.call(Method::DELETE, &path, &[], None).await.status.as_u16(), 204);
+        assert_eq!(portal.call(Method::DELETE, &path, &[("if-match", "*")], None).await.status.as_u16(), 204);
         let before = sessions(&portal, &id).await.len();
         handset.device.check_in().await.unwrap();
         assert_eq!(sessions(&portal, &id).await.len(), before);

@@ -1,4 +1,5 @@
 //! Having the messages of a device kept.
+use actix_web::http::header;
 use actix_web::{HttpResponse, delete, get, put, web};
 use dmwsi_domain::Timestamp;
 use dmwsi_domain::event::Event;
@@ -9,6 +10,7 @@ use utoipa::ToSchema;
 use crate::allowed::{Allowed, DevicesRead, DevicesTrace};
 use crate::body::Body;
 use crate::correlator::Correlator;
+use crate::etag::{IfMatch, etag};
 use crate::problem::Problem;
 
 /// Whether the messages of a device are kept, and how much of the room for them is used up.
@@ -57,15 +59,18 @@ impl TracingView {
 #[utoipa::path(
     tag = "Devices",
     params(("deviceId" = String, Path, description = "The device.", max_length = 36, pattern = "^dev_[0-9a-f]{32}$")),
-    responses((status = 200, description = "Whether they are kept.", body = TracingView)),
+    responses((status = 200, description = "Whether they are kept.", body = TracingView, headers(("ETag" = String, description = "The revision of the device.")))),
     security(("oauth2" = ["devices:read"]))
 )]
 #[get("/v1/devices/{deviceId}/tracing")]
-pub async fn read_tracing(allowed: Allowed<DevicesRead>, id: web::Path<String>) -> Result<web::Json<TracingView>, Problem> {
+pub async fn read_tracing(allowed: Allowed<DevicesRead>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
     let device = allowed.device(&id)?;
     let Allowed { app, caller, .. } = allowed;
-    let tracing = app.store.read(move |tx| tx.tracing(caller.organisation, device)).await?;
-    Ok(web::Json(TracingView::new(tracing, app.clock.now())))
+    let found = app
+        .store
+        .read(move |tx| Ok((tx.device(caller.organisation, device)?.revision, tx.tracing(caller.organisation, device)?)));
+    let (revision, tracing) = found.await?;
+    Ok(shown(revision, tracing, app.clock.now()))
 }
 
 /// Have the messages of a device kept for a while
@@ -74,9 +79,12 @@ pub async fn read_tracing(allowed: Allowed<DevicesRead>, id: web::Path<String>) 
 /// come: `GET /v1/devices/{deviceId}/sessions/{sessionId}/messages`. Asking again begins to count anew. A `device-updated` event tells that it was asked for.
 #[utoipa::path(
     tag = "Devices",
-    params(("deviceId" = String, Path, description = "The device.", max_length = 36, pattern = "^dev_[0-9a-f]{32}$")),
+    params(
+        ("deviceId" = String, Path, description = "The device.", max_length = 36, pattern = "^dev_[0-9a-f]{32}$"),
+        ("If-Match" = String, Header, description = "The revision of the device that the change was decided on.")
+    ),
     request_body = NewTracing,
-    responses((status = 200, description = "The messages are kept.", body = TracingView)),
+    responses((status = 200, description = "The messages are kept.", body = TracingView, headers(("ETag" = String, description = "The revision of the device.")))),
     security(("oauth2" = ["devices:trace"]))
 )]
 #[put("/v1/devices/{deviceId}/tracing")]
@@ -84,11 +92,13 @@ pub async fn set_tracing(
     allowed: Allowed<DevicesTrace>,
     correlator: Correlator,
     id: web::Path<String>,
+    condition: IfMatch,
     body: Body<NewTracing>,
-) -> Result<web::Json<TracingView>, Problem> {
-    let tracing = body.value.begin(allowed.app.clock.now())?;
-    let now = change(allowed, &correlator, &id, Some(tracing)).await?;
-    Ok(web::Json(TracingView::new(Some(tracing), now)))
+) -> Result<HttpResponse, Problem> {
+    let now = allowed.app.clock.now();
+    let tracing = body.value.begin(now)?;
+    let revision = change(allowed, &correlator, &id, condition, Some(tracing)).await?;
+    Ok(shown(revision, Some(tracing), now))
 }
 
 /// Have the messages of a device kept no longer
@@ -96,7 +106,10 @@ pub async fn set_tracing(
 /// What was kept stays until its session is forgotten.
 #[utoipa::path(
     tag = "Devices",
-    params(("deviceId" = String, Path, description = "The device.", max_length = 36, pattern = "^dev_[0-9a-f]{32}$")),
+    params(
+        ("deviceId" = String, Path, description = "The device.", max_length = 36, pattern = "^dev_[0-9a-f]{32}$"),
+        ("If-Match" = String, Header, description = "The revision of the device that the change was decided on.")
+    ),
     responses((status = 204, description = "They are kept no longer.")),
     security(("oauth2" = ["devices:trace"]))
 )]
@@ -105,8 +118,9 @@ pub async fn end_tracing(
     allowed: Allowed<DevicesTrace>,
     correlator: Correlator,
     id: web::Path<String>,
+    condition: IfMatch,
 ) -> Result<HttpResponse, Problem> {
-    change(allowed, &correlator, &id, None).await?;
+    change(allowed, &correlator, &id, condition, None).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -114,18 +128,24 @@ async fn change(
     allowed: Allowed<DevicesTrace>,
     correlator: &Correlator,
     id: &str,
+    condition: IfMatch,
     tracing: Option<Tracing>,
-) -> Result<Timestamp, Problem> {
+) -> Result<i64, Problem> {
     let device = allowed.device(id)?;
     let Allowed { app, caller, .. } = allowed;
     let (now, ids, correlator) = (app.clock.now(), app.clock.new_ids(), correlator.as_str().to_owned());
     let written = app.store.write(move |tx| {
         let mut ids = ids;
         let mut found = tx.device(caller.organisation, device)?;
+        condition.check("device", found.revision)?;
         tx.set_tracing(device, tracing)?;
         found.revision = tx.touch_device(device, now)?;
-        tx.record(&found.tells(Event::DeviceUpdated {}, now, Some(correlator.clone()), &mut ids))
+        tx.record(&found.tells(Event::DeviceUpdated {}, now, Some(correlator.clone()), &mut ids))?;
+        Ok(found.revision)
     });
-    written.await?;
-    Ok(now)
+    Ok(written.await?)
+}
+
+fn shown(revision: i64, tracing: Option<Tracing>, now: Timestamp) -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::ETAG, etag(revision))).json(TracingView::new(tracing, now))
 }
