@@ -9,6 +9,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use clap::ValueEnum;
 use dmwsi_api::PublicUrl;
+use dmwsi_domain::profile::Book;
 use dmwsi_domain::{Clock, Error};
 use dmwsi_store::ingest::Ingest;
 use dmwsi_store::sweep::Ages;
@@ -93,6 +94,9 @@ pub enum StartError {
     /// There is nothing to deliver events with.
     #[error(transparent)]
     Deliver(#[from] DelivererError),
+    /// The file of known devices cannot be used.
+    #[error("gateway.profiles: {}: {}", .0.display(), .1)]
+    Profiles(std::path::PathBuf, String),
     /// The schema is not that of this version.
     #[error("the database lacks {0} migrations: run `dmwsi migrate` first")]
     Schema(usize),
@@ -167,6 +171,7 @@ pub async fn start_behind(config: Config, keys: Keys, role: Role, clock: Clock, 
     let sealing = keys.sealing_keys()?;
     let nonce_key = keys.nonce_key()?;
     let tokens = Tokens::new(keys.download_key()?);
+    let book = profiles(config.gateway.profiles.as_deref())?;
     let gateway = role.has_gateway().then(|| {
         let (store, settings) = (store.clone(), config.gateway.clone());
         let gateway = Gateway::new(
@@ -178,7 +183,7 @@ pub async fn start_behind(config: Config, keys: Keys, role: Role, clock: Clock, 
             sealing.clone(),
             (tokens.clone(), place.content()),
         );
-        Arc::new(gateway)
+        Arc::new(gateway.knowing(book.clone()))
     });
     if let Some(gateway) = &gateway {
         let (gateway, stopped) = (Arc::clone(gateway), stopped.clone());
@@ -208,6 +213,7 @@ pub async fn start_behind(config: Config, keys: Keys, role: Role, clock: Clock, 
             handshake: config.webhooks.handshake,
             closing: closing.subscribe(),
             clock: clock.clone(),
+            book,
         }))
     } else {
         None
@@ -224,6 +230,7 @@ pub async fn start_behind(config: Config, keys: Keys, role: Role, clock: Clock, 
             session_idle: config.gateway.session_idle(),
             imports_kept: config.api.imports_kept(),
             events_kept: config.events.kept(),
+            sessions_kept: config.gateway.sessions_kept(),
         };
         let queues = dmwsi_worker::jobs::handle(queues, &store, &clock, &ingest, ages);
         dmwsi_worker::push::install(&store, &clock).await?;
@@ -370,6 +377,15 @@ fn serve(listener: std::net::TcpListener, listen: &Listen, threads: usize, mount
         None => server.listen(listener).map_err(failed)?,
     };
     Ok(server.run())
+}
+
+/// What is known of kinds of devices: what ships with the product, and the operator's own file over it.
+fn profiles(further: Option<&std::path::Path>) -> Result<Book, StartError> {
+    let wrong = |file: &std::path::Path, why: &dyn fmt::Display| StartError::Profiles(file.to_owned(), why.to_string());
+    let known = Book::known().map_err(|error| wrong("profiles.toml".as_ref(), &error))?;
+    let Some(file) = further else { return Ok(known) };
+    let text = std::fs::read_to_string(file).map_err(|error| wrong(file, &error))?;
+    Ok(known.and(Book::parse(&text).map_err(|error| wrong(file, &error))?))
 }
 
 /// Completes when the server is told to stop.

@@ -219,7 +219,10 @@ fn every_reference_leads_somewhere_and_every_component_is_used() {
 async fn what_is_served_is_what_is_written() {
     let server = Server::on(&crate::harness::Database::sqlite()).await;
     let portal = server
-        .portal("acme", "devices:read devices:wake devices:write jobs:read jobs:write subscriptions:read subscriptions:write")
+        .portal(
+            "acme",
+            "devices:read devices:trace devices:wake devices:write jobs:read jobs:write subscriptions:read subscriptions:write",
+        )
         .await;
     let served = portal.get("/openapi.json").await.of(200);
     assert_eq!(served, Document::generated().0);
@@ -245,7 +248,7 @@ async fn what_is_served_is_what_is_written() {
         if got.status.as_u16() == 404 {
             let detail = got.problem(404, "NOT_FOUND")["detail"].as_str().unwrap().to_owned();
             assert!(
-                ["job", "wake", "subscription"].iter().any(|noun| detail.contains(noun)),
+                ["job", "wake", "subscription", "session"].iter().any(|noun| detail.contains(noun)),
                 "{}: {}",
                 operation.name(),
                 got.text

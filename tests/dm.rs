@@ -280,7 +280,7 @@ both! {
         assert_eq!(sessions(), ["1"]);
         assert_eq!(scene.state().await, "RUNNING");
         let (idle, now) = (Duration::from_secs(1), scene.server.clock.now());
-        let due = scene.server.store().read(move |tx| tx.outlook(Ages { session_idle: idle, imports_kept: idle, events_kept: idle }, now)).await.unwrap();
+        let due = scene.server.store().read(move |tx| tx.outlook(Ages { session_idle: idle, imports_kept: idle, events_kept: idle, sessions_kept: idle }, now)).await.unwrap();
         assert!(due.next.is_some_and(|due| due <= now.plus(idle)), "the sweep knows when to look");
         eventually("it is given up", async || sessions().is_empty()).await;
         assert_eq!(scene.state().await, "WAITING");

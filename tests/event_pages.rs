@@ -138,7 +138,7 @@ both! {
         for statement in &statements {
             assert_indexed(statement, &plan(&database, statement));
         }
-        assert_eq!(statements.len(), 2, "the events, and how far the log goes");
+        assert_eq!(statements.len(), 3, "how far the log goes, the events, and where it begins");
     }
 }
 

@@ -72,7 +72,7 @@ both! {
         drop(database.store().await);
         let store = open(&database);
         let (now, age) = (Clock::System.now(), Duration::from_secs(60));
-        let statements = sent(store.glance(move |tx| tx.outlook(Ages { session_idle: age, imports_kept: age, events_kept: age }, now))).await;
+        let statements = sent(store.glance(move |tx| tx.outlook(Ages { session_idle: age, imports_kept: age, events_kept: age, sessions_kept: age }, now))).await;
         assert_eq!(statements.len(), 1, "{statements:?}");
         let plan = plan(&database, &statements[0]);
         for index in ["executions_due", "executions_rests", "jobs_expiring", "sessions_age", "idempotency_keys_age", "imports_age"] {

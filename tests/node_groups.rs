@@ -58,6 +58,10 @@ both! {
             let why = "REPLACE of ./Absent failed: NOT_FOUND; the device does not change nodes together, and 4 of 5 changes stay";
             assert_eq!(end(&execution), ("FAILED", "NOT_ROLLED_BACK", why));
             assert_eq!(told(&results)[3..], [("./Absent", "NOT_FOUND"), ("./Vendor/Test/New", "DONE")]);
+            // From now on it is known, unless an operator says that it is to be tried all the same.
+            let headers = [("if-match", "*"), ("content-type", "application/merge-patch+json")];
+            let path = format!("/v1/devices/{}/profile", handset.id);
+            portal.call(reqwest::Method::PATCH, &path, &headers, Some(&json!({"atomic": "PROPER"}))).await.of(200);
             let (execution, _) = done(&portal, &mut handset, &changes("./Vendor/Test/Text")).await;
             assert_eq!(end(&execution), ("SUCCEEDED", "CHANGED", ""));
             handset.device.behave(Behaviour { encoding: handset.device.behaviour().encoding, ..quirks(AtomicQuirk::Unsupported) });

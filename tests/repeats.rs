@@ -144,19 +144,21 @@ both! {
                 continue;
             }
             seen += 1;
-            let (body, address) = ("{\"tags\":[\"a\"]}", operation.address(&stage.job, &stage.device));
-            stage.call(&operation, &[("if-match", "")], body).await.problem(428, "PRECONDITION_REQUIRED");
+            let address = operation.address(&stage.job, &stage.device);
+            let own = stage.body(&operation);
+            let body = || if operation.path.ends_with("{deviceId}") { "{\"tags\":[\"a\"]}".to_owned() } else { own.clone() };
+            stage.call(&operation, &[("if-match", "")], body()).await.problem(428, "PRECONDITION_REQUIRED");
             for wrong in ["17", "a", "\"1"] {
-                stage.call(&operation, &[("if-match", wrong)], body).await.problem(400, "INVALID_ARGUMENT");
+                stage.call(&operation, &[("if-match", wrong)], body()).await.problem(400, "INVALID_ARGUMENT");
             }
             for stale in ["\"0\"", "\"99\"", "\"another\"", "\"98\", \"99\""] {
-                stage.call(&operation, &[("if-match", stale)], body).await.problem(412, "FAILED_PRECONDITION");
+                stage.call(&operation, &[("if-match", stale)], body()).await.problem(412, "FAILED_PRECONDITION");
             }
             let tag = stage.portal.get(&address).await.header("etag").to_owned();
             let weak = format!("W/{tag}");
-            stage.call(&operation, &[("if-match", &weak)], body).await.problem(412, "FAILED_PRECONDITION");
+            stage.call(&operation, &[("if-match", &weak)], body()).await.problem(412, "FAILED_PRECONDITION");
         }
-        assert_eq!(seen, 2);
+        assert_eq!(seen, 5);
         let sink = json!({"protocol": "HTTP", "sink": "https://receiver.example/", "types": ["dmwsi.v1.device-updated"], "config": {"subscriptionDetail": {}}});
         let made = stage.portal.post("/v1/subscriptions", &sink).await.of(201);
         let address = format!("/v1/subscriptions/{}", made["id"].as_str().unwrap());

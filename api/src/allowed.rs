@@ -34,6 +34,7 @@ permissions! {
     ContainersRead,
     ContainersWrite,
     DevicesRead,
+    DevicesTrace,
     DevicesWake,
     DevicesWrite,
     EventsRead,

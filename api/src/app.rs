@@ -7,6 +7,7 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::web;
 use dmwsi_domain::Clock;
 use dmwsi_domain::egress::Egress;
+use dmwsi_domain::profile::Book;
 use dmwsi_domain::subscription::Handshake;
 use dmwsi_store::Store;
 use dmwsi_store::ingest::Ingest;
@@ -53,6 +54,8 @@ pub struct Parts {
     pub closing: watch::Receiver<bool>,
     /// The time, and new ids.
     pub clock: Clock,
+    /// What is known of kinds of devices.
+    pub book: Book,
 }
 
 /// The parts, and what the application remembers while it runs.

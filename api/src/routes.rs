@@ -6,7 +6,9 @@ use crate::consents::{give_consent, read_consent};
 use crate::containers::{create_container, list_containers, read_container, withdraw_container};
 use crate::deliverables::{list_deliverables, read_deliverable};
 use crate::deliveries::{list_deliveries, redeliver_event};
+use crate::device_profile::{change_profile, read_profile};
 use crate::device_search::search_devices;
+use crate::device_tracing::{end_tracing, read_tracing, set_tracing};
 use crate::device_tree::read_tree;
 use crate::devices::{change_device, create_device, delete_device, list_devices, read_device};
 use crate::discovery::{read_authorization_server, read_catalog, read_jwks, read_problem_type, read_start};
@@ -18,6 +20,7 @@ use crate::imports::import_devices;
 use crate::jobs::{cancel_job, create_job, list_jobs, read_job};
 use crate::offers::{list_firmware_updates, list_software_packages, match_deliverables};
 use crate::results::{list_results, read_results};
+use crate::sessions::{list_session_messages, list_sessions, read_session};
 use crate::subscription_acts::{recover_deliveries, rotate_secret, test_subscription};
 use crate::subscriptions::{
     change_subscription, create_subscription, delete_subscription, list_subscriptions, read_subscription,
@@ -46,6 +49,14 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(wake_device)
         .service(read_wake)
         .service(read_tree)
+        .service(read_profile)
+        .service(change_profile)
+        .service(list_sessions)
+        .service(read_session)
+        .service(list_session_messages)
+        .service(read_tracing)
+        .service(set_tracing)
+        .service(end_tracing)
         // Jobs
         .service(create_job)
         .service(list_jobs)

@@ -3,6 +3,8 @@ use crate::Timestamp;
 use crate::account::SealedAccount;
 use crate::facts::Facts;
 use crate::id::{DeviceId, OrganisationId};
+use crate::profile::KnownTraits;
+use crate::tracing::Tracing;
 
 /// A device as the gateway sees it: who it is, how it proves that, and where its nonces stand.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +33,10 @@ pub struct Contact {
     pub has_work: bool,
     /// Which opening of its wake is open: the device is called for what it is told now. None while nobody calls it.
     pub wake: Option<u64>,
+    /// Whether what it says is to be kept; none where nobody bids so.
+    pub tracing: Option<Tracing>,
+    /// What an operator set of it, and what was observed: how it differs from the standard.
+    pub profile: KnownTraits,
 }
 
 /// Why somebody who knocked was not let in.

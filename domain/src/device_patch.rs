@@ -31,7 +31,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
 
 impl<T> Change<T> {
     /// Changes a member that need not be there.
-    fn optional(self, member: &mut Option<T>) {
+    pub(crate) fn optional(self, member: &mut Option<T>) {
         match self {
             Self::Keep => {}
             Self::Clear => *member = None,

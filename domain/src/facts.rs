@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::Timestamp;
+use crate::profile::Traits;
 
 /// The longest fact kept, in bytes; a device that tells more is cut.
 pub const MAX_FACT: usize = 256;
@@ -54,6 +55,9 @@ pub struct Facts {
     /// The largest value that it takes in pieces, in bytes as sent: by its word in the present session, and not kept.
     #[serde(skip)]
     pub max_object: Option<u32>,
+    /// What it does otherwise than the standard says: as it holds in the present session, and not kept.
+    #[serde(skip)]
+    pub traits: Traits,
     /// When the device was last asked for its details; set by the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(read_only)]

@@ -96,6 +96,8 @@ ids! {
     JobId = "job_";
     /// An organisation, which owns clients and things.
     OrganisationId = "org_";
+    /// A session with a device of which there is a record.
+    SessionId = "ses_";
     /// A subscription.
     SubscriptionId = "sub_";
     /// A task of the queue.

@@ -36,14 +36,17 @@ pub mod operation;
 pub mod organisation;
 pub mod outline;
 pub mod pointer;
+pub mod profile;
 pub mod progress;
 pub mod push_address;
 pub mod scope;
+pub mod session_record;
 pub mod subscription;
 pub mod subscription_filter;
 pub mod subscription_index;
 mod subscription_status;
 pub mod tag;
+pub mod tracing;
 pub mod version;
 pub mod wake;
 

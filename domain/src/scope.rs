@@ -59,6 +59,8 @@ scopes! {
     ContainersWrite = "containers:write";
     /// Read and search devices.
     DevicesRead = "devices:read";
+    /// Have what is said in sessions with devices kept, and read it.
+    DevicesTrace = "devices:trace";
     /// Wake devices.
     DevicesWake = "devices:wake";
     /// Create, import, change and delete devices.

@@ -9,7 +9,9 @@ use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
 use crate::column::{counted, damaged, document, moment, number, parsed, text, uuid};
 use crate::device_row::{AccountColumns, Standing};
+use crate::profiles::TraitsColumns;
 use crate::schema::{devices, executions, sessions, strangers, wakes};
+use crate::session_records::TracingColumns;
 use crate::{Tx, failed, on};
 
 /// The longest description of a stranger kept, in bytes; the rest is cut.
@@ -30,6 +32,10 @@ struct Row {
     facts: String,
     last_seen_at: Option<i64>,
     revision: i64,
+    #[diesel(embed)]
+    tracing: TracingColumns,
+    #[diesel(embed)]
+    traits: TraitsColumns,
 }
 
 impl Row {
@@ -48,6 +54,8 @@ impl Row {
             facts: parsed(&row.facts)?,
             last_seen_at: moment(row.last_seen_at),
             revision: row.revision,
+            tracing: row.tracing.tracing()?,
+            profile: row.traits.try_into()?,
         })
     }
 }

@@ -54,8 +54,7 @@ pub(crate) struct AccountColumns {
     server_auth: Option<String>,
     server_name: String,
     server_secret: Option<Vec<u8>>,
-    client_certified: bool,
-    every_message: bool,
+    client_proof: String,
 }
 
 /// The columns that the gateway changes by themselves.
@@ -110,8 +109,13 @@ impl From<&SealedAccount> for AccountColumns {
         let client_certified = client.auth == AuthType::Transport;
         let client_auth = if client_certified { AuthType::Digest } else { client.auth };
         Self {
-            client_certified,
-            every_message: *every_message,
+            client_proof: match (client_certified, every_message) {
+                (false, false) => "SESSION",
+                (false, true) => "EACH_MESSAGE",
+                (true, false) => "CERTIFICATE",
+                (true, true) => "CERTIFICATE_EACH_MESSAGE",
+            }
+            .to_owned(),
             server_id: server_id.clone(),
             client_auth: auth_name(client_auth).to_owned(),
             client_name: client.name.clone(),
@@ -136,10 +140,10 @@ impl TryFrom<AccountColumns> for SealedAccount {
             _ => None,
         };
         let mut client = credentials(&columns.client_auth, columns.client_name, columns.client_secret)?;
-        if columns.client_certified {
+        if columns.client_proof.starts_with("CERTIFICATE") {
             client.auth = AuthType::Transport;
         }
-        Ok(Self { server_id: columns.server_id, client, server, every_message: columns.every_message })
+        Ok(Self { server_id: columns.server_id, client, server, every_message: columns.client_proof.ends_with("EACH_MESSAGE") })
     }
 }
 

@@ -7,7 +7,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use dmwsi_domain::event::Event;
 use dmwsi_domain::id::{ClientId, DeviceId, EventId, JobId, OrganisationId};
 use dmwsi_domain::log_entry::LogEntry;
-use dmwsi_domain::{Result, Timestamp};
+use dmwsi_domain::{Error, Result, Timestamp};
 
 use crate::column::{counted, number, text, uuid};
 use crate::{Kept, Tx, failed, on};
@@ -109,7 +109,10 @@ impl Tx<'_> {
     /// any more. Each statement may see a state of its own: what is looked at ends before what came meanwhile, and what went meanwhile is noticed.
     pub fn log_after(&mut self, organisation: OrganisationId, wanted: &Wanted, after: u64, most: i64) -> Result<Option<Stretch>> {
         // Alerts have indexes of their own; of what else is wanted only so much is looked for at once.
-        let last = self.last_number(organisation)?;
+        let last = match self.last_number(organisation) {
+            Err(Error::NotFound { .. }) => 0,
+            last => last?,
+        };
         let bound = if wanted.alerts { last } else { last.min(after.saturating_add(GONE_OVER)) };
         let id = text(organisation.uuid());
         let device = wanted.device.map(|device| text(device.uuid()));

@@ -40,8 +40,7 @@ table! {
         server_auth -> Nullable<Text>,
         server_name -> Text,
         server_secret -> Nullable<Binary>,
-        client_certified -> Bool,
-        every_message -> Bool,
+        client_proof -> Text,
         server_nonce -> Binary,
         nonce_epoch -> BigInt,
         failed_tries -> BigInt,
@@ -57,6 +56,32 @@ table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         revision -> BigInt,
+        traced_until -> Nullable<BigInt>,
+        traced_messages -> BigInt,
+        traced_bytes -> BigInt,
+        traits_set -> Nullable<Text>,
+        traits_observed -> Nullable<Text>,
+    }
+}
+
+table! {
+    session_records (id) {
+        id -> Text,
+        device_id -> Text,
+        began_at -> BigInt,
+        heard_at -> BigInt,
+        ended_at -> Nullable<BigInt>,
+        ended_as -> Nullable<Text>,
+        document -> Text,
+    }
+}
+
+table! {
+    session_messages (record_id, number) {
+        record_id -> Text,
+        number -> BigInt,
+        at -> BigInt,
+        document -> Binary,
     }
 }
 
@@ -456,6 +481,8 @@ allow_tables_to_appear_in_same_query!(
     job_deltas,
     executions,
     execution_results,
+    session_messages,
+    session_records,
     sessions,
     subscriptions,
     events,

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Nullable};
 use dmwsi_domain::id::TaskId;
+use dmwsi_domain::session_record::BEHIND;
 use dmwsi_domain::{Ids, Result, Timestamp};
 
 use crate::column::moment;
@@ -26,6 +27,8 @@ const OUTLOOK: &str = "SELECT
     (SELECT expires_at FROM idempotency_keys ORDER BY expires_at LIMIT 1) AS answer,
     (SELECT updated_at FROM imports ORDER BY updated_at LIMIT 1) AS import,
     (SELECT created_at FROM events ORDER BY id LIMIT 1) AS event,
+    (SELECT heard_at FROM session_records ORDER BY heard_at LIMIT 1) AS record,
+    (SELECT heard_at FROM session_records WHERE ended_at IS NULL ORDER BY heard_at LIMIT 1) AS open_record,
     (SELECT updated_at FROM subscriptions WHERE status IN ('EXPIRED', 'DELETED') ORDER BY updated_at LIMIT 1) AS subscription";
 
 /// How old things may become before the sweep takes them.
@@ -37,6 +40,8 @@ pub struct Ages {
     pub imports_kept: Duration,
     /// An event of the log, and a subscription since it is over.
     pub events_kept: Duration,
+    /// What became of a session, and what was said in it.
+    pub sessions_kept: Duration,
 }
 
 /// What the sweep has before it.
@@ -44,7 +49,7 @@ pub struct Ages {
 pub struct Outlook {
     /// When the next thing falls due that must not wait for the next regular look.
     pub next: Option<Timestamp>,
-    /// Whether there are kept answers, imports, events or subscriptions whose time is over.
+    /// Whether there are kept answers, imports, events, subscriptions or records of sessions whose time is over.
     pub is_any_old: bool,
 }
 
@@ -83,6 +88,10 @@ impl Tx<'_> {
             #[diesel(sql_type = Nullable<BigInt>)]
             event: Option<i64>,
             #[diesel(sql_type = Nullable<BigInt>)]
+            record: Option<i64>,
+            #[diesel(sql_type = Nullable<BigInt>)]
+            open_record: Option<i64>,
+            #[diesel(sql_type = Nullable<BigInt>)]
             subscription: Option<i64>,
         }
         let row: Row = on!(self, conn => sql_query(OUTLOOK).get_result(conn)).map_err(failed)?;
@@ -93,6 +102,8 @@ impl Tx<'_> {
             is_any_old: is_old(row.answer, Duration::ZERO)
                 || is_old(row.import, ages.imports_kept)
                 || is_old(row.event, ages.events_kept)
+                || is_old(row.record, ages.sessions_kept)
+                || is_old(row.open_record, ages.session_idle.saturating_add(BEHIND))
                 || is_old(row.subscription, ages.events_kept),
         })
     }

@@ -13,6 +13,8 @@ pub(crate) const NO_UPLOAD: &str = "upl_00000000000070008000000000000000";
 
 /// A subscription that nobody made.
 pub(crate) const NO_SUBSCRIPTION: &str = "sub_00000000000070008000000000000000";
+/// A session of which there is no record.
+pub(crate) const NO_SESSION: &str = "ses_00000000000070008000000000000000";
 /// An event that never happened.
 pub(crate) const NO_EVENT: &str = "evt_00000000000070008000000000000000";
 
@@ -207,6 +209,7 @@ impl<'d> Operation<'d> {
             .replace("{uploadId}", NO_UPLOAD)
             .replace("{subscriptionId}", NO_SUBSCRIPTION)
             .replace("{eventId}", NO_EVENT)
+            .replace("{sessionId}", NO_SESSION)
     }
 
     /// The body it takes.

@@ -4,13 +4,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use dmwsi::keys::Keys;
 use dmwsi_domain::Clock;
 use dmwsi_domain::scope::Scope;
+use dmwsi_domain::session_record::{Course, SessionRecord};
 use dmwsi_domain::subscription::Handshake;
 use reqwest::Method;
 use serde_json::json;
 
 use super::Database;
 use super::archive::{Archive, TAR};
-use super::document::{NO_CONTAINER, NO_DELIVERABLE, NO_EVENT, NO_SUBSCRIPTION, NO_UPLOAD, Operation};
+use super::document::{NO_CONTAINER, NO_DELIVERABLE, NO_EVENT, NO_SESSION, NO_SUBSCRIPTION, NO_UPLOAD, Operation};
 use super::server::{Got, Portal, Server};
 
 /// The device that the examples of the document name.
@@ -46,7 +47,10 @@ impl Stage {
         let server = server.await;
         let all_scopes = Scope::ALL.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" ");
         let portal = server.portal("acme", &all_scopes).await;
-        let device = server.devices(&portal, 1).await.remove(0).1;
+        let (inside, device) = server.devices(&portal, 1).await.remove(0);
+        // A session of it is written down under the name that the document's paths are filled in with.
+        let record = SessionRecord::begin(NO_SESSION.parse().unwrap(), inside, Course::default(), server.clock.now());
+        server.store().write(move |tx| tx.insert_session_record(&record)).await.unwrap();
         // It can be woken, but there is no gateway for short messages, so nothing leaves.
         let push = json!({"pushAddress": {"type": "SMS", "msisdn": "+491701234567"}});
         let headers = [("if-match", "*"), ("content-type", "application/merge-patch+json")];

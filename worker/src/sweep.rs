@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use dmwsi_domain::facts::Facts;
 use dmwsi_domain::id::JobId;
+use dmwsi_domain::session_record::BEHIND;
 use dmwsi_domain::{Clock, Error, Result, Timestamp};
 use dmwsi_store::Store;
 use dmwsi_store::jobs::EXPIRE;
@@ -18,6 +19,9 @@ const MOST: i64 = 1_000;
 
 /// The most sessions given up in one run; each brings its state along.
 const MOST_SESSIONS: u32 = 100;
+
+/// The most records of sessions ended or forgotten in one transaction.
+const MOST_RECORDS: i64 = 200;
 
 /// How many executions are timed out side by side.
 const SIDE_BY_SIDE: usize = 32;
@@ -87,6 +91,12 @@ pub(crate) async fn sweep(store: &Store, clock: &Clock, ages: Ages) -> Result<Ou
         } else {
             more |= full(store.write(move |tx| tx.sweep_subscriptions(kept_since, MOST)).await?);
         }
+        let (silent_since, kept_since) = (silent_since.minus(BEHIND), now.minus(ages.sessions_kept));
+        let records = store.write(move |tx| {
+            let silent = tx.end_silent_records(silent_since, MOST_RECORDS, now)?;
+            Ok(silent.max(tx.forget_session_records(kept_since, MOST_RECORDS)?))
+        });
+        more |= i64::try_from(records.await?).is_ok_and(|records| records >= MOST_RECORDS);
     }
     if let Some(at) = failed.iter().position(|error| matches!(error, Error::Unavailable(_))) {
         return Err(failed.swap_remove(at));

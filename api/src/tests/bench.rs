@@ -123,6 +123,7 @@ impl Bench {
             handshake: dmwsi_domain::subscription::Handshake::Off,
             closing: tokio::sync::watch::Sender::new(false).subscribe(),
             clock: clock.clone(),
+            book: dmwsi_domain::profile::Book::default(),
         });
         let secret = ClientSecret::mint().expect("a secret");
         let organisation =

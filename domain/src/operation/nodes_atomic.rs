@@ -8,6 +8,7 @@ use super::patience::Patience;
 use super::{Context, End, Input, NodeOutcome, NodeResult, Phase, Step, too_many};
 use crate::Result;
 use crate::evidence::Fact;
+use crate::profile::AtomicManner;
 
 /// The most commands of one operation.
 const MAX_COMMANDS: usize = 50;
@@ -125,11 +126,15 @@ impl NodesAtomic {
         }
     }
 
-    pub(super) fn step(&mut self, input: Input<'_>, _cx: &Context<'_>) -> Step {
+    pub(super) fn step(&mut self, input: Input<'_>, cx: &Context<'_>) -> Step {
         match input {
             Input::Alert(_) => Step::default(),
             Input::Answers(answers) => answers.first().map_or_else(|| Step::rest(CHANGING, None), |answer| self.answered(answer)),
             Input::TimedOut => Step::failed("TIMED_OUT", None),
+            Input::Turn if matches!(cx.facts.traits.atomic, Some(AtomicManner::Silent | AtomicManner::Unsupported)) => {
+                let detail = "the device is known not to change nodes together: nothing was sent".to_owned();
+                Step::failed(NodeOutcome::NotSupported.as_str(), detail)
+            }
             Input::Turn => Step::send(CHANGING, vec![Command::Atomic { members: self.members.clone() }]),
         }
     }

@@ -153,12 +153,18 @@ impl NodesCopy {
         if self.waiting.is_empty() { 0 } else { usize::MAX }
     }
 
-    pub(super) fn step(&mut self, input: Input<'_>, _cx: &Context<'_>) -> Step {
+    pub(super) fn step(&mut self, input: Input<'_>, cx: &Context<'_>) -> Step {
         match input {
             Input::Alert(_) => Step::default(),
             Input::Answers(answers) => self.answered(answers),
             Input::TimedOut => Step::failed("TIMED_OUT", None),
-            Input::Turn => Step::send(WORDS.phase, self.commands()),
+            Input::Turn => {
+                if cx.facts.traits.copy == Some(false) {
+                    let by_device = self.waiting.iter_mut().filter(|copying| copying.stage == Stage::Copy);
+                    by_device.for_each(|copying| copying.stage = Stage::Read);
+                }
+                Step::send(WORDS.phase, self.commands())
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use super::tally::{Tally, Words};
 use super::{Context, Input, Next, NodeOutcome, NodeResult, Phase, StatusNumber, Step, too_many};
 use crate::correlator::Correlator;
 use crate::evidence::Fact;
+use crate::profile::AlertOrder;
 use crate::{Error, Result, Timestamp};
 
 /// The most commands of one operation.
@@ -105,6 +106,9 @@ struct Exec {
     /// It was sent, and is not sent again.
     #[serde(default)]
     sent: bool,
+    /// It is out, and its answer is to come.
+    #[serde(default)]
+    out: bool,
     /// What the device answered, unless that was lost.
     #[serde(default)]
     status: Option<StatusNumber>,
@@ -158,7 +162,8 @@ impl Exec {
 
 impl NodesExec {
     pub(super) fn begin(request: NodesExecRequest) -> Self {
-        let exec = |(exec, step)| Exec { exec, step, report: None, sent: false, status: None, busy: Patience::default() };
+        let exec =
+            |(exec, step)| Exec { exec, step, report: None, sent: false, out: false, status: None, busy: Patience::default() };
         Self {
             version: 1,
             execs: request.nodes.into_iter().zip(1..).map(exec).collect(),
@@ -173,7 +178,10 @@ impl NodesExec {
             Input::Alert(alert) => self.told(alert, cx),
             Input::Answers(answers) => self.answered(answers),
             Input::TimedOut => self.timed_out(),
-            Input::Turn if self.waits_to_send() => Step::send(WORDS.phase, self.commands(cx)),
+            Input::Turn if self.waits_to_send() => {
+                self.execs.iter_mut().filter(|exec| !exec.sent).for_each(|exec| exec.out = true);
+                Step::send(WORDS.phase, self.commands(cx))
+            }
             Input::Turn => self.settle(Step::default()),
         }
     }
@@ -198,8 +206,9 @@ impl NodesExec {
     }
 
     fn told(&mut self, alert: &GenericAlert, cx: &Context<'_>) -> Step {
-        // Without a correlator it can only be about something that was begun.
-        let may_be = |exec: &&mut Exec| alert.correlator.is_some() || exec.sent;
+        // Without a correlator it can only be about something that was begun: where the device tells before it answers, what is out may be.
+        let is_early = cx.facts.traits.alert_order == Some(AlertOrder::BeforeStatus);
+        let may_be = |exec: &&mut Exec| alert.correlator.is_some() || exec.sent || is_early && exec.out;
         let meant = self.execs.iter_mut().filter(may_be).find(|exec| self.report_within.is_some() && exec.is_meant(alert, cx));
         let Some(exec) = meant else { return Step::default() };
         exec.report = Some(Report { value: alert.value.clone(), is_fault: alert.is_fault() });
@@ -214,7 +223,7 @@ impl NodesExec {
             step.facts.push(Fact::answer(answer));
             let outcome = NodeOutcome::of(answer.status);
             let is_over = !exec.busy.waits(outcome);
-            exec.sent = is_over;
+            (exec.sent, exec.out) = (is_over, false);
             exec.status = answer.status.filter(|_| is_over).map(|status| status.0);
         }
         self.settle(step)

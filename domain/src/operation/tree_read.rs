@@ -11,6 +11,7 @@ use super::{Context, End, Input, Next, NodeOutcome, NodeResult, Phase, Step};
 use crate::Result;
 use crate::evidence::Fact;
 use crate::known_tree::is_document;
+use crate::profile::Traits;
 
 /// The most nodes and properties that one operation brings.
 const MAX_RESULTS: usize = 5_000;
@@ -61,6 +62,16 @@ pub enum NodeProperty {
 }
 
 impl NodeProperty {
+    /// All of them.
+    pub const ALL: [Self; 8] =
+        [Self::Acl, Self::Format, Self::Name, Self::Size, Self::Title, Self::Tstamp, Self::Type, Self::VerNo];
+
+    /// The property of that name on the wire.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|property| property.word().eq_ignore_ascii_case(word))
+    }
+
     /// The word on the wire.
     const fn word(self) -> &'static str {
         match self {
@@ -150,7 +161,7 @@ impl TreeRead {
             TreeMethod::List => Stage::List,
             TreeMethod::Walk => Stage::Walk,
         };
-        let mut begun = Self {
+        Self {
             version: 1,
             root: request.root,
             properties: request.properties,
@@ -162,19 +173,32 @@ impl TreeRead {
             why: None,
             cut: false,
             busy: Patience::default(),
-        };
-        if stage == Stage::Walk {
-            begun.walk();
         }
-        begun
     }
 
-    pub(super) fn step(&mut self, input: Input<'_>, _cx: &Context<'_>) -> Step {
+    pub(super) fn step(&mut self, input: Input<'_>, cx: &Context<'_>) -> Step {
+        if matches!(input, Input::Turn) && self.known == 0 {
+            self.heed(&cx.facts.traits);
+        }
         match input {
             Input::Alert(_) => Step::default(),
-            Input::Answers(answers) => self.answered(answers),
+            Input::Answers(answers) => self.answered(answers, &cx.facts.traits),
             Input::TimedOut => Step::failed("TIMED_OUT", None),
             Input::Turn => Step::send(READING, self.commands()),
+        }
+    }
+
+    /// Asks nothing, at its beginning, that the device is known not to answer.
+    fn heed(&mut self, traits: &Traits) {
+        self.properties.retain(|property| traits.answers(*property));
+        if self.stage == Stage::Tnds && traits.tnds == Some(false) {
+            self.stage = Stage::List;
+        }
+        if self.stage == Stage::List && traits.lists == Some(false) {
+            self.stage = Stage::Walk;
+        }
+        if self.stage == Stage::Walk {
+            self.walk();
         }
     }
 
@@ -192,21 +216,24 @@ impl TreeRead {
         }
     }
 
-    fn answered(&mut self, answers: &[Answer]) -> Step {
+    fn answered(&mut self, answers: &[Answer], traits: &Traits) -> Step {
         match self.stage {
-            Stage::Tnds | Stage::List => answers.first().map_or_else(|| Step::rest(READING, None), |answer| self.listed(answer)),
+            Stage::Tnds | Stage::List => {
+                answers.first().map_or_else(|| Step::rest(READING, None), |answer| self.listed(answer, traits))
+            }
             Stage::Walk => self.walked(answers),
         }
     }
 
     /// Takes what may be a list.
-    fn listed(&mut self, answer: &Answer) -> Step {
+    fn listed(&mut self, answer: &Answer, traits: &Traits) -> Step {
         if self.busy.waits_or_lost(NodeOutcome::of(answer.status)) {
             return Step::rest(READING, None);
         }
         // Some clients take the question for a part of the name: whether the node is there, only itself tells.
         if !answer.succeeded() || !is_list(&answer.readings, &self.root) {
-            self.stage = if self.stage == Stage::Tnds { Stage::List } else { Stage::Walk };
+            let may_list = self.stage == Stage::Tnds && traits.lists != Some(false);
+            self.stage = if may_list { Stage::List } else { Stage::Walk };
             if self.stage == Stage::Walk {
                 self.walk();
             }

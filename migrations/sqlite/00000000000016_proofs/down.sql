@@ -1,2 +1,1 @@
-ALTER TABLE devices DROP COLUMN every_message;
-ALTER TABLE devices DROP COLUMN client_certified;
+ALTER TABLE devices DROP COLUMN client_proof;

@@ -71,6 +71,68 @@ impl Document {
             }
         }
     }
+
+    /// What can be read of a body that may be no document: the elements up to the first fault. A leaf that does not end is left out.
+    #[must_use]
+    pub fn beginning(encoding: Encoding, body: &[u8]) -> Option<Self> {
+        match encoding {
+            Encoding::Wbxml => {
+                let root = begun(wbxml::Reader::of_any(body).ok()?)?;
+                Some(Self { public_id: Form::of(body, None).public_id, root })
+            }
+            Encoding::Xml => begun(xml::Reader::of_tree(&xml::text(body))).map(|root| Self { public_id: None, root }),
+        }
+    }
+}
+
+fn begun<'a>(mut pull: impl Pull<'a>) -> Option<Element> {
+    loop {
+        match pull.piece().ok()? {
+            Piece::Open(tag) => return beginning(&mut pull, tag).0,
+            Piece::Part(_) => {}
+            Piece::Close => return None,
+        }
+    }
+}
+
+/// The element as far as it goes, and whether it goes to its end.
+fn beginning<'a>(pull: &mut impl Pull<'a>, tag: Tag) -> (Option<Element>, bool) {
+    let name = if tag == Tag::Other { pull.other() } else { tag.name() }.to_owned();
+    let attributes = pull.attributes();
+    let mut children = Vec::new();
+    let mut whole = None::<encoding::Content<'a>>;
+    let is_whole = loop {
+        match pull.piece() {
+            Ok(Piece::Close) => break true,
+            Ok(Piece::Open(tag)) => {
+                let (child, goes_on) = beginning(pull, tag);
+                children.extend(child);
+                if !goes_on {
+                    break false;
+                }
+            }
+            Ok(Piece::Part(part)) => {
+                whole = Some(match whole {
+                    Some(whole) => whole.and(part),
+                    None => part,
+                });
+            }
+            Err(_fault) => break false,
+        }
+    };
+    if !is_whole && children.is_empty() {
+        return (None, false);
+    }
+    (Some(Element { name, attributes, content: content(children, whole) }), is_whole)
+}
+
+fn content(children: Vec<Element>, whole: Option<encoding::Content<'_>>) -> Content {
+    match whole {
+        _ if !children.is_empty() => Content::Children(children),
+        None => Content::Empty,
+        Some(encoding::Content::Opaque(octets)) if !is_text(&octets) => Content::Octets(octets.into_owned()),
+        Some(content) => Content::Text(into_text(content.bytes())),
+    }
 }
 
 fn read<'a>(mut pull: impl Pull<'a>) -> Result<Element, DecodeError> {
@@ -100,13 +162,7 @@ fn element<'a>(pull: &mut impl Pull<'a>, tag: Tag) -> Result<Element, DecodeErro
             }
         }
     }
-    let content = match whole {
-        _ if !children.is_empty() => Content::Children(children),
-        None => Content::Empty,
-        Some(encoding::Content::Opaque(octets)) if !is_text(&octets) => Content::Octets(octets.into_owned()),
-        Some(content) => Content::Text(into_text(content.bytes())),
-    };
-    Ok(Element { name, attributes, content })
+    Ok(Element { name, attributes, content: content(children, whole) })
 }
 
 impl Element {

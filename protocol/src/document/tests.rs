@@ -100,3 +100,22 @@ fn attributes_are_kept_wherever_there_can_be_some() {
     let odd: Document = serde_json::from_str(odd).unwrap();
     assert_eq!(odd.encode(Encoding::Xml), Err(EncodeError::Name("a b".to_owned())));
 }
+
+#[test]
+fn of_a_body_that_breaks_off_the_beginning_is_read() {
+    let message = xml(MESSAGE).encode(Encoding::Wbxml).unwrap();
+    for (encoding, whole) in [(Encoding::Xml, MESSAGE.as_bytes().to_vec()), (Encoding::Wbxml, message)] {
+        assert_eq!(Document::beginning(encoding, &whole), Document::decode(encoding, &whole).ok());
+        let mut told = 0;
+        for end in 0..whole.len() {
+            let Some(begun) = Document::beginning(encoding, &whole[..end]) else { continue };
+            assert_eq!(begun.root.name, "SyncML");
+            // What does not end is not told.
+            let version = begun.root.text(&["SyncHdr", "VerDTD"]);
+            assert!(version.is_none_or(|version| version == "1.2"), "{end}");
+            told += 1;
+        }
+        assert!(told > 20);
+    }
+    assert_eq!(Document::beginning(Encoding::Xml, b"garbage"), None);
+}

@@ -76,6 +76,12 @@ impl Session {
                         && let Some(batch) = &mut self.batch
                     {
                         batch.hear(status);
+                        // Of a Sequence as a whole it says so only where it takes none.
+                        let is_unknown = matches!(status.code, StatusCode::NOT_SUPPORTED | StatusCode::NOT_IMPLEMENTED);
+                        if !self.plain && status.name == "Sequence" && is_unknown {
+                            batch.requeue();
+                            (self.plain, received.no_sequence) = (true, true);
+                        }
                     }
                 }
                 Element::Unknown { id, name } => self.answer(id, name, StatusCode::NOT_SUPPORTED),

@@ -1,31 +1,38 @@
 //! Commands as they stand in a message.
-use dmwsi_objects::{Command, Prompt};
+use dmwsi_objects::{Command, NodeUri, Prompt, Value};
 
 use super::item;
+use super::manners::Manners;
 use crate::message::{Alert, Data, Element, Group, Item, Message, Meta, NodeCommand, Verb};
 
 /// A command as it stands in a message; the members of an Atomic have the ids that follow its own.
-pub(super) fn on_wire(command: &Command, id: u32) -> Element {
+pub(super) fn on_wire(command: &Command, id: u32, manners: &Manners) -> Element {
     match command {
         Command::Alert(prompt) => Element::Alert(alert(prompt, id)),
         Command::Atomic { members } => {
             let ids = (1_u32..).map(|place| id.saturating_add(place));
-            let members = members.iter().zip(ids).map(|(member, id)| on_wire(member, id)).collect();
+            let members = members.iter().zip(ids).map(|(member, id)| on_wire(member, id, manners)).collect();
             Element::Atomic(Group { id: id.to_string(), members })
         }
-        Command::Add { target, value } => on_node(id, Verb::Add, item::carry(target, value)),
+        Command::Add { target, value } => on_node(id, Verb::Add, carry(target, value, manners)),
         Command::Copy { source, target } => {
             on_node(id, Verb::Copy, Item { source: Some(source.as_str().to_owned()), ..Item::target(target) })
         }
         Command::Delete { target } => on_node(id, Verb::Delete, Item::target(target)),
         Command::Exec { target, correlator, value } => {
-            let item = value.as_ref().map_or_else(|| Item::target(target), |value| item::carry(target, value));
+            let item = value.as_ref().map_or_else(|| Item::target(target), |value| carry(target, value, manners));
             let command = node_command(id, Verb::Exec, item);
-            Element::Command(NodeCommand { correlator: correlator.clone(), ..command })
+            Element::Command(NodeCommand { correlator: correlator.clone().filter(|_| !manners.omits_correlator), ..command })
         }
         Command::Get { target } => on_node(id, Verb::Get, Item::target(target)),
-        Command::Replace { target, value } => on_node(id, Verb::Replace, item::carry(target, value)),
+        Command::Replace { target, value } => on_node(id, Verb::Replace, carry(target, value, manners)),
     }
+}
+
+/// An item with a value, as that device takes it.
+fn carry(target: &NodeUri, value: &Value, manners: &Manners) -> Item {
+    let item = item::carry(target, value);
+    if manners.omits_empty_data && value.data.is_empty() { Item { data: None, ..item } } else { item }
 }
 
 /// The next `CmdID`: each element has one, from 1, and so has each member of a group.

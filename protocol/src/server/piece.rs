@@ -3,6 +3,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use dmwsi_objects::{Command, Format};
 
 use super::account::Limits;
+use super::manners::Manners;
 use super::on_wire::on_wire;
 use crate::encoding::Encoding;
 use crate::message::{Data, Element};
@@ -65,7 +66,7 @@ fn element(
     end: usize,
     encoding: Encoding,
 ) -> Option<Element> {
-    let Element::Command(mut sent) = on_wire(command, id) else { return None };
+    let Element::Command(mut sent) = on_wire(command, id, &Manners::default()) else { return None };
     let item = sent.items.first_mut()?;
     let part = all.get(begun..end)?;
     item.data = Some(if is_octets { Data::Octets(part.to_vec()) } else { Data::Text(String::from_utf8(part.to_vec()).ok()?) });

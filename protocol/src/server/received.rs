@@ -28,6 +28,8 @@ pub struct Received {
     pub stale: bool,
     /// The device does not accept the server's credentials, although they were made anew by its challenge: comes with [`Turn::Aborted`].
     pub rejected: bool,
+    /// The device does not take a Sequence: its commands are sent once more without.
+    pub no_sequence: bool,
 }
 
 impl Received {
@@ -43,6 +45,7 @@ impl Received {
             spent: None,
             stale: false,
             rejected: false,
+            no_sequence: false,
         }
     }
 }

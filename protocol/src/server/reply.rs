@@ -5,12 +5,13 @@ use dmwsi_objects::{Command, NodeUri, StatusCode, devinfo};
 
 use super::account::{Account, Limits, Nonces};
 use super::batch::{Batch, Fit};
+use super::manners::Manners;
 use super::on_wire::{next_id, on_wire};
 use super::piece::{piece, value_size};
 use super::session::{Answered, Session, State};
 use crate::encoding::Form;
 use crate::mac::Mac;
-use crate::message::{Alert, Challenge, Element, Header, Item, Message, Party, Status, alert as code};
+use crate::message::{Alert, Challenge, Element, Group, Header, Item, Message, Party, Status, alert as code};
 use crate::version::Version;
 
 /// The largest message, in bytes, for a device that names none.
@@ -76,6 +77,7 @@ impl Session {
         if self.state != State::Listening {
             self.due.commands.clear();
         }
+        self.manners = Manners::default();
         let bytes = form.encode(&message);
         let ended = self.is_ended();
         let mac = self.proof.mac(account, nonces, &bytes);
@@ -151,7 +153,7 @@ impl Session {
 
     /// The largest message for the device, in bytes.
     fn room(&self, limits: &Limits) -> usize {
-        let theirs = self.max_message.filter(|size| *size > 0).unwrap_or(QUIET_MAX_MESSAGE).min(limits.max_message);
+        let theirs = self.manners.message_limit(self.max_message).unwrap_or(QUIET_MAX_MESSAGE).min(limits.max_message);
         // Clients count differently, so a twentieth stays free.
         usize::try_from(theirs - theirs / 20).unwrap_or(usize::MAX)
     }
@@ -160,14 +162,21 @@ impl Session {
         let room = self.room(limits);
         let Some(batch) = &mut self.batch else { return };
         let encoding = form.encoding;
+        let manners = self.manners;
+        let most_commands = manners.max_commands.unwrap_or(usize::MAX).min(limits.max_commands);
+        let is_sequence = manners.sequence && !self.plain && !batch.is_in_pieces();
+        if is_sequence {
+            let id = next_id(message).to_string();
+            message.body.push(Element::Sequence(Group { id, members: Vec::new() }));
+        }
         let mut used = form.encode(message).len();
         let mut count = 0_usize;
         let mut full = false;
-        let (in_pieces, max_object) = (self.large_objects, self.max_object.filter(|most| *most > 0));
+        let (in_pieces, max_object) = (self.large_objects, self.manners.object_limit(self.max_object));
         let mut unfinished = false;
         batch.send(self.sent, |command, begun| {
             let id = next_id(message);
-            let element = on_wire(command, id);
+            let element = on_wire(command, id, &manners);
             if begun > 0 {
                 // Nothing may come between two pieces.
                 return match piece(command, begun, id, room.saturating_sub(used), encoding) {
@@ -197,17 +206,20 @@ impl Session {
             }
             used = size;
             count = count.saturating_add(1);
-            full = is_alone || count >= limits.max_commands;
-            message.body.push(element);
+            full = is_alone || count >= most_commands;
+            put(message, is_sequence, element);
             (Fit::In, id)
         });
         message.last &= !unfinished;
+        if is_sequence {
+            unwrap_single(message);
+        }
         // A device does not answer a message without commands, and the answers would be lost with the session: ask for what every device has.
         if count == 0
             && let Ok(target) = NodeUri::parse(devinfo::DEV_ID)
         {
             let id = next_id(message);
-            message.body.push(on_wire(&Command::Get { target }, id));
+            message.body.push(on_wire(&Command::Get { target }, id, &manners));
         }
     }
 }
@@ -218,6 +230,25 @@ fn without_correlators(command: Command) -> Command {
         Command::Exec { target, value, .. } => Command::Exec { target, correlator: None, value },
         Command::Atomic { members } => Command::Atomic { members: members.into_iter().map(without_correlators).collect() },
         other => other,
+    }
+}
+
+/// Puts a command into the message, or into the Sequence that stands at its end.
+fn put(message: &mut Message, is_sequence: bool, element: Element) {
+    match message.body.last_mut() {
+        Some(Element::Sequence(group)) if is_sequence => group.members.push(element),
+        _ => message.body.push(element),
+    }
+}
+
+/// A Sequence of one command, or of none, is none.
+fn unwrap_single(message: &mut Message) {
+    if let Some(at) = message.body.iter().position(|one| matches!(one, Element::Sequence(group) if group.members.len() < 2))
+        && let Element::Sequence(group) = message.body.remove(at)
+    {
+        let rest = message.body.split_off(at);
+        message.body.extend(group.members);
+        message.body.extend(rest);
     }
 }
 

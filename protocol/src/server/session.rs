@@ -9,6 +9,7 @@ use super::authentication::{Authentication, Verdict};
 use super::batch::Batch;
 use super::element::Heard;
 use super::fault::Fault;
+use super::manners::Manners;
 use super::object::Objects;
 use super::proof::Proof;
 use super::received::{Received, Turn};
@@ -55,6 +56,12 @@ pub struct Session {
     /// Whether the device takes values in pieces.
     #[serde(default)]
     pub(super) large_objects: bool,
+    /// How it is spoken to.
+    #[serde(skip)]
+    pub(super) manners: Manners,
+    /// It did not take a Sequence.
+    #[serde(default)]
+    pub(super) plain: bool,
     /// How many times in a row the package went on.
     pub(super) asked: u32,
     /// What the next reply must say.
@@ -134,16 +141,18 @@ impl Session {
             batch: None,
             objects: Objects::default(),
             large_objects: false,
+            manners: Manners::default(),
+            plain: false,
             asked: 0,
             due: Due::default(),
             state: State::Listening,
         }
     }
 
-    /// The largest value that the device takes in pieces, in bytes as sent, where it has said so (`MaxObjSize`).
+    /// The largest value that the device takes in pieces, in bytes as sent, where it has said so (`MaxObjSize`), or that is known.
     #[must_use]
-    pub const fn max_object(&self) -> Option<u32> {
-        self.max_object
+    pub fn max_object(&self) -> Option<u32> {
+        self.manners.object_limit(self.max_object)
     }
 
     /// `SessionID` as the device spells it.
@@ -180,6 +189,11 @@ impl Session {
     /// Whether the device takes values in pieces (DevDetail/LrgObj); unless it does, what is too large for one message is not sent.
     pub const fn set_large_objects(&mut self, large_objects: bool) {
         self.large_objects = large_objects;
+    }
+
+    /// How the device is spoken to in the next [`Session::reply`], and in that alone.
+    pub const fn set_manners(&mut self, manners: Manners) {
+        self.manners = manners;
     }
 
     /// From now on the device sends its messages there. For the moment at which it has proven who it is: an address that strangers were told

@@ -2,14 +2,17 @@
 use dmwsi_domain::contact::Contact;
 use dmwsi_domain::event::{Event, MAX_ALERT_CORRELATOR, MAX_ALERT_DATA, MAX_ALERT_TYPE};
 use dmwsi_domain::facts::Facts;
-use dmwsi_domain::id::EventId;
+use dmwsi_domain::id::{EventId, SessionId};
 use dmwsi_domain::known_tree::Lesson;
+use dmwsi_domain::profile::Observed;
+use dmwsi_domain::session_record::SessionEnd;
 use dmwsi_domain::{Ids, Result, Timestamp};
 use dmwsi_objects::GenericAlert;
 use dmwsi_store::StoredSession;
 use dmwsi_store::sweep::EVERY;
 
 use super::Gateway;
+use super::record::Noted;
 use super::work::Change;
 
 /// What is to be written.
@@ -26,6 +29,11 @@ pub(super) struct Effects {
     pub(super) clear_tries: bool,
     pub(super) failed_try: bool,
     pub(super) session: SessionEffect,
+    pub(super) observed: Option<Observed>,
+    /// What is written down of the message.
+    pub(super) noted: Option<Noted>,
+    /// The record of a session that this one takes the place of.
+    pub(super) superseded: Option<SessionId>,
 }
 
 /// What becomes of the row of the session.
@@ -50,6 +58,9 @@ impl Effects {
             && !self.clear_tries
             && !self.failed_try
             && matches!(self.session, SessionEffect::None)
+            && self.observed.is_none()
+            && self.noted.is_none()
+            && self.superseded.is_none()
     }
 }
 
@@ -83,6 +94,15 @@ impl Gateway {
                 tx.learn_nodes(device, &lessons)?;
                 if let Some(facts) = &effects.facts {
                     tx.save_facts(device, facts, now, &mut ids)?;
+                }
+                if let Some(observed) = &effects.observed {
+                    tx.save_observed(device, observed)?;
+                }
+                if let Some(old) = effects.superseded {
+                    tx.end_session_record(old, SessionEnd::Superseded, now)?;
+                }
+                if let Some(noted) = &effects.noted {
+                    noted.write(tx)?;
                 }
                 if let Some(nonce) = &effects.server_nonce {
                     tx.save_server_nonce(device, nonce)?;

@@ -1,27 +1,27 @@
 //! One message of a device and the reply to it: load, step the pure values, write in one transaction, answer.
-use std::collections::BTreeSet;
-
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use bytes::Bytes;
 use dmwsi_domain::contact::{Contact, StrangerReason};
-use dmwsi_domain::deliverable::Deliverable;
-use dmwsi_domain::execution::Execution;
+use dmwsi_domain::id::SessionId;
 use dmwsi_domain::known_tree::lessons;
+use dmwsi_domain::session_record::FaultCode;
 use dmwsi_domain::{Error, Result, Timestamp};
 use dmwsi_objects::dmacc::AuthType;
 use dmwsi_objects::{Command, NodeUri, Reading, devdetail};
 use dmwsi_protocol::server::{Nonces, Received, Session, Turn};
-use dmwsi_store::executions::UNFINISHED;
-use dmwsi_store::{StoredSession, Tx};
+use dmwsi_store::StoredSession;
 use openssl::rand::rand_bytes;
 
 use super::effects::{Effects, SessionEffect};
 use super::incoming::{Incoming, PASS, PASS_BYTES};
+use super::known::{Known, known, known_busy};
+use super::manners::observed;
 use super::memory::Held;
 use super::nonce::Place;
+use super::record::Heard;
 use super::state::{Answered, Said, State};
 use super::work::Work;
-use super::{Gateway, Refusal, agenda};
+use super::{Gateway, Refusal};
 
 /// How often a message is taken up anew when another process changed the session or an execution meanwhile.
 const MAX_RACES: usize = 4;
@@ -29,49 +29,6 @@ const MAX_RACES: usize = 4;
 /// The details asked of a device that never told them, or told them long ago.
 const DETAILS: [&str; 6] =
     [devdetail::FW_V, devdetail::SW_V, devdetail::HW_V, devdetail::OEM, devdetail::DEV_TYP, devdetail::LRG_OBJ];
-
-/// What the database knows when a message comes.
-struct Known {
-    contact: Contact,
-    stored: Option<StoredSession>,
-    executions: Vec<Execution>,
-    /// The deliverables that executions need before they begin.
-    deliverables: Vec<Deliverable>,
-}
-
-/// Everything about the device that presents itself so: one statement when it is idle. The session is read before the executions, and both
-/// are written by their revisions, so that they need not be of one moment.
-fn known(tx: &mut Tx<'_>, identity: &str) -> Result<Option<Known>> {
-    let Some(contact) = tx.contact(identity)? else { return Ok(None) };
-    if !contact.has_work {
-        return Ok(Some(Known { contact, stored: None, executions: Vec::new(), deliverables: Vec::new() }));
-    }
-    let stored = tx.open_session(contact.device)?;
-    let executions = tx.unfinished_executions(contact.device)?;
-    Ok(Some(Known { contact, stored, executions, deliverables: Vec::new() }))
-}
-
-/// The same of a device with more work than one read brings, or with work that begins with a deliverable.
-fn known_busy(tx: &mut Tx<'_>, identity: &str, begins: bool) -> Result<Option<Known>> {
-    let Some(contact) = tx.contact(identity)? else { return Ok(None) };
-    let stored = tx.open_session(contact.device)?;
-    let executions = agenda::executions(tx, contact.device, stored.as_ref(), !begins)?;
-    let deliverables = wanted(tx, &contact, &executions)?;
-    Ok(Some(Known { contact, stored, executions, deliverables }))
-}
-
-/// The deliverables that these need before they begin.
-fn wanted(tx: &mut Tx<'_>, contact: &Contact, executions: &[Execution]) -> Result<Vec<Deliverable>> {
-    let wanted: BTreeSet<_> = executions.iter().filter_map(|execution| execution.operation.wanted()).collect();
-    tx.deliverables_of(contact.organisation, wanted.iter())
-}
-
-impl Known {
-    fn has_more(&self) -> bool {
-        let is_long = i64::try_from(self.executions.len()).is_ok_and(|rows| rows >= UNFINISHED);
-        is_long || self.executions.iter().any(|execution| execution.operation.wanted().is_some())
-    }
-}
 
 impl Gateway {
     /// The reply to a message.
@@ -102,7 +59,11 @@ impl Gateway {
             }
         }
         match known {
-            Some(known) if self.is_shut(incoming, &known) => self.stranger(incoming, StrangerReason::Credentials).await,
+            Some(known) if self.is_shut(incoming, &known) => {
+                let detail = "The device failed to prove itself too often, and is not listened to for a while.".to_owned();
+                self.note_refused(incoming, &known.contact, FaultCode::LockedOut, detail).await;
+                self.stranger(incoming, StrangerReason::Credentials).await
+            }
             Some(known) => self.known(incoming, known).await,
             None => self.stranger(incoming, StrangerReason::Unknown).await,
         }
@@ -160,7 +121,15 @@ impl Gateway {
         let nonces = Nonces { expected: &expected, next: &[], server: &contact.server_nonce };
         let arrival = incoming.arrival(&state.session, Some(client));
         let at_respond_to = arrival.at_respond_to && !account.is_by_message();
-        let (session, received) = state.session.receive(&incoming.message, &arrival, &account, &nonces, &self.limits)?;
+        let heard = state.session.receive(&incoming.message, &arrival, &account, &nonces, &self.limits);
+        let (session, received) = match heard {
+            Ok(heard) => heard,
+            Err(fault) => {
+                let detail = format!("A message contradicts the protocol: {fault}.");
+                self.note_refused(incoming, &contact, FaultCode::AgainstProtocol, detail).await;
+                return Err(fault.into());
+            }
+        };
         state.session = session;
         let refused = matches!(received.turn, Turn::Refused { .. });
         // Nothing may come of a message that does not prove itself, however it is answered.
@@ -195,7 +164,7 @@ impl Gateway {
         }
         let mut work = Work::new(if is_outside { Vec::new() } else { executions }, now);
         if let Some(row) = stored.as_ref().filter(|_| takes_over) {
-            abandon(row, &mut work, &facts);
+            effects.superseded = abandon(row, &mut work, &facts);
         }
 
         // What this process gave and nobody else can take moves on in memory; anything else is spent by a new epoch, which one alone can begin.
@@ -225,14 +194,43 @@ impl Gateway {
         let at = next.or(held).unwrap_or(Place { epoch, counter: 0 });
 
         // What does it say, and what is there to say to it?
-        facts.max_object = state.session.max_object();
+        if is_proven {
+            facts.learn(&received.device);
+        }
+        let asks_details = !state.asked_details && self.details_are_old(&facts, now);
+        let user_agent = incoming.user_agent.as_deref();
+        let known = (is_proven && (contact.has_work || asks_details)).then_some(&contact.profile);
+        let manners = known.map(|known| self.manners(&facts, known, user_agent));
+        let (manners, traits) = manners.unwrap_or_default();
+        state.session.set_manners(manners);
+        (facts.max_object, facts.traits) = (state.session.max_object(), traits);
         let commands =
             if is_proven { self.work(&received, &mut state, &mut work, &mut facts, &mut effects, now) } else { Vec::new() };
         let has_work = !commands.is_empty() || goes_on || state.current.is_some();
-        facts.max_object = contact.facts.max_object;
-        state.session.set_large_objects(facts.large_objects == Some(true));
+        if is_proven && (has_work || contact.has_work) {
+            effects.observed = observed(incoming, &received, &contact, &facts, now);
+        }
+        state.session.set_large_objects(facts.traits.large_objects.or(facts.large_objects) == Some(true));
+        (facts.max_object, facts.traits) = (contact.facts.max_object, contact.facts.traits.clone());
         let (session, reply) = state.session.reply(commands, &account, &nonces, incoming.form, &self.limits);
         state.session = session;
+        effects.changes = work.into_changes();
+        // Who proves nothing where the device had proven itself may be somebody else: the session waits for the device.
+        let is_foreign = !is_proven && (was_authenticated || is_held);
+        let has_work = has_work && !is_foreign;
+        let heard = Heard {
+            incoming,
+            contact: &contact,
+            received: &received,
+            reply: &reply,
+            was_wrong,
+            is_authenticated: is_proven,
+            is_foreign,
+            has_work,
+            changes: &effects.changes,
+        };
+        let mut apart = None;
+        effects.noted = self.note_message(if is_foreign { &mut apart } else { &mut state.record }, &heard)?;
         let said = Said::from(reply);
         state.mac.clone_from(&said.mac);
 
@@ -242,10 +240,6 @@ impl Gateway {
             effects.server_nonce = received.server_nonce.filter(|nonce| *nonce != contact.server_nonce);
             effects.facts = (facts != contact.facts).then_some(facts);
         }
-        effects.changes = work.into_changes();
-        // Who proves nothing where the device had proven itself may be somebody else: the session waits for the device.
-        let is_foreign = !is_proven && (was_authenticated || is_held);
-        let has_work = has_work && !is_foreign;
         let last = Answered { message: header.message, hash: incoming.hash, reply: said.clone() };
         if has_work {
             let document = serde_json::to_string(&state).map_err(Error::internal)?;
@@ -289,7 +283,7 @@ impl Gateway {
         if has_work {
             self.memory.forget(&key);
         } else if !is_foreign {
-            self.memory.keep(key, Held { session: state.session, last, at: now });
+            self.memory.keep(key, Held { session: state.session, last, at: now, record: state.record });
         }
         Ok(said)
     }
@@ -357,7 +351,8 @@ impl Gateway {
             facts.details_read_at = Some(now);
         }
         // Whether it takes values in pieces must be known before one is sent.
-        let asks_first = !state.asked_details && facts.large_objects.is_none() && work.sends_large();
+        let large_objects = facts.traits.large_objects.or(facts.large_objects);
+        let asks_first = !state.asked_details && large_objects.is_none() && work.sends_large();
         if !asks_first && let Some((key, commands)) = work.turn(facts, &mut state.visited) {
             state.current = Some(key);
             return commands;
@@ -384,7 +379,7 @@ fn found(incoming: &Incoming, stored: Option<&StoredSession>, held: Option<Held>
     let row = stored.filter(|row| row.session == incoming.message.header.session);
     match row.and_then(|row| State::read(&row.document)) {
         Some(state) => Some((state, true)),
-        None => held.map(|held| (State::new(held.session), false)),
+        None => held.map(|held| (State { record: held.record, ..State::new(held.session) }, false)),
     }
 }
 
@@ -395,12 +390,19 @@ fn prior(incoming: &Incoming, found: Option<(State, bool)>) -> Option<(State, bo
     found.filter(|(state, _)| !(incoming.begins() && begins_anew(&state.session)))
 }
 
-/// The old session of the device is over: what it had asked for and not heard of has an unknown outcome.
-pub(super) fn abandon(row: &StoredSession, work: &mut Work, facts: &dmwsi_domain::facts::Facts) {
+/// The old session of the device is over: what it had asked for and not heard of has an unknown outcome. Brings the record of it that has no end.
+pub(super) fn abandon(row: &StoredSession, work: &mut Work, facts: &dmwsi_domain::facts::Facts) -> Option<SessionId> {
     match State::read(&row.document) {
-        Some(State { session, current: Some(key), .. }) => work.cut(key, &session.abandon(), facts),
-        Some(State { current: None, .. }) => {}
+        Some(State { session, current, record, .. }) => {
+            if let Some(key) = current {
+                work.cut(key, &session.abandon(), facts);
+            }
+            record.filter(|record| record.ended_as.is_none()).map(|record| record.id)
+        }
         // What it was at stands in the row itself.
-        None => row.execution.into_iter().for_each(|key| work.cut_unheard(key, facts)),
+        None => {
+            row.execution.into_iter().for_each(|key| work.cut_unheard(key, facts));
+            None
+        }
     }
 }

@@ -2,6 +2,7 @@
 use std::time::Duration;
 
 use dmwsi_domain::facts::Facts;
+use dmwsi_domain::session_record::SessionEnd;
 use dmwsi_domain::{Clock, Error, Result, Timestamp};
 use dmwsi_store::{Store, StoredSession};
 
@@ -34,7 +35,9 @@ pub(crate) async fn give_up(
             Some(Err(error)) => return Err(error),
         };
         let mut work = Work::new(executions, now);
-        abandon(&row, &mut work, &facts);
+        if let Some(record) = abandon(&row, &mut work, &facts) {
+            tx.end_session_record(record, SessionEnd::Silent, now)?;
+        }
         // What was asked in it and not heard of is to be asked anew. What had its turn, and what waits for the device, can wait.
         let state = State::read(&row.document);
         let heard = state.map(|state| state.visited.into_iter().filter(|key| state.current != Some(*key)).collect::<Vec<_>>());

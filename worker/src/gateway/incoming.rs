@@ -1,9 +1,10 @@
 //! A message as it came, and what it says of itself before anybody has looked into the session.
 use actix_web::HttpRequest;
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::USER_AGENT;
 use bytes::Bytes;
 use dmwsi_domain::Timestamp;
 use dmwsi_domain::account::SealedCredentials;
+use dmwsi_domain::session_record::cut;
 use dmwsi_objects::dmacc::AuthType;
 use dmwsi_protocol::credentials;
 use dmwsi_protocol::encoding::{DecodeError, Form};
@@ -27,13 +28,15 @@ pub(super) struct Incoming {
     /// In which the answer goes out.
     pub(super) form: Form,
     /// The body as it came over the wire.
-    body: Bytes,
+    pub(super) raw: Bytes,
     /// SHA-256 of the body and of what was shown beside it: what is told once more to who says the same.
     pub(super) hash: [u8; 32],
     /// The MAC that came with it.
     mac: Option<Mac>,
     /// The certificate of the connection.
     certificate: Option<Certificate>,
+    /// The header User-Agent.
+    pub(super) user_agent: Option<String>,
     /// The secret of a session that stood in the address, if one did.
     pub(super) pass: Option<String>,
     pub(super) at: Timestamp,
@@ -41,9 +44,8 @@ pub(super) struct Incoming {
 
 impl Incoming {
     /// Reads a message, and what came with it.
-    pub(super) fn read(request: &HttpRequest, body: &Bytes, at: Timestamp) -> Result<Self, DecodeError> {
+    pub(super) fn read(request: &HttpRequest, body: &Bytes, form: Form, at: Timestamp) -> Result<Self, DecodeError> {
         let headers = request.headers();
-        let form = Form::of(body, headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()));
         let message = form.decode(body)?;
         let pass = Self::pass_in(request.query_string());
         // A header that comes twice is one with a comma between.
@@ -55,14 +57,15 @@ impl Incoming {
         hash.update(body);
         hash.update(shown.as_bytes());
         hash.update(certificate.as_ref().map_or("", Certificate::fingerprint).as_bytes());
-        Ok(Self { message, form, body: body.clone(), hash: hash.finish(), mac, certificate, pass, at })
+        let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).map(|agent| cut(agent).to_owned());
+        Ok(Self { message, form, raw: body.clone(), user_agent, hash: hash.finish(), mac, certificate, pass, at })
     }
 
     /// How it came, for the session to judge.
     pub(super) fn arrival(&self, session: &Session, client: Option<&SealedCredentials>) -> Arrival<'_> {
         let certificate = self.certificate.as_ref();
         let is_certified = certificate.zip(client).is_some_and(|(own, client)| own.is_of(&client.name));
-        Arrival { at_respond_to: self.is_at_respond_to(session), body: &self.body, mac: self.mac.as_ref(), is_certified }
+        Arrival { at_respond_to: self.is_at_respond_to(session), body: &self.raw, mac: self.mac.as_ref(), is_certified }
     }
 
     /// Whether it shows anything of that kind.
@@ -131,8 +134,8 @@ mod tests {
         let header = Header { session: "1".to_owned(), message: number, ..Header::default() };
         let message = Message { header, body, last: true };
         let form = Form::of(b"<SyncML/>", None);
-        let (body, at) = (Bytes::new(), Timestamp::from_micros(0));
-        Incoming { message, form, body, hash: [0; 32], mac: None, certificate: None, pass: None, at }
+        let (raw, at) = (Bytes::new(), Timestamp::from_micros(0));
+        Incoming { message, form, raw, user_agent: None, hash: [0; 32], mac: None, certificate: None, pass: None, at }
     }
 
     fn command(verb: Verb, node: &str) -> Element {

@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use dmwsi_domain::Timestamp;
+use dmwsi_domain::session_record::SessionRecord;
 use dmwsi_protocol::server::Session;
 use lru::LruCache;
 
@@ -24,6 +25,8 @@ pub(super) struct Held {
     pub(super) last: Answered,
     /// When that was.
     pub(super) at: Timestamp,
+    /// What is written down of it, once there is something to tell.
+    pub(super) record: Option<Box<SessionRecord>>,
 }
 
 /// The most that all sessions may take together beyond what every session takes, in bytes: strangers choose how long their names are
@@ -119,7 +122,7 @@ mod tests {
             <Target><LocURI>server</LocURI></Target><Source><LocURI>device</LocURI></Source></SyncHdr><SyncBody><Final/></SyncBody></SyncML>";
         let message = Encoding::Xml.decode(text.as_bytes()).unwrap();
         let last = Answered { message: 1, hash: [0; 32], reply: Said { bytes: Bytes::from(vec![0; reply]), mac: None } };
-        Held { session: Session::open(&message, "here"), last, at: Timestamp::from_micros(0) }
+        Held { session: Session::open(&message, "here"), last, at: Timestamp::from_micros(0), record: None }
     }
 
     fn key(number: usize) -> Key {

@@ -6,8 +6,12 @@ mod elsewhere;
 mod exchange;
 mod idle;
 mod incoming;
+mod known;
+mod manners;
+mod mask;
 mod memory;
 mod nonce;
+mod record;
 mod secrets;
 mod seen;
 mod settings;
@@ -26,6 +30,7 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::{self, Bytes, Data, PayloadConfig, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use dmwsi_domain::contact::Contact;
+use dmwsi_domain::profile::Book;
 use dmwsi_domain::{Clock, Error, Result, Timestamp};
 use dmwsi_protocol::encoding::{DecodeError, Form};
 use dmwsi_protocol::mac;
@@ -67,6 +72,10 @@ pub struct Gateway {
     seen: Seen,
     strangers: Strangers,
     turnstiles: Turnstiles,
+    /// What is known of kinds of devices.
+    book: Book,
+    /// What this process is called in records.
+    name: String,
 }
 
 /// A message that gets no SyncML reply.
@@ -109,12 +118,20 @@ impl Gateway {
             seen: Seen::default(),
             strangers: Strangers::new(settings.max_strangers),
             turnstiles: Turnstiles::new(),
+            book: Book::default(),
+            name: settings.process_name(),
             store,
             clock,
             settings,
             limits,
             sealing,
         }
+    }
+
+    /// The same, knowing of the kinds of devices in that book.
+    #[must_use]
+    pub fn knowing(self, book: Book) -> Self {
+        Self { book, ..self }
     }
 
     /// Puts the device side into a server.
@@ -146,8 +163,16 @@ impl Gateway {
     }
 
     async fn answer(&self, request: &HttpRequest, body: &Bytes) -> Result<(Form, Said), Refusal> {
-        let incoming = Incoming::read(request, body, self.clock.now())?;
-        Ok((incoming.form, self.reply(incoming).await?))
+        let form = Form::of(body, request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()));
+        let now = self.clock.now();
+        let incoming = match Incoming::read(request, body, form, now) {
+            Ok(incoming) => incoming,
+            Err(error) => {
+                self.note_malformed(body, form, error, now).await;
+                return Err(error.into());
+            }
+        };
+        Ok((form, self.reply(incoming).await?))
     }
 
     fn count(&self, turn: &Turn) {

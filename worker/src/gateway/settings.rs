@@ -1,4 +1,5 @@
 //! What an operator may set about the device side.
+use std::path::PathBuf;
 use std::time::Duration;
 
 use dmwsi_objects::dmacc::AuthType;
@@ -39,6 +40,12 @@ pub struct Settings {
     pub details_days: u32,
     /// How many unknown callers are remembered for the operator.
     pub max_strangers: u32,
+    /// For how many days it is kept what became of a session that had work, went wrong or was traced, and what was said in it: at least one.
+    pub sessions_kept_days: u32,
+    /// A file of known kinds of devices, of the form of the one that ships with the product, over which it goes.
+    pub profiles: Option<PathBuf>,
+    /// What this process is called in records of sessions; its host and its number when empty.
+    pub name: String,
     /// The server identifier told to devices that are not known; known ones have theirs in their account. With the next three, whoever is not
     /// known is answered as most of the known ones are, so that nobody learns by asking who is known: set them as in the accounts.
     pub server_id: String,
@@ -55,6 +62,21 @@ impl Settings {
     #[must_use]
     pub const fn session_idle(&self) -> Duration {
         Duration::from_secs(self.session_idle_seconds)
+    }
+
+    /// For how long it is kept what became of a session.
+    #[must_use]
+    pub fn sessions_kept(&self) -> Duration {
+        Duration::from_secs(u64::from(self.sessions_kept_days.max(1)).saturating_mul(86_400))
+    }
+
+    /// What this process is called in records of sessions.
+    pub(super) fn process_name(&self) -> String {
+        if !self.name.is_empty() {
+            return self.name.clone();
+        }
+        let host = std::env::var("HOSTNAME").ok().filter(|host| !host.is_empty());
+        format!("{}-{}", host.as_deref().unwrap_or("gateway"), std::process::id())
     }
 }
 
@@ -74,6 +96,9 @@ impl Default for Settings {
             seen_flush_seconds: 2,
             details_days: 7,
             max_strangers: 10_000,
+            sessions_kept_days: 30,
+            profiles: None,
+            name: String::new(),
             server_id: "dmwsi".to_owned(),
             unknown_client_auth: AuthType::Digest,
             unknown_server_auth: None,

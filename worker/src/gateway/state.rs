@@ -1,6 +1,7 @@
 //! What is stored of a session between two messages.
 use bytes::Bytes;
 use dmwsi_domain::id::JobId;
+use dmwsi_domain::session_record::SessionRecord;
 use dmwsi_protocol::server::{Reply, Session};
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,9 @@ pub(super) struct State {
     /// The MAC that went out with the last reply.
     #[serde(default)]
     pub(super) mac: Option<String>,
+    /// What is written down of it.
+    #[serde(default)]
+    pub(super) record: Option<Box<SessionRecord>>,
 }
 
 impl State {
@@ -70,6 +74,6 @@ impl State {
 
     /// A session that has done nothing yet.
     pub(super) const fn new(session: Session) -> Self {
-        Self { session, current: None, visited: Vec::new(), asked_details: false, mac: None }
+        Self { session, current: None, visited: Vec::new(), asked_details: false, mac: None, record: None }
     }
 }

@@ -45,7 +45,7 @@ impl Strangers {
     }
 
     /// Whether to write the caller down now.
-    fn is_due(&self, identity: &str, now: Timestamp) -> bool {
+    pub(super) fn is_due(&self, identity: &str, now: Timestamp) -> bool {
         let mut lately = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
         let minute = now.micros() / 60_000_000;
         if lately.minute != minute {
@@ -100,7 +100,7 @@ impl Gateway {
         let (session, reply) = session.reply(Vec::new(), &account, &nonces, incoming.form, &self.limits);
         let said = Said::from(reply);
         let last = Answered { message: header.message, hash: incoming.hash, reply: said.clone() };
-        self.memory.keep(key, Held { session, last, at: incoming.at });
+        self.memory.keep(key, Held { session, last, at: incoming.at, record: None });
         self.note(incoming, reason).await?;
         Ok(said)
     }
