@@ -162,6 +162,8 @@ both! {
             each(&mut talk, &copy, &known).await;
             each(&mut talk, &copy, &[(200, "DONE"), (404, "NOT_FOUND"), (418, "ALREADY_EXISTS"), (420, "DEVICE_FULL")]).await;
             for unknown in [406, 501] {
+                // What a device does not know is remembered of it.
+                let mut talk = ground.talk(encoding).await;
                 let job = talk.job(&copy).await;
                 let heard = talk.opens("").await;
                 let (sent, id) = (item(&heard), heard.commands()[0].1.to_owned());
@@ -257,8 +259,9 @@ both! {
             (Some(500), &[500, 215, 215][..], "DEVICE_ERROR", ["DEVICE_ERROR", "NOT_EXECUTED", "NOT_EXECUTED"]),
         ];
         for encoding in ENCODINGS {
-            let mut talk = ground.talk(encoding).await;
             for (whole, members, outcome, each) in &cases {
+                // What a device does otherwise is remembered of it.
+                let mut talk = ground.talk(encoding).await;
                 let job = talk.job(&atomic).await;
                 let heard = talk.opens("").await;
                 let commands = heard.commands();

@@ -15,8 +15,9 @@ both! {
     async fn a_tree_is_walked_where_the_device_knows_no_lists(database: Database) {
         let ground = Ground::on(&database).await;
         for encoding in ENCODINGS {
-            let mut talk = ground.talk(encoding).await;
             for (said, names) in LISTS {
+                // What a device does not know is remembered of it.
+                let mut talk = ground.talk(encoding).await;
                 let job = talk.job(&json!({"type": "TREE_READ", "root": "./Vendor"})).await;
                 let mut heard = talk.opens("").await;
                 for question in ["?list=TNDS", "?list=StructData"] {

@@ -57,6 +57,22 @@ both! {
         server.stop().await;
     }
 
+    /// UC-7, CC3: what comes right after a device has done its work wakes it again: it does not heed the notification that it has answered.
+    async fn a_job_right_after_another_wakes_the_device_again(database: Database) {
+        let (server, portal) = quick(&database, |_| {}).await;
+        let (ear, push) = ear().await;
+        let behaviour = Behaviour { poll_ms: 3_600_000, jitter_ms: 0, ..Behaviour::default() };
+        let handset = Handset::register_at(&portal, server.url(), behaviour, &push).await;
+        let asleep = Fleet::start_listening([(handset.device, Some(ear))], Pace::default());
+        eventually("its first call", async || asleep.snapshot().sessions_ok == 1).await;
+        for _ in 0..3 {
+            let job = job(&portal, &handset.id, &json!({"type": "NODES_GET", "nodes": ["./DevInfo/Man"]})).await;
+            ended(&portal, &job).await;
+        }
+        asleep.stop().await;
+        server.stop().await;
+    }
+
     /// CC3, S-NT-01: the bytes are those of the specification, with a digest over the nonce that the device gave last; before that, over both zero nonces.
     async fn package_0_is_signed_with_the_nonce_that_the_device_gave(database: Database) {
         let (server, portal) = quick(&database, |config| config.push.retry_first_ms = 60_000).await;

@@ -2,8 +2,9 @@
 use dmwsi_objects::{Format, StatusCode};
 
 use super::account::Limits;
+use super::due::Answered;
 use super::received::Received;
-use super::session::{Answered, Session};
+use super::session::Session;
 use super::{alert, item};
 use crate::message::{Alert, Element, Group, Item, Meta, NodeCommand, Results, Verb, alert as code};
 

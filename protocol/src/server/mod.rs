@@ -8,6 +8,7 @@ mod alert;
 mod arrival;
 mod authentication;
 mod batch;
+mod due;
 mod element;
 mod fault;
 mod item;

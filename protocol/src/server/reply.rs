@@ -5,10 +5,11 @@ use dmwsi_objects::{Command, NodeUri, StatusCode, devinfo};
 
 use super::account::{Account, Limits, Nonces};
 use super::batch::{Batch, Fit};
+use super::due::Answered;
 use super::manners::Manners;
 use super::on_wire::{next_id, on_wire};
 use super::piece::{piece, value_size};
-use super::session::{Answered, Session, State};
+use super::session::{Session, State};
 use crate::encoding::Form;
 use crate::mac::Mac;
 use crate::message::{Alert, Challenge, Element, Group, Header, Item, Message, Party, Status, alert as code};

@@ -7,6 +7,7 @@ use super::account::{Account, Limits, Nonces};
 use super::arrival::Arrival;
 use super::authentication::{Authentication, Verdict};
 use super::batch::Batch;
+use super::due::Due;
 use super::element::Heard;
 use super::fault::Fault;
 use super::manners::Manners;
@@ -68,33 +69,6 @@ pub struct Session {
     pub(super) due: Due,
     /// Whose turn it is.
     pub(super) state: State,
-}
-
-/// The Statuses that the next reply must have.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-pub(super) struct Due {
-    /// The answer to the header.
-    pub(super) header: StatusCode,
-    /// The version that is told back, where the device speaks one that this server does not: `VerProto` and `VerDTD`.
-    #[serde(default)]
-    pub(super) version: Option<(String, String)>,
-    /// The device gets a challenge, or the nonce for its next credentials.
-    pub(super) challenge: bool,
-    /// The answers to the commands, those first that did not fit into the reply before.
-    pub(super) commands: Vec<Answered>,
-}
-
-/// The answer to a command.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(super) struct Answered {
-    /// `MsgRef`.
-    pub(super) message: u32,
-    /// `CmdRef`.
-    pub(super) command: String,
-    /// `Cmd`.
-    pub(super) name: String,
-    /// The code.
-    pub(super) code: StatusCode,
 }
 
 /// Whose turn it is.

@@ -63,6 +63,15 @@ UPDATE wakes SET state = $1, next_at = NULL, ended_at = called.at
 FROM unnest($2, $3, $4) AS called (device_id, opening, at)
 WHERE wakes.device_id = called.device_id AND wakes.openings = called.opening AND wakes.next_at IS NOT NULL";
 
+const RENEW_POSTGRES: &str = "
+UPDATE wakes SET session = session % 65535 + 1, attempts = 0, next_at = $1
+FROM unnest($2, $3) AS called (device_id, opening)
+WHERE wakes.device_id = called.device_id AND wakes.openings > called.opening AND wakes.next_at IS NOT NULL";
+
+const RENEW_SQLITE: &str = "
+UPDATE wakes SET session = session % 65535 + 1, attempts = 0, next_at = $1
+WHERE device_id = $2 AND openings > $3 AND next_at IS NOT NULL";
+
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = wakes)]
 struct Row {
@@ -176,6 +185,28 @@ impl Tx<'_> {
             }),
         }
         .map_err(failed)
+    }
+
+    /// Gives the wakes of devices that called, but were opened once more since their call looked for work, a number of their own: a device does not
+    /// heed a notification that it has answered already.
+    pub fn renew_wakes(&mut self, called: &[(DeviceId, u64, Timestamp)], now: Timestamp, ids: &mut Ids) -> Result<()> {
+        let mut called: Vec<_> = called.iter().map(|(device, opening, _)| (text(device.uuid()), number(*opening))).collect();
+        called.sort_unstable();
+        let renewed = match &mut self.conn {
+            Conn::Pg(conn) => called.chunks(DEVICES_PER_STATEMENT).try_fold(0, |renewed, chunk| {
+                let query = sql_query(RENEW_POSTGRES)
+                    .bind::<BigInt, _>(now.micros())
+                    .bind::<Array<Text>, _>(chunk.iter().map(|(device, _)| device.as_str()).collect::<Vec<_>>())
+                    .bind::<Array<BigInt>, _>(chunk.iter().map(|(_, opening)| *opening).collect::<Vec<_>>());
+                query.execute(*conn).map(|rows| renewed + rows)
+            }),
+            Conn::Sqlite(conn) => called.iter().try_fold(0, |renewed, (device, opening)| {
+                let query = sql_query(RENEW_SQLITE).bind::<BigInt, _>(now.micros());
+                query.bind::<Text, _>(device.as_str()).bind::<BigInt, _>(*opening).execute(*conn).map(|rows| renewed + rows)
+            }),
+        }
+        .map_err(failed)?;
+        if renewed > 0 { self.ring_waking(now, ids) } else { Ok(()) }
     }
 
     /// Ends the wake of a device that called because it was woken: its session has that number, or the one with its bytes swapped. False when the wake

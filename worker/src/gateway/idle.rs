@@ -7,7 +7,7 @@ use dmwsi_domain::{Clock, Error, Result, Timestamp};
 use dmwsi_store::{Store, StoredSession};
 
 use super::agenda;
-use super::exchange::abandon;
+use super::prior::abandon;
 use super::state::State;
 use super::work::Work;
 

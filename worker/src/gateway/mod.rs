@@ -11,6 +11,7 @@ mod manners;
 mod mask;
 mod memory;
 mod nonce;
+mod prior;
 mod record;
 mod secrets;
 mod seen;
@@ -153,7 +154,7 @@ impl Gateway {
                 () = &mut stopped => true,
                 () = tokio::time::sleep(every) => false,
             };
-            if let Err(error) = self.seen.flush(&self.store).await {
+            if let Err(error) = self.seen.flush(&self.store, &self.clock).await {
                 tracing::warn!(%error, "the times at which devices called could not be written; they are kept");
             }
             if over {

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dmwsi_domain::id::DeviceId;
-use dmwsi_domain::{Result, Timestamp};
+use dmwsi_domain::{Clock, Result, Timestamp};
 use dmwsi_store::{Store, Tx};
 
 /// How many devices are written in one transaction.
@@ -38,11 +38,11 @@ impl Seen {
     }
 
     /// Writes what was gathered. What cannot be written is kept for the next time.
-    pub(super) async fn flush(&self, store: &Store) -> Result<()> {
+    pub(super) async fn flush(&self, store: &Store, clock: &Clock) -> Result<()> {
         let Gathered { times, wakes, answers } = std::mem::take(&mut *self.lock());
         self.write_answers(store, answers.into_iter().collect()).await;
         let wakes: Vec<_> = wakes.into_iter().map(|(device, (opening, at))| (device, opening, at)).collect();
-        if let Err(error) = end_wakes(store, &wakes).await {
+        if let Err(error) = end_wakes(store, clock, &wakes).await {
             self.keep(times);
             let mut kept = self.lock();
             for (device, opening, at) in wakes {
@@ -94,11 +94,15 @@ impl Seen {
     }
 }
 
-/// Ends the wakes of devices that called. Those that are over already stay as they are.
-async fn end_wakes(store: &Store, called: &[(DeviceId, u64, Timestamp)]) -> Result<()> {
+/// Ends the wakes of devices that called. Those that are over already stay as they are, and those that were opened once more begin anew.
+async fn end_wakes(store: &Store, clock: &Clock, called: &[(DeviceId, u64, Timestamp)]) -> Result<()> {
     for chunk in called.chunks(BATCH) {
-        let chunk = chunk.to_vec();
-        store.write(move |tx| tx.end_wakes_called(&chunk)).await?;
+        let (chunk, now, ids) = (chunk.to_vec(), clock.now(), clock.new_ids());
+        let end = move |tx: &mut Tx<'_>| {
+            tx.end_wakes_called(&chunk)?;
+            tx.renew_wakes(&chunk, now, &mut ids.clone())
+        };
+        store.write(end).await?;
     }
     Ok(())
 }
