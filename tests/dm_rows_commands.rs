@@ -26,6 +26,15 @@ async fn each(talk: &mut Talk, operation: &Value, codes: &[(u16, &str)]) {
     }
 }
 
+/// Whether the device takes values in pieces is asked before one is copied that may be large.
+async fn tells_large_objects(talk: &mut Talk) {
+    let job = talk.job(&json!({"type": "NODES_GET", "nodes": ["./DevDetail/LrgObj"]})).await;
+    let heard = talk.opens("").await;
+    let told = results(5, 1, heard.commands()[0].1.parse().unwrap(), "./DevDetail/LrgObj", "false");
+    talk.say(&format!("{}{told}{FINAL}", heard.answers(&[200]))).await;
+    talk.ended(&job).await;
+}
+
 const REFUSALS: [(u16, &str); 10] = [
     (400, "UNINTELLIGIBLE"),
     (403, "CONFLICT"),
@@ -157,6 +166,7 @@ both! {
         let ground = Ground::on(&database).await;
         for encoding in ENCODINGS {
             let mut talk = ground.talk(encoding).await;
+            tells_large_objects(&mut talk).await;
             let copy = json!({"type": "NODES_COPY", "copies": [{"source": "./Vendor/A", "target": "./Vendor/B"}]});
             let known: Vec<_> = REFUSALS.iter().copied().filter(|(code, _)| *code != 406).collect();
             each(&mut talk, &copy, &known).await;
@@ -164,6 +174,7 @@ both! {
             for unknown in [406, 501] {
                 // What a device does not know is remembered of it.
                 let mut talk = ground.talk(encoding).await;
+                tells_large_objects(&mut talk).await;
                 let job = talk.job(&copy).await;
                 let heard = talk.opens("").await;
                 let (sent, id) = (item(&heard), heard.commands()[0].1.to_owned());

@@ -49,6 +49,7 @@ pub mod tag;
 pub mod tracing;
 pub mod version;
 pub mod wake;
+mod words;
 
 pub use clock::{Clock, Ids, Timestamp};
 pub use error::{Error, Result};

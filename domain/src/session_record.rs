@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use crate::Timestamp;
 use crate::id::{ClientId, DeviceId, JobId, SessionId};
+use crate::words::words;
 
 /// The most jobs that a record names; what a session does beyond is counted with its commands.
 pub const MAX_WORKS: usize = 16;
@@ -96,30 +97,6 @@ pub struct SessionFault {
     pub detail: String,
     /// When.
     pub at: Timestamp,
-}
-
-macro_rules! words {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$of:meta])* $variant:ident = $word:tt,)* })*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
-        pub enum $name {
-            $($(#[$of])* #[serde(rename = $word)] $variant,)*
-        }
-
-        impl $name {
-            /// The word on disk and on the wire.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word,)* }
-            }
-
-            /// Reads the word.
-            #[must_use]
-            pub fn parse(word: &str) -> Option<Self> {
-                match word { $($word => Some(Self::$variant),)* _ => None }
-            }
-        }
-    )*};
 }
 
 words! {

@@ -133,11 +133,12 @@ impl Server {
             ..Config::default()
         };
         change(&mut config);
+        let scheme = if config.listen.certificate.is_some() { "https" } else { "http" };
         let public_url = config.public_url.clone();
         let ids = dmwsi_api::Keys::open(&keys.api).unwrap().device_ids;
         let guard = guard(config.egress.clone());
         let running = start_behind(config, keys.clone(), Role::All, clock.clone(), guard).await.unwrap();
-        let base = format!("{}://{}", if public_url.starts_with("https") { "https" } else { "http" }, running.address());
+        let base = format!("{scheme}://{}", running.address());
         let issuer = public_url.replace(":0", &format!(":{}", running.address().port()));
         Self { running, clock, keys, issuer, ids, http: trusting(), base }
     }
