@@ -35,7 +35,9 @@ pub fn session(bytes: &[u8]) {
             session.set_large_objects(setting & 8 != 0);
             session
         });
-        let Ok((heard, received)) = before.clone().receive(&message, &Arrival::bare(setting & 16 == 0), &account, &nonces, &limits) else {
+        let Ok((heard, received)) =
+            before.clone().receive(&message, &Arrival::bare(setting & 16 == 0), &account, &nonces, &limits)
+        else {
             session = Some(before);
             continue;
         };
