@@ -191,6 +191,7 @@ impl Tx<'_> {
 
     /// Drops some of what is still to be delivered to a subscription, up to that number; whether there may be more.
     pub fn drop_pending(&mut self, id: SubscriptionId, until: u64, now: Timestamp) -> Result<bool> {
+        self.hold_subscription(id)?;
         let of = || deliveries::table.filter(deliveries::subscription_id.eq(text(id.uuid())));
         let pending = of()
             .filter(deliveries::state.eq("PENDING"))
@@ -204,7 +205,6 @@ impl Tx<'_> {
         }
         let is_full = i64::try_from(rows.len()).is_ok_and(|rows| rows >= DROPPED_AT_ONCE);
         let (numbers, keys) = rows.into_iter().unzip::<_, _, Vec<i64>, BTreeSet<_>>();
-        self.hold_subscription(id)?;
         let dropped = of().filter(deliveries::number.eq_any(numbers));
         on!(self, conn => diesel::delete(dropped).execute(conn)).map_err(failed)?;
         self.put_in_order(id, &keys, now)?;

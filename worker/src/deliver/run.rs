@@ -35,9 +35,6 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How long what became due while others are under way waits at most.
 const LONGEST_PAUSE: Duration = Duration::from_millis(320);
 
-/// The shortest wait for the next that a rate allows.
-const PACE: Duration = Duration::from_millis(5);
-
 /// How many deliveries are read at a time, beside those under way.
 const READ: usize = 256;
 
@@ -280,8 +277,12 @@ impl Run {
 
     /// Waits until an attempt ends, ends are written, or it is time to look for more.
     async fn wait(&mut self) -> Result<()> {
-        let (looks, is_paced) = (self.has_room() && self.waiting.is_empty(), self.has_room() && !self.waiting.is_empty());
-        let paced = self.health.paced_until.unwrap_or_default().since(self.now()).max(PACE);
+        let (has_room, now) = (self.has_room(), self.now());
+        let looks = has_room && self.waiting.is_empty();
+        // What waits though there is room waits for the rate, or until the receiver is no longer left alone.
+        let paced = self.health.paced_until.filter(|_| self.target.subscription.pace().is_some());
+        let until = paced.max(self.health.open_until).filter(|until| has_room && !looks && *until > now);
+        let pause = until.map(|until| until.since(now));
         let Self { under_way, writing, .. } = self;
         let written = async {
             match writing {
@@ -306,7 +307,7 @@ impl Run {
                 (self.look_at, self.pause) = (Instant::now(), PAUSE);
             }
             () = sleep_until(self.look_at), if looks => {}
-            () = sleep(paced), if is_paced => {}
+            () = sleep(pause.unwrap_or_default()), if pause.is_some() => {}
         }
         Ok(())
     }
