@@ -152,7 +152,7 @@ impl Gateway {
         loop {
             let over = tokio::select! {
                 () = &mut stopped => true,
-                () = tokio::time::sleep(every) => false,
+                () = self.seen.due(every) => false,
             };
             if let Err(error) = self.seen.flush(&self.store, &self.clock).await {
                 tracing::warn!(%error, "the times at which devices called could not be written; they are kept");

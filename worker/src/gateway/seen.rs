@@ -1,17 +1,27 @@
 //! When devices last called: gathered in memory and written in batches, so that a check-in writes nothing of its own. Their wakes end with that.
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use dmwsi_domain::id::DeviceId;
 use dmwsi_domain::{Clock, Result, Timestamp};
 use dmwsi_store::{Store, Tx};
+use tokio::sync::Notify;
+use tokio::time::sleep;
 
 /// How many devices are written in one transaction.
 const BATCH: usize = 1_000;
 
+/// For how long calls of woken devices are gathered: who is wanted again is only woken again once it is known that it called.
+const WOKEN: Duration = Duration::from_millis(100);
+
 /// The times not yet written.
 #[derive(Debug, Default)]
-pub(super) struct Seen(Mutex<Gathered>);
+pub(super) struct Seen {
+    gathered: Mutex<Gathered>,
+    /// There are ends of wakes among them.
+    woken: Notify,
+}
 
 #[derive(Debug, Default)]
 struct Gathered {
@@ -34,6 +44,15 @@ impl Seen {
         gathered.wakes.insert(device, (opening, at));
         if let Some(session) = answers {
             gathered.answers.insert(device, (session, opening, at));
+        }
+        self.woken.notify_one();
+    }
+
+    /// Until it is time to write: soon after a device called that was being woken, else after `every`.
+    pub(super) async fn due(&self, every: Duration) {
+        tokio::select! {
+            () = sleep(every) => {}
+            () = async { self.woken.notified().await; sleep(WOKEN).await } => {}
         }
     }
 
@@ -90,7 +109,7 @@ impl Seen {
     }
 
     fn lock(&self) -> MutexGuard<'_, Gathered> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -34,7 +34,7 @@ pub struct Settings {
     pub remembered_sessions: usize,
     /// How many devices' nonces are remembered; the eldest are forgotten first and are challenged once more.
     pub remembered_nonces: usize,
-    /// How often the times at which devices called are written, in seconds.
+    /// How often the times at which devices called are written, in seconds; those of devices that were being woken are written at once.
     pub seen_flush_seconds: u64,
     /// After how many days a device is asked for its details (DevDetail) again; 0 means never to ask.
     pub details_days: u32,
