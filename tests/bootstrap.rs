@@ -130,6 +130,28 @@ both! {
         server.stop().await;
     }
 
+    /// S-BS-01: the command's simulated device needs nothing but the document.
+    async fn a_simulated_device_needs_nothing_but_the_document(database: Database) {
+        let server = Server::with(&database, Keys::mint().unwrap(), Clock::System, |_| {}).await;
+        let portal = server.portal("acme", SCOPES).await;
+        let folder = tempfile::tempdir().unwrap();
+        // A document of Client Provisioning does not say which device it is for.
+        for (profile, identity) in [("CP", DeviceProfile::nth(11, 0).device), ("DM", "IMEI:4711".to_owned())] {
+            let id = register(&portal, &identity, &account()).await;
+            let answer = portal.post(&format!("/v1/devices/{id}/bootstrap"), &json!({"profile": profile})).await.of(200);
+            let (file, bytes) = (folder.path().join(profile), answer["xml"].as_str().map(|xml| xml.as_bytes().to_vec()));
+            std::fs::write(&file, bytes.unwrap_or_else(|| document(&answer))).unwrap();
+            let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_dmwsi"));
+            command.args(["simulate", "--seed", "11", "--every", "0.2", "--seconds", "3", "--json", "--bootstrap"]).arg(&file);
+            let done = command.output().await.unwrap();
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+            let last = String::from_utf8(done.stdout).unwrap().lines().last().unwrap().to_owned();
+            let counters: Value = serde_json::from_str(&last).unwrap();
+            assert!(counters["sessionsOk"].as_u64() > Some(0) && counters["sessionsFailed"] == 0, "{last}");
+        }
+        server.stop().await;
+    }
+
     /// S-BS-01: the nonce in it is good for the first message, where that comes soon.
     async fn a_device_that_calls_soon_is_not_challenged(database: Database) {
         let server = Server::with(&database, Keys::mint().unwrap(), Clock::System, |_| {}).await;

@@ -38,12 +38,7 @@ pub struct Login {
 impl Login {
     /// `AAuthType`.
     pub(super) const fn kind(&self) -> &'static str {
-        match self.auth {
-            AuthType::Basic => "BASIC",
-            AuthType::Digest => "DIGEST",
-            AuthType::Hmac => "HMAC",
-            AuthType::Transport => "TRANSPORT",
-        }
+        kind_of(self.auth)
     }
 
     /// The secret, where there is one.
@@ -77,6 +72,16 @@ impl Account {
         application.inner.extend(self.server.as_ref().map(|server| login("CLIENT", server)));
         application.inner.push(login("APPSRV", &self.client));
         application
+    }
+}
+
+/// `AAuthType` of a way to authenticate.
+pub(super) const fn kind_of(auth: AuthType) -> &'static str {
+    match auth {
+        AuthType::Basic => "BASIC",
+        AuthType::Digest => "DIGEST",
+        AuthType::Hmac => "HMAC",
+        AuthType::Transport => "TRANSPORT",
     }
 }
 

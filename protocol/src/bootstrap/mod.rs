@@ -6,6 +6,7 @@
 mod account;
 mod characteristic;
 mod inbox;
+mod read;
 mod security;
 
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod tests;
 
 pub use account::{Account, Login};
 pub use characteristic::Characteristic;
+pub use read::BootstrapError;
 pub use security::{Proof, Security, SecurityError, semi_octets};
 
 /// The media type of a document of Client Provisioning in WBXML, the form in which it goes over the air.

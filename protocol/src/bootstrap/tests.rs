@@ -2,7 +2,7 @@
 use dmwsi_objects::NodeUri;
 use dmwsi_objects::dmacc::AuthType;
 
-use super::{Account, Login, Security, SecurityError, semi_octets};
+use super::{Account, BootstrapError, Login, Security, SecurityError, semi_octets};
 use crate::encoding::tests::libwbxml::converted;
 use crate::encoding::{Encoding, Form};
 use crate::message::{Data, Element, Verb};
@@ -221,6 +221,40 @@ fn a_bootstrap_message_puts_an_account_into_the_inbox() {
     let Some(Data::Octets(octets)) = &add.items[0].data else { panic!("no octets") };
     let tree = Tree::decode(Encoding::Wbxml, octets).unwrap();
     assert_eq!((tree.nodes[0].name.as_deref(), &tree.nodes[0].properties.acl), (Some("a-b-c"), &None));
+}
+
+/// S-BS-01: a device understands either, whoever wrote it.
+#[test]
+fn what_was_told_is_understood() {
+    // What stands beside passwords in the clear is nobody's nonce.
+    let told = Account { client: Login { nonce: Vec::new(), ..account().client }, ..account() };
+    assert!(Account::of_provisioning(&account().provisioning().xml()).is_ok_and(|read| read == told));
+    assert!(Account::of_message(&account().message("IMEI:1")).is_ok_and(|read| read == told));
+    let alone = Account { name: None, connection: None, server: None, ..told };
+    assert!(Account::of_provisioning(&alone.provisioning().xml()).is_ok_and(|read| read == alone));
+    assert!(Account::of_message(&alone.message("IMEI:1")).is_ok_and(|read| read == alone));
+
+    let published = br#"<?xml version="1.0"?><!DOCTYPE wap-provisioningdoc PUBLIC "-//WAPFORUM//DTD PROV 1.0//EN" "http://www.wapforum.org/DTD/prov.dtd">
+        <wap-provisioningdoc><characteristic type="APPLICATION"><parm name="APPID" value="w2"/></characteristic>
+        <characteristic type="APPLICATION"><parm name="APPID" value="w7"/><parm name="PROVIDER-ID" value="s"/>
+        <characteristic type="APPADDR"><parm name="ADDR" value="http://s/dm"/></characteristic>
+        <characteristic type="APPAUTH"><parm name="AAUTHLEVEL" value="APPSRV"/><parm name="AAUTHTYPE" value="BASIC"/></characteristic>
+        </characteristic></wap-provisioningdoc>"#;
+    assert!(Account::of_provisioning(published).is_ok_and(|read| (&*read.address, &*read.client.name) == ("http://s/dm", "")));
+    let text = String::from_utf8(published.to_vec()).unwrap();
+    for (from, to, missing) in [
+        ("\"w7\"", "\"w8\"", "application w7"),
+        ("PROVIDER-ID", "OTHER", "PROVIDER-ID"),
+        ("\"ADDR\"", "\"OTHER\"", "ADDR"),
+        ("APPSRV", "OBEX", "APPSRV"),
+        ("BASIC", "SECURID", "AAuthType"),
+    ] {
+        let read = Account::of_provisioning(text.replace(from, to).as_bytes());
+        assert!(read.is_err_and(|error| error == BootstrapError::Missing(missing)), "{missing}");
+    }
+    assert!(Account::of_provisioning(b"\x03\x0B").is_err());
+    let nothing = crate::message::Message::default();
+    assert!(Account::of_message(&nothing).is_err_and(|error| error == BootstrapError::Missing("ServerID")));
 }
 
 /// S-BS-01, AD-12
