@@ -13,6 +13,7 @@ mod openapi;
 mod release;
 mod serve;
 mod simulate;
+mod simulate_bootstrap;
 mod simulate_faults;
 mod simulate_proofs;
 mod story;

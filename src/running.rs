@@ -18,7 +18,7 @@ use dmwsi_worker::deliver::{Deliverer, DelivererError, Means};
 use dmwsi_worker::distributor::distribute;
 use dmwsi_worker::download::{Downloads, Tokens};
 use dmwsi_worker::egress::Guard;
-use dmwsi_worker::gateway::Gateway;
+use dmwsi_worker::gateway::{Gateway, bootstrapping};
 use dmwsi_worker::push::{Pusher, PusherError};
 use dmwsi_worker::queue::Queues;
 use dmwsi_worker::sequencer::number_events;
@@ -201,6 +201,7 @@ pub async fn start_behind(config: Config, keys: Keys, role: Role, clock: Clock, 
     let sealing_for_push = sealing.clone();
     let app = if role.has_api() {
         let keys = dmwsi_api::Keys::open(&keys.api).map_err(KeysError::from)?;
+        let bootstrap = Box::new(bootstrapping(sealing.clone(), nonce_key, &public_url, clock.clone()));
         let public_url = PublicUrl::parse(&public_url)?;
         Some(dmwsi_api::App::new(dmwsi_api::Parts {
             store: store.clone(),
@@ -214,6 +215,7 @@ pub async fn start_behind(config: Config, keys: Keys, role: Role, clock: Clock, 
             closing: closing.subscribe(),
             clock: clock.clone(),
             book,
+            bootstrap,
         }))
     } else {
         None

@@ -11,6 +11,7 @@ use dmwsi_simulator::{Behaviour, Device, DeviceProfile, Ear, Fleet, Make, Pace, 
 
 use crate::Failure;
 use crate::serve::stop_signal;
+use crate::simulate_bootstrap::Told;
 use crate::simulate_faults::Faults;
 use crate::simulate_proofs::Proofs;
 
@@ -23,6 +24,9 @@ pub(crate) struct Simulate {
     /// Where devices send their messages, such as `http://127.0.0.1:8080/dm`.
     #[arg(long, value_name = "URL")]
     server: Option<String>,
+    /// Have the device know of its server what this bootstrap document says: a message of OMA DM in WBXML, or a document of Client Provisioning in XML.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["devices", "package", "register", "show"])]
+    bootstrap: Option<PathBuf>,
     /// Register the devices first, through the interface of external systems.
     #[arg(long, requires = "client_id", requires = "client_secret")]
     register: bool,
@@ -95,7 +99,9 @@ impl Simulate {
             }
             return Ok(());
         }
-        let Some(server) = &self.server else { return Err("--server names where the devices call".into()) };
+        let told = self.bootstrap.as_deref().map(Told::read).transpose()?;
+        let server = self.server.as_deref().or_else(|| told.as_ref().map(Told::address));
+        let Some(server) = server else { return Err("--server names where the devices call".into()) };
         let ears = self.ears().await?;
         if self.register {
             self.register(server, &ears).await?;
@@ -110,8 +116,10 @@ impl Simulate {
             jitter_ms: millis / 4,
             ..self.proofs.of(self.faults.behaviour())
         };
+        let behaviour = told.iter().fold(behaviour, |behaviour, told| told.behaviour(behaviour));
         let behaviour = self.make.map_or_else(|| behaviour.clone(), |make| make.of(behaviour.clone()));
-        let devices = self.profiles().map(|profile| Device::new(profile, behaviour.clone(), server, &wire));
+        let profiles = self.profiles().map(|profile| told.iter().fold(profile, |profile, told| told.profile(profile)));
+        let devices = profiles.map(|profile| Device::new(profile, behaviour.clone(), server, &wire));
         let fleet = Fleet::start_listening(devices.zip(ears), Pace { concurrency: self.concurrency, spread: every });
         let told = stop_signal()?;
         let stop = async {

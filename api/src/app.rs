@@ -5,10 +5,13 @@ use std::sync::Arc;
 use actix_web::dev::ServiceRequest;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web;
-use dmwsi_domain::Clock;
+use dmwsi_domain::bootstrap::{Bootstrap, NewBootstrap};
+use dmwsi_domain::contact::Contact;
 use dmwsi_domain::egress::Egress;
+use dmwsi_domain::identity::DmIdentity;
 use dmwsi_domain::profile::Book;
 use dmwsi_domain::subscription::Handshake;
+use dmwsi_domain::{Clock, Result};
 use dmwsi_store::Store;
 use dmwsi_store::ingest::Ingest;
 use tokio::sync::watch;
@@ -31,6 +34,9 @@ use crate::waiting::Waiting;
 /// The application; a clone is the same one.
 #[derive(Clone)]
 pub struct App(Arc<Assembled>);
+
+/// Writes what a device is told before its first session.
+pub type Bootstrapping = Box<dyn Fn(&DmIdentity, &Contact, &NewBootstrap) -> Result<Bootstrap> + Send + Sync>;
 
 /// What the application is made of.
 pub struct Parts {
@@ -56,6 +62,8 @@ pub struct Parts {
     pub clock: Clock,
     /// What is known of kinds of devices.
     pub book: Book,
+    /// What devices are told before their first session.
+    pub bootstrap: Bootstrapping,
 }
 
 /// The parts, and what the application remembers while it runs.

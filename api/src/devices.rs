@@ -28,7 +28,7 @@ use crate::query::Query;
 /// Register a device
 ///
 /// Its DM identity and each of its identities must be new in the whole server: whoever has them, the answer is the same 409. Secrets are stored
-/// sealed and never shown again.
+/// sealed and shown again in nothing but what the device itself is told: `POST /v1/devices/{deviceId}/bootstrap`.
 #[utoipa::path(
     tag = "Devices",
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request safe.")),

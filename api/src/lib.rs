@@ -7,6 +7,7 @@ pub mod allowed;
 mod app;
 mod asyncapi;
 pub mod body;
+mod bootstraps;
 mod callers;
 mod catalogue;
 mod client_credentials;
@@ -74,7 +75,7 @@ mod wakes;
 #[cfg(test)]
 mod tests;
 
-pub use app::{App, Parts, configure};
+pub use app::{App, Bootstrapping, Parts, configure};
 pub use asyncapi::{asyncapi, asyncapi_yaml};
 pub use callers::Caller;
 pub use client_secret::ClientSecret;

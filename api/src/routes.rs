@@ -2,6 +2,7 @@
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::acknowledgements::acknowledge_job;
+use crate::bootstraps::write_bootstrap;
 use crate::consents::{give_consent, read_consent};
 use crate::containers::{create_container, list_containers, read_container, withdraw_container};
 use crate::deliverables::{list_deliverables, read_deliverable};
@@ -46,6 +47,7 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(delete_device)
         .service(list_firmware_updates)
         .service(list_software_packages)
+        .service(write_bootstrap)
         .service(wake_device)
         .service(read_wake)
         .service(read_tree)

@@ -47,7 +47,8 @@ pub struct Credentials {
     /// alternative names, or `sha256:` and the fingerprint of the certificate itself in hexadecimal digits.
     #[schema(min_length = 1, max_length = 255)]
     pub name: String,
-    /// The password: 1 to 255 bytes. It is stored sealed and never shown. To be left out with `TRANSPORT`, and with nothing else.
+    /// The password: 1 to 255 bytes. It is stored sealed, and shown in nothing but what the device is told (`bootstrap`). To be left out with
+    /// `TRANSPORT`, and with nothing else.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 255, write_only)]
     pub secret: Option<Secret>,
 }

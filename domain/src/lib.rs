@@ -4,6 +4,7 @@
 pub mod account;
 pub mod acknowledgement;
 pub mod archive;
+pub mod bootstrap;
 pub mod client;
 pub mod clock;
 pub mod cloud_event;

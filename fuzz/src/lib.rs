@@ -3,9 +3,11 @@
 //! None of them may panic, and what was read can be written and read again.
 mod session;
 
+use dmwsi_protocol::bootstrap::Account;
 use dmwsi_protocol::document::Document;
 use dmwsi_protocol::encoding::{DecodeError, Encoding, Form};
 use dmwsi_protocol::message::Message;
+use dmwsi_protocol::notification::pap::Response;
 use dmwsi_protocol::notification::{Notification, udh, wsp};
 use dmwsi_protocol::tnds::Tree;
 
@@ -16,6 +18,7 @@ const BOTH: [Encoding; 2] = [Encoding::Xml, Encoding::Wbxml];
 /// A message in XML.
 pub fn xml(bytes: &[u8]) {
     message(Encoding::Xml, bytes);
+    drop(Account::of_provisioning(bytes));
 }
 
 /// A message in WBXML.
@@ -28,6 +31,7 @@ fn message(encoding: Encoding, bytes: &[u8]) {
         for form in [Form::of(bytes, None), Form::from(Encoding::Xml), Form::from(Encoding::Wbxml)] {
             written(&message, form);
         }
+        drop(Account::of_message(&message));
         for encoding in BOTH {
             let sizes: usize = message.body.iter().map(|element| encoding.size_of(element)).sum();
             let rest = encoding.encode(&Message { body: Vec::new(), ..message.clone() }).len();
@@ -102,6 +106,10 @@ pub fn notification(bytes: &[u8]) {
         }
     };
     package(bytes);
+    // What a push proxy gateway answers is XML.
+    if let Some(Response::Accepted(code)) = Response::read(bytes) {
+        assert!((1_000..2_000).contains(&code));
+    }
     if let Ok(inside) = wsp::read(bytes) {
         package(inside);
     }

@@ -1,6 +1,7 @@
 //! OMA DM 1.2 on the wire, usable by itself: messages, their encodings, credentials, and the sessions of a server and of a device as values.
 //!
 //! Nothing here opens a socket, reads a clock or knows what a job is. Bytes go in, values come out, and the other way round.
+pub mod bootstrap;
 pub mod credentials;
 pub mod ddf;
 pub mod descriptor;

@@ -65,10 +65,36 @@ pub(crate) type Requests = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
 /// A gateway that answers with these statuses, the last of them again and again; its address for a device.
 pub(crate) async fn gateway(answers: &[&str]) -> (String, Requests) {
+    answering(
+        "/device/1",
+        answers.iter().map(|answer| format!("{answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")).collect(),
+    )
+    .await
+}
+
+/// A push proxy gateway that answers with these codes, the last of them again and again, and with no document for an empty one; its address.
+pub(crate) async fn push_proxy(codes: &[&str]) -> (String, Requests) {
+    let answer = |code: &&str| {
+        let document = if code.is_empty() {
+            String::new()
+        } else {
+            format!(
+                "<?xml version=\"1.0\"?><!DOCTYPE pap PUBLIC \"-//WAPFORUM//DTD PAP 2.0//EN\" \"http://www.wapforum.org/DTD/pap_2.0.dtd\">\
+                <pap><push-response push-id=\"x\"><response-result code=\"{code}\" desc=\"says so\"/></push-response></pap>"
+            )
+        };
+        let length = document.len();
+        format!(
+            "202 Accepted\r\nContent-Type: application/xml\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{document}"
+        )
+    };
+    answering("/pap", codes.iter().map(answer).collect()).await
+}
+
+async fn answering(path: &str, answers: Vec<String>) -> (String, Requests) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/device/1", listener.local_addr().unwrap());
-    let (requests, answers): (Requests, Vec<String>) =
-        (Arc::default(), answers.iter().map(|&answer| answer.to_owned()).collect());
+    let url = format!("http://{}{path}", listener.local_addr().unwrap());
+    let requests = Requests::default();
     let kept = Arc::clone(&requests);
     tokio::spawn(async move {
         while let Ok((mut stream, _peer)) = listener.accept().await {
@@ -95,9 +121,7 @@ pub(crate) async fn gateway(answers: &[&str]) -> (String, Requests) {
             let count = kept.lock().unwrap().len();
             let answer = answers.get(count).or(answers.last()).unwrap().clone();
             kept.lock().unwrap().push((head, body));
-            drop(
-                stream.write_all(format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").as_bytes()).await,
-            );
+            drop(stream.write_all(format!("HTTP/1.1 {answer}").as_bytes()).await);
             drop(stream.shutdown().await);
         }
     });

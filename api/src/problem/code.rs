@@ -124,6 +124,9 @@ problems! {
     /// The device has no push address
     /// A device is woken at its push address. Give it one first, or wait until it calls by itself.
     NoPushAddress = CONFLICT, "NO_PUSH_ADDRESS";
+    /// The device has no secret
+    /// The device proves itself by its certificate, so there is nothing that it could be told. Give it an account with a password first.
+    NoSecret = CONFLICT, "NO_SECRET";
     /// The present state forbids it
     /// The thing is in a state in which this cannot be done.
     IncompatibleState = CONFLICT, "INCOMPATIBLE_STATE";

@@ -124,6 +124,7 @@ impl Bench {
             closing: tokio::sync::watch::Sender::new(false).subscribe(),
             clock: clock.clone(),
             book: dmwsi_domain::profile::Book::default(),
+            bootstrap: Box::new(|_, _, _| Err(dmwsi_domain::Error::internal("no device is told anything here"))),
         });
         let secret = ClientSecret::mint().expect("a secret");
         let organisation =

@@ -10,7 +10,7 @@ mod tag;
 mod write;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use error::{DecodeError, MAX_DEPTH, MAX_ELEMENTS, MAX_TEXT, MAX_TREE_ELEMENTS};
 pub use form::{Family, Form, Name, PublicId};

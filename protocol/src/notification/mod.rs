@@ -1,9 +1,10 @@
 //! Package 0: the notification by which a server asks a device to call (OMA DM Notification 1.2), and what carries it.
 //!
 //! A [`Trigger`] says who asks for which session; a [`Notification`] is a trigger with its digest. Bare it is the body of an HTTP request or of a
-//! datagram; [`wsp`] puts the header of a WAP push before it, [`udh`] that of a short message.
+//! datagram; [`wsp`] puts the header of a WAP push before it, [`udh`] that of a short message, and [`pap`] has a push proxy gateway do so.
 mod cursor;
 mod package;
+pub mod pap;
 mod trigger;
 pub mod udh;
 pub mod wsp;

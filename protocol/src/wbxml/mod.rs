@@ -6,7 +6,7 @@ mod writer;
 
 pub(crate) use head::{Head, Identifier};
 pub(crate) use reader::Reader;
-pub(crate) use writer::{SWITCH, Writer};
+pub(crate) use writer::{Attribute, SWITCH, Writer};
 
 /// The global tokens.
 mod token {

@@ -6,6 +6,9 @@ use crate::message::Data;
 /// The version that is written; every client reads it.
 const WBXML_1_2: u8 = 2;
 
+/// The version of languages whose elements have attributes.
+const WBXML_1_3: u8 = 3;
+
 /// The number of the charset UTF-8 (IANA MIBenum).
 const UTF_8: usize = 106;
 
@@ -20,6 +23,19 @@ pub(crate) struct Writer {
     in_tree: bool,
     /// Names of elements that have no token, with their places in the string table.
     names: Vec<(String, usize)>,
+    /// The code page of attributes, which is another than that of elements.
+    attribute_page: u8,
+}
+
+/// An attribute, or the beginning of one.
+#[derive(Clone, Copy)]
+pub(crate) struct Attribute<'a> {
+    /// The code page that its token stands on; none where it is the same on all of them.
+    pub(crate) page: Option<u8>,
+    /// Its token.
+    pub(crate) token: u8,
+    /// What of its value the token does not say.
+    pub(crate) rest: Option<&'a str>,
 }
 
 impl Writer {
@@ -53,6 +69,32 @@ impl Writer {
         Self { names: places, ..Self::fragment(out) }
     }
 
+    /// Writes a whole document of a language whose elements are known by their tokens and have attributes.
+    pub(crate) fn attributed(public_id: u8) -> Self {
+        Self::fragment(vec![WBXML_1_3, public_id, septet(UTF_8), 0])
+    }
+
+    /// An element with attributes, of the first code page.
+    pub(crate) fn open_with(&mut self, token: u8, attributes: &[Attribute<'_>], has_content: bool) {
+        self.out.push(token | token::ATTRIBUTES | if has_content { token::CONTENT } else { 0 });
+        for attribute in attributes {
+            if let Some(page) = attribute.page.filter(|page| *page != self.attribute_page) {
+                self.out.extend_from_slice(&[token::SWITCH_PAGE, page]);
+                self.attribute_page = page;
+            }
+            self.out.push(attribute.token);
+            if let Some(rest) = attribute.rest {
+                self.string(rest);
+            }
+        }
+        self.end();
+    }
+
+    /// The end of an element, or of its attributes.
+    pub(crate) fn end(&mut self) {
+        self.out.push(token::END);
+    }
+
     /// An element of one of the names that have no token.
     pub(crate) fn open_name(&mut self, name: &str, has_content: bool) {
         if let Some((_, place)) = self.names.iter().find(|(known, _)| known == name) {
@@ -68,7 +110,7 @@ impl Writer {
 
     /// Writes a part of a document, beginning on the page of SyncML.
     pub(crate) const fn fragment(out: Vec<u8>) -> Self {
-        Self { out, page: SYNCML, in_tree: false, names: Vec::new() }
+        Self { out, page: SYNCML, in_tree: false, names: Vec::new(), attribute_page: 0 }
     }
 
     /// What was written.

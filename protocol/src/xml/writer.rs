@@ -83,6 +83,17 @@ impl Writer {
 
     /// An element begins that need not be of the vocabulary; its name is one that XML can have.
     pub(crate) fn open_named(&mut self, name: &str, attributes: &[(String, String)]) {
+        self.start_named(name, attributes);
+        self.out.push(b'>');
+    }
+
+    /// The same without content.
+    pub(crate) fn empty_named(&mut self, name: &str, attributes: &[(String, String)]) {
+        self.start_named(name, attributes);
+        self.out.extend_from_slice(b"/>");
+    }
+
+    fn start_named(&mut self, name: &str, attributes: &[(String, String)]) {
         match Tag::from_name(name.as_bytes()) {
             Tag::Other => {
                 self.out.push(b'<');
@@ -105,7 +116,6 @@ impl Writer {
             }
             self.out.push(b'"');
         }
-        self.out.push(b'>');
     }
 
     /// The element of that name ends.

@@ -1,5 +1,6 @@
 //! The device side: `POST /dm`, OMA DM 1.2 in XML and WBXML.
 mod agenda;
+mod bootstrap;
 mod certificate;
 mod effects;
 mod elsewhere;
@@ -50,6 +51,7 @@ use self::stranger::Strangers;
 use self::supplies::Supplies;
 use self::turnstiles::Turnstiles;
 
+pub use self::bootstrap::bootstrapping;
 pub use self::certificate::Certificate;
 pub(crate) use self::idle::give_up;
 pub use self::settings::Settings;
@@ -112,7 +114,7 @@ impl Gateway {
         let some = |number: usize| NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN);
         Self {
             supplies: Supplies::new(tokens, content, public_url),
-            address: format!("{}{PATH}", public_url.trim_end_matches('/')),
+            address: address(public_url),
             nonces: Nonces::new(nonce_key, some(settings.remembered_nonces)),
             memory: Memory::new(some(settings.remembered_sessions)),
             elsewhere: Elsewhere::new(some(settings.remembered_sessions)),
@@ -198,6 +200,11 @@ impl Gateway {
         let days = u64::from(self.settings.details_days);
         days > 0 && facts.details_read_at.is_none_or(|at| now.since(at) > Duration::from_secs(days.saturating_mul(86_400)))
     }
+}
+
+/// Where devices send their messages.
+fn address(public_url: &str) -> String {
+    format!("{}{PATH}", public_url.trim_end_matches('/'))
 }
 
 async fn dm(gateway: Data<Gateway>, request: HttpRequest, body: Bytes) -> HttpResponse {

@@ -4,29 +4,35 @@ use dmwsi_domain::contact::Contact;
 use dmwsi_domain::{Error, Result};
 use dmwsi_objects::dmacc::AuthType;
 use dmwsi_protocol::server::Account;
+use dmwsi_store::Keys;
 
 use super::Gateway;
 
 /// Both passwords in the clear. Without `Debug`, and gone with the message.
 pub(super) struct Secrets {
-    client: String,
-    server: String,
+    pub(super) client: String,
+    pub(super) server: String,
 }
 
 impl Gateway {
     pub(super) fn secrets(&self, contact: &Contact) -> Result<Secrets> {
+        Secrets::open(&self.sealing, contact)
+    }
+}
+
+impl Secrets {
+    /// Opens those of a device.
+    pub(super) fn open(sealing: &Keys, contact: &Contact) -> Result<Self> {
         let open = |side, sealed: &Sealed| {
-            let secret = self.sealing.open_secret(contact.device, side, sealed)?;
+            let secret = sealing.open_secret(contact.device, side, sealed)?;
             String::from_utf8(secret.expose().to_vec()).map_err(|_octets| Error::internal("a secret is no text"))
         };
         let server = contact.account.server.as_ref().map(|server| open(Side::Server, &server.secret)).transpose()?;
         let client = &contact.account.client;
         let client = if client.auth == AuthType::Transport { String::new() } else { open(Side::Client, &client.secret)? };
-        Ok(Secrets { client, server: server.unwrap_or_default() })
+        Ok(Self { client, server: server.unwrap_or_default() })
     }
-}
 
-impl Secrets {
     /// What the session needs of the account.
     pub(super) fn account<'a>(&'a self, contact: &'a Contact) -> Account<'a> {
         let account = &contact.account;

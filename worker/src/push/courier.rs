@@ -122,7 +122,10 @@ impl Courier {
     ) -> Result<(), Failure> {
         let _place = self.places.acquire().await.map_err(|_closed| Failure::passing("GATEWAY_UNREACHABLE"))?;
         for notification in notifications {
-            http::send(client, &self.settings, &Request { url, address, session, notification }).await?;
+            // A further attempt is a further push: the gateway has forgotten the one before, or would refuse it as a duplicate.
+            let push_id = format!("{}@dmwsi", self.clock.new_id());
+            let request = Request { url, address, session, notification, push_id: &push_id };
+            http::send(client, &self.settings, &request).await?;
         }
         Ok(())
     }

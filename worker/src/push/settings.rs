@@ -127,4 +127,6 @@ pub enum Body {
     Bytes,
     /// In a JSON object with `address`, `sessionId`, `contentType` and, in base64, `data`.
     Json,
+    /// As a push by the Push Access Protocol to a push proxy gateway, which puts its own headers before it: `httpForm` is not looked at.
+    Pap,
 }

@@ -12,7 +12,7 @@ use crate::message::{Data, Element, Header, Item, Message, NodeCommand, Verb};
 use crate::tnds::{Kind, Node, Properties, Tree};
 
 /// The output of a tool of libwbxml for that input; none where the tool is not installed and need not be.
-fn converted(tool: &str, input: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn converted(tool: &str, input: &[u8]) -> Option<Vec<u8>> {
     let folder = tempfile::tempdir().unwrap();
     let (from, to) = (folder.path().join("from"), folder.path().join("to"));
     std::fs::write(&from, input).unwrap();

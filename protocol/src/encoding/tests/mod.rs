@@ -2,7 +2,7 @@
 mod any;
 mod clients;
 mod damage;
-mod libwbxml;
+pub(crate) mod libwbxml;
 mod round_trip;
 mod wire;
 
