@@ -131,7 +131,7 @@ both! {
         let receiver = Receiver::taking().await;
         let made = subscribe(&portal, &wanted(&receiver.url, &["device-updated"])).await;
         let columns = "organisation_id, client_id, job_id, sink, purpose, secrets, signing, max_events, events, rate, expires_at, expires_by, \
-            failures, failing_since, open_until, notice, is_troubled, paced_until, recover_after, recover_until, recover_failed_only, starts_after, \
+            failures, failing_since, open_until, notice, is_troubled, recover_after, recover_until, recover_failed_only, starts_after, \
             change, created_at, updated_at, revision";
         let (id, source) = if database.is_postgres() {
             ("LPAD(i::TEXT, 32, '0')", "GENERATE_SERIES(1, 20000) AS n (i)")

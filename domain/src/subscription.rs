@@ -2,6 +2,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 use utoipa::ToSchema;
 
 use crate::Timestamp;
@@ -190,6 +191,19 @@ impl Subscription {
         self.expires_at = by_token.or(own);
         self.expires_by =
             if by_token.is_some() { TerminationReason::AccessTokenExpired } else { TerminationReason::SubscriptionExpired };
+    }
+
+    /// Where it delivers to, without the query: what a rate is kept for, whichever subscriptions of the organisation name it.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        Url::parse(&self.sink).map_or_else(
+            |_unreadable| self.sink.clone(),
+            |mut sink| {
+                sink.set_query(None);
+                sink.set_fragment(None);
+                sink.into()
+            },
+        )
     }
 
     /// How many deliveries a minute there are at most, by its client and by its receiver.
