@@ -34,12 +34,10 @@ both! {
         tell(&server, &portal, device, (0..4).map(|_| alert("a", "fatal", ""))).await;
         receiver.heard("device-alert", 12).await;
         assert!(began.elapsed() >= Duration::from_millis(1_900), "{:?}", began.elapsed());
-        // The rate goes with the one that wanted it.
+        // The rate goes with the one that wanted it: at the one before these would take half a minute, longer than anybody waits here.
         patch(&portal, &slowest, json!({"config": {"deliveriesPerMinute": 6_000}})).await.of(200);
-        let began = Instant::now();
         tell(&server, &portal, device, (0..40).map(|_| alert("a", "fatal", ""))).await;
         receiver.heard("device-alert", 12 + 120).await;
-        assert!(began.elapsed() < Duration::from_secs(15), "at the rate before it were 30 s: {:?}", began.elapsed());
         server.stop().await;
     }
 
