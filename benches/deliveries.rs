@@ -1,6 +1,7 @@
 //! Events on their way from the commit to a receiver: how many a second, how soon, and what others cost them; against a bare loop of posts.
 //!
-//! `cargo bench --bench deliveries`, or `… -- postgres` for that alone.
+//! `cargo bench --bench deliveries`, or `… -- postgres` for that alone, or `… -- notify` for what another process commits on PostgreSQL: told by NOTIFY,
+//! and found by nothing but the look that is taken every second.
 #![expect(
     clippy::as_conversions,
     clippy::expect_used,
@@ -17,11 +18,13 @@ mod sink;
 
 use std::time::{Duration, Instant};
 
+use dmwsi::config::Config;
 use dmwsi::keys::Keys;
 use dmwsi_domain::Clock;
 use dmwsi_domain::event::{Event, Recorded};
 use dmwsi_domain::id::{DeviceId, EventId, SubscriptionId};
 use dmwsi_domain::subscription::Subscription;
+use dmwsi_store::{Settings, Store};
 use harness::Database;
 use harness::server::{Portal, Server};
 use reqwest::Method;
@@ -41,38 +44,38 @@ const STEADY: (usize, usize) = (1_000, 6);
 const OTHERS: usize = 10_000;
 /// Measured rounds of each; the middle one counts.
 const ROUNDS: usize = 3;
+/// How often is looked for what no bell rang for, where that is measured, in milliseconds.
+const LOOKS: u64 = 1_000;
+/// Has a process that opens the database by this find a function of ours before PostgreSQL's: whom it notifies hears nothing.
+const UNHEARD: &str = "options=-csearch_path%3Dunheard%2Cpg_catalog%2Cpublic";
+const UNHEARD_SCHEMA: &str = "CREATE SCHEMA unheard;
+CREATE FUNCTION unheard.pg_notify(TEXT, TEXT) RETURNS VOID LANGUAGE SQL AS 'SELECT';";
 
 const SCOPES: &str = "subscriptions:read subscriptions:write devices:read jobs:read";
 
-/// A server, its client, and the devices that the events are about.
+/// A server, its client, the devices that the events are about, and where these are committed.
 struct Bench {
     server: Server,
+    store: Store,
     portal: Portal,
     devices: Vec<DeviceId>,
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
-    let only_postgres = std::env::args().any(|argument| argument == "postgres");
-    if !only_postgres {
+    let asked = |what: &str| std::env::args().any(|argument| argument == what);
+    if !asked("postgres") && !asked("notify") {
         measure("SQLite, FULL", &Database::sqlite()).await;
     }
     match Database::postgres() {
+        Some(database) if asked("notify") => measure_notify(&database).await,
         Some(database) => measure("PostgreSQL", &database).await,
         None => println!("PostgreSQL is not installed: not measured"),
     }
 }
 
 async fn measure(name: &str, database: &Database) {
-    let keys = Keys::mint().unwrap();
-    let server = Server::with(database, keys, Clock::System, |config| {
-        config.webhooks.handshake = dmwsi_domain::subscription::Handshake::Off;
-        config.webhooks.timeout_ms = 30_000;
-    });
-    let server = server.await;
-    let portal = server.portal("bench", SCOPES).await;
-    let devices = server.devices(&portal, DEVICES).await.into_iter().map(|(device, _)| device).collect();
-    let bench = Bench { server, portal, devices };
+    let bench = Bench::open(database, |_config| {}).await;
     let sink = Sink::open();
 
     let (mut floors, mut rates) = (Vec::new(), Vec::new());
@@ -125,7 +128,47 @@ async fn measure(name: &str, database: &Database) {
     bench.server.stop().await;
 }
 
+/// From the commit in another process to the receiver, by NOTIFY and without.
+async fn measure_notify(database: &Database) {
+    let mut bench = Bench::open(database, |config| config.tasks.safety_poll_ms = LOOKS).await;
+    let sink = Sink::open();
+    bench.subscribe(&sink, json!({})).await;
+    database.execute(UNHEARD_SCHEMA);
+    let address = database.address();
+    let unheard = format!("{address}{}{UNHEARD}", if address.contains('?') { '&' } else { '?' });
+    let [heard, unheard] = [address, unheard].map(|url| {
+        let settings = Settings { url: url.parse().unwrap(), ..database.settings() };
+        Store::open(&settings).unwrap()
+    });
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        for (store, all) in [(&heard, &mut with), (&unheard, &mut without)] {
+            bench.store = store.clone();
+            all.push(bench.p95(&sink).await);
+        }
+    }
+    println!(
+        "PostgreSQL: from the commit in another process to the receiver at {}/s: p95 {:.1} ms by NOTIFY, {:.1} ms by a look every {LOOKS} ms",
+        STEADY.0,
+        median(with),
+        median(without)
+    );
+    bench.server.stop().await;
+}
+
 impl Bench {
+    async fn open(database: &Database, change: impl FnOnce(&mut Config)) -> Self {
+        let server = Server::with(database, Keys::mint().unwrap(), Clock::System, |config| {
+            config.webhooks.handshake = dmwsi_domain::subscription::Handshake::Off;
+            config.webhooks.timeout_ms = 30_000;
+            change(config);
+        });
+        let server = server.await;
+        let portal = server.portal("bench", SCOPES).await;
+        let devices = server.devices(&portal, DEVICES).await.into_iter().map(|(device, _)| device).collect();
+        Self { store: server.store().clone(), server, portal, devices }
+    }
+
     async fn subscribe(&self, sink: &Sink, filter: Value) -> Value {
         let new = json!({
             "protocol": "HTTP", "sink": sink.url(), "types": ["dmwsi.v1.device-alert"], "config": {"subscriptionDetail": filter}
@@ -163,7 +206,7 @@ impl Bench {
         };
         let recorded: Vec<_> = (0..count).map(make).collect();
         let ids: Vec<_> = recorded.iter().map(|one| one.id.to_string()).collect();
-        self.server.store().write(move |tx| tx.record_all(&recorded)).await.unwrap();
+        self.store.write(move |tx| tx.record_all(&recorded)).await.unwrap();
         let committed = Instant::now();
         ids.into_iter().map(|id| (id, committed)).collect()
     }

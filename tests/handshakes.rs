@@ -1,4 +1,5 @@
 //! Receivers are asked whether they want events: they may agree later, are asked anew, and say how many they take.
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use dmwsi_domain::event::Event;
@@ -109,6 +110,48 @@ both! {
         assert!(questions(&receiver).len() > count);
         receiver.heard("device-updated", 2).await;
         assert_eq!(watcher.heard("subscription-updated", 2).await[1].event()["data"]["updateReason"], "SUBSCRIPTION_ACTIVE");
+        server.stop().await;
+    }
+
+    /// OES4: whatever happens while a receiver takes its consent back, is switched on again and agrees once more, comes exactly once and in order.
+    async fn nothing_is_missed_or_mixed_up_while_a_subscription_is_switched_on_again(database: Database) {
+        let (server, portal) = quick(&database, |config| {
+            config.webhooks.handshake = Handshake::Required;
+            config.webhooks.handshake_retry_ms = vec![50; 3];
+            config.webhooks.handshake_renew_ms = 300;
+        }).await;
+        let [(device, _)] = server.devices(&portal, 1).await.try_into().unwrap();
+        let receiver = Receiver::open(agrees(None)).await;
+        let made = asked(&portal, &wanted(&receiver.url, &["device-updated"])).await;
+        comes_to(&portal, &made, "ACTIVE").await;
+        let (told, is_over) = (Cell::new(0), Cell::new(false));
+        let telling = async {
+            while !is_over.get() {
+                tell(&server, &portal, device, [Event::DeviceUpdated {}]).await;
+                told.set(told.get() + 1);
+                // One device's events go one after the other, each when the one before is settled.
+                tokio::time::sleep(Duration::from_millis(40)).await;
+            }
+        };
+        let switching = async {
+            for _ in 0..2 {
+                receiver.answer(|_, _| taken());
+                comes_to(&portal, &made, "INACTIVE").await;
+                let (count, came) = (told.get(), receiver.of("device-updated").len());
+                eventually("more has happened", async || told.get() > count + 8).await;
+                assert!(came < told.get(), "there is a gap");
+                receiver.answer(agrees(None));
+                patch(&portal, &made, json!({"status": "ACTIVE"})).await.of(200);
+                comes_to(&portal, &made, "ACTIVE").await;
+                receiver.heard("device-updated", count + 8).await;
+            }
+            is_over.set(true);
+        };
+        tokio::join!(telling, switching);
+        let came = receiver.heard("device-updated", told.get()).await;
+        let numbers: Vec<_> = came.iter().map(|came| came.event()["sequence"].as_str().unwrap().to_owned()).collect();
+        let log = database.lines("SELECT CAST(number AS TEXT) AS line FROM events WHERE type = 'dmwsi.v1.device-updated' ORDER BY number");
+        assert_eq!(numbers.iter().map(|number| number.trim_start_matches('0')).collect::<Vec<_>>(), log);
         server.stop().await;
     }
 

@@ -52,6 +52,7 @@ mod download_budgets;
 mod download_withdrawn;
 mod downloads;
 mod egress;
+mod endpoints;
 mod event_catalogue;
 mod event_pages;
 mod events;

@@ -78,6 +78,41 @@ both! {
         server.stop().await;
     }
 
+    /// OES4: what is delivered again is gathered in slices, so that nobody waits for all that others have asked for, neither for the same nor for what
+    /// happens now.
+    async fn a_long_recovery_holds_up_nobody(database: Database) {
+        let (server, portal) = quick(&database, |config| config.webhooks.recovery_slice_ms = 0).await;
+        let [(device, _)] = server.devices(&portal, 1).await.try_into().unwrap();
+        let before = server.clock.now();
+        for _ in 0..5 {
+            tell(&server, &portal, device, vec![Event::DeviceUpdated {}; 1_000]).await;
+        }
+        tell(&server, &portal, device, [alert("a", "fatal", "")]).await;
+        eventually("all is laid out", async || {
+            let open = |tx: &mut dmwsi_store::Tx<'_>| Ok((tx.unnumbered_after(None)?, tx.undistributed_after(None)?));
+            server.store().read(open).await.is_ok_and(|open| open == (None, None))
+        }).await;
+        let since = json!({"since": before.to_string(), "onlyFailed": false});
+        // As many as have a place, and they are delivered nothing before all of theirs is gathered.
+        let (long, short, live) = (Receiver::taking().await, Receiver::taking().await, Receiver::taking().await);
+        let mut many = Vec::new();
+        for _ in 0..4 {
+            many.push(subscribe(&portal, &wanted(&long.url, &["device-updated"])).await);
+        }
+        let few = subscribe(&portal, &wanted(&short.url, &["device-alert"])).await;
+        subscribe(&portal, &wanted(&live.url, &["device-wake-requested"])).await;
+        long.heard("subscription-started", 4).await;
+        for one in many.iter().chain([&few]) {
+            assert_eq!(portal.post(&format!("{}/recover", path(one)), &since).await.status.as_u16(), 202);
+        }
+        tell(&server, &portal, device, [Event::DeviceWakeRequested {}]).await;
+        live.heard("device-wake-requested", 1).await;
+        short.heard("device-alert", 1).await;
+        assert!(long.of("device-updated").is_empty(), "those are not done yet");
+        long.heard("device-updated", 1).await;
+        drop(server);
+    }
+
     /// AD-10, EI7: faults are filtered as alerts are, and the progress of jobs by their jobs.
     async fn faults_and_progress_are_filtered(database: Database) {
         let server = Server::on(&database).await;

@@ -4,7 +4,8 @@ use std::time::Duration;
 use dmwsi::keys::Keys;
 use dmwsi_domain::Clock;
 use dmwsi_domain::event::{Event, Recorded};
-use dmwsi_domain::id::{EventId, SubscriptionId};
+use dmwsi_domain::id::{EventId, JobId, SubscriptionId};
+use dmwsi_domain::job::Counts;
 use dmwsi_domain::subscription::Handshake;
 use reqwest::Method;
 use serde_json::json;
@@ -98,6 +99,68 @@ both! {
         server.stop().await;
     }
 
+    /// Of two who delete it at once one does, and to the other it is not there; whatever both say of its revision.
+    async fn a_subscription_is_deleted_once(database: Database) {
+        let server = Server::on(&database).await;
+        let portal = server.portal("acme", SCOPES).await;
+        let receiver = Receiver::taking().await;
+        for round in 1..=8 {
+            let made = subscribe(&portal, &wanted(&receiver.url, &["device-updated"])).await;
+            let delete = async || portal.call(Method::DELETE, &path(&made), &[("if-match", "*")], None).await.status.as_u16();
+            let (one, two, three) = tokio::join!(delete(), delete(), delete());
+            let mut all = [one, two, three];
+            all.sort_unstable();
+            assert_eq!(all, [204, 404, 404], "round {round}");
+        }
+        receiver.heard("subscription-ended", 8).await;
+        server.stop().await;
+    }
+
+    /// What a client may not read any more is not counted, either.
+    async fn what_a_client_may_not_have_any_more_does_not_count(database: Database) {
+        let server = Server::on(&database).await;
+        let portal = server.portal("acme", SCOPES).await;
+        let [(device, _)] = server.devices(&portal, 1).await.try_into().unwrap();
+        let receiver = Receiver::taking().await;
+        let mut new = wanted(&receiver.url, &["device-updated", "job-progress"]);
+        new["config"]["subscriptionMaxEvents"] = json!(4);
+        let made = subscribe(&portal, &new).await;
+        let progress = |count: usize| -> Vec<_> {
+            let one = || Recorded {
+                id: EventId::new(server.clock.new_id()),
+                organisation: portal.organisation,
+                client: Some(portal.client),
+                job: Some(JobId::new(server.clock.new_id())),
+                ordinal: None,
+                device: None,
+                revision: 1,
+                correlator: None,
+                at: server.clock.now(),
+                event: Event::JobProgress { counts: Counts::default() },
+            };
+            (0..count).map(|_| one()).collect()
+        };
+        let (some, more) = (progress(1), progress(5));
+        server.store().write(move |tx| tx.record_all(&some)).await.unwrap();
+        receiver.heard("job-progress", 1).await;
+        let client = portal.client;
+        server.store().write(move |tx| {
+            let mut client = tx.client(client)?;
+            client.scopes = "devices:read subscriptions:read subscriptions:write".parse().unwrap();
+            tx.update_client(&mut client)
+        }).await.unwrap();
+        server.store().write(move |tx| tx.record_all(&more)).await.unwrap();
+        tell(&server, &portal, device, vec![Event::DeviceUpdated {}; 2]).await;
+        receiver.heard("device-updated", 2).await;
+        assert_eq!(database.lines(&format!("SELECT status AS line FROM subscriptions WHERE id = '{}'", made["id"].as_str().unwrap().trim_start_matches("sub_"))), ["ACTIVE"]);
+        tell(&server, &portal, device, vec![Event::DeviceUpdated {}; 2]).await;
+        let ended = receiver.heard("subscription-ended", 1).await;
+        assert_eq!(ended[0].event()["data"]["terminationReason"], "MAX_EVENTS_REACHED");
+        receiver.heard("device-updated", 3).await;
+        assert_eq!((receiver.of("device-updated").len(), receiver.of("job-progress").len()), (3, 1));
+        server.stop().await;
+    }
+
     /// ES4: a subscription that is over is forgotten with the events of its time, and one that is not stays.
     async fn what_is_over_for_long_is_forgotten(database: Database) {
         let server = Server::on(&database).await;
@@ -131,7 +194,7 @@ both! {
         let receiver = Receiver::taking().await;
         let made = subscribe(&portal, &wanted(&receiver.url, &["device-updated"])).await;
         let columns = "organisation_id, client_id, job_id, sink, purpose, secrets, signing, max_events, events, rate, expires_at, expires_by, \
-            failures, failing_since, open_until, notice, is_troubled, paced_until, recover_after, recover_until, recover_failed_only, starts_after, \
+            failures, failing_since, open_until, notice, is_troubled, recover_after, recover_until, recover_failed_only, starts_after, \
             change, created_at, updated_at, revision";
         let (id, source) = if database.is_postgres() {
             ("LPAD(i::TEXT, 32, '0')", "GENERATE_SERIES(1, 20000) AS n (i)")

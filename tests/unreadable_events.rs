@@ -6,7 +6,7 @@ use crate::deliveries::quick;
 use crate::harness::eventually;
 use crate::harness::receiver::{Receiver, says, taken};
 use crate::harness::server::{Portal, Server};
-use crate::subscriptions::{alert, deliveries, subscribe, tell, wanted};
+use crate::subscriptions::{SCOPES, alert, deliveries, subscribe, tell, wanted};
 
 /// What the deliveries of events of a type came to.
 async fn ends(portal: &Portal, subscription: &Value, kind: &str) -> Vec<(String, String)> {
@@ -79,6 +79,42 @@ both! {
         eventually("all is settled", async || ends(&portal, &made, "device-alert").await == [delivered(), dead(), delivered()]).await;
         assert_eq!(ends(&portal, &of_other, "device-alert").await, [delivered()]);
         assert!(ends(&portal, &of_updates, "device-alert").await.is_empty());
+        server.stop().await;
+    }
+
+    /// OES4: where the log of an organisation cannot be laid out at all, that of every other is, and its own as soon as it can be.
+    async fn an_organisation_whose_log_is_damaged_holds_up_no_other(database: Database) {
+        let (server, portal) = quick(&database, |_| {}).await;
+        let (first, last) = (server.portal("a-neighbour", SCOPES).await, server.portal("z-neighbour", SCOPES).await);
+        // In the order in which their logs are gone over: the damaged one stands between the others.
+        let mut all = [&first, &portal, &last];
+        all.sort_by_key(|one| one.organisation);
+        let mut receivers = Vec::new();
+        for one in all {
+            let receiver = Receiver::taking().await;
+            subscribe(one, &wanted(&receiver.url, &["device-updated"])).await;
+            receiver.heard("subscription-started", 1).await;
+            let [(device, _)] = server.devices(one, 1).await.try_into().unwrap();
+            receivers.push((one, receiver, device));
+        }
+        let (damaged, receiver, device) = &receivers[1];
+        numbered(&server).await;
+        // It has a number, and what it is about is nothing that could ever be.
+        let id = damaged.organisation.uuid().simple();
+        database.execute(&format!(
+            "INSERT INTO events (id, organisation_id, type, device_id, revision, data, created_at)
+            VALUES ('00000000000070008000000000000001', '{id}', 'dmwsi.v1.device-updated', 'nothing', 1, '{{}}', {})",
+            server.clock.now().micros(),
+        ));
+        tell(&server, damaged, *device, [Event::DeviceUpdated {}]).await;
+        numbered(&server).await;
+        for (one, receiver, device) in [&receivers[0], &receivers[2]] {
+            tell(&server, one, *device, vec![Event::DeviceUpdated {}; 2]).await;
+            receiver.heard("device-updated", 2).await;
+        }
+        assert!(receiver.of("device-updated").is_empty(), "nobody skips what might have been theirs");
+        database.execute("UPDATE events SET device_id = NULL WHERE device_id = 'nothing'");
+        receiver.heard("device-updated", 2).await;
         server.stop().await;
     }
 

@@ -74,7 +74,9 @@ pub struct NewSubscriptionConfig {
     /// How deliveries are signed.
     #[serde(default)]
     pub signing: Signing,
-    /// How many events are delivered a minute at most.
+    /// How many deliveries to the sink begin in a minute at most; up to a second's worth may come at once. The limit holds for the endpoint: all
+    /// active subscriptions of the organisation to the same scheme, host, port and path share it, whatever stands in the query and however many processes
+    /// deliver, and the least that any of them or the receiver (`WebHook-Allowed-Rate`) wants counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 1_000_000)]
     pub deliveries_per_minute: Option<u32>,

@@ -56,7 +56,9 @@ pub struct SubscriptionConfigPatch {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000)]
     pub subscription_max_events: Option<Option<u64>>,
-    /// How many events are delivered a minute at most; `null` for any number.
+    /// How many deliveries to the sink begin in a minute at most; `null` for any number; up to a second's worth may come at once. The limit holds for the endpoint: all
+    /// active subscriptions of the organisation to the same scheme, host, port and path share it, whatever stands in the query and however many processes
+    /// deliver, and the least that any of them or the receiver (`WebHook-Allowed-Rate`) wants counts.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 1_000_000)]
     pub deliveries_per_minute: Option<Option<u32>>,

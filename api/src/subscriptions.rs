@@ -2,10 +2,9 @@
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post, web};
 use dmwsi_domain::Timestamp;
-use dmwsi_domain::delivery::Health;
 use dmwsi_domain::event::Event;
 use dmwsi_domain::id::SubscriptionId;
-use dmwsi_domain::subscription::{InitiationReason, StatusReason, Subscription, SubscriptionStatus, TerminationReason};
+use dmwsi_domain::subscription::{InitiationReason, Subscription, SubscriptionStatus};
 use dmwsi_store::subscriptions::{HANDSHAKE, SubscriptionPage};
 use dmwsi_store::webhook_secrets::{SinkCredential, WebhookSecrets};
 use serde::Deserialize;
@@ -218,47 +217,17 @@ pub async fn change_subscription(
             return Err(dmwsi_domain::Error::Stale { what: "subscription" });
         }
         let mut next = changed.clone();
-        (next.health, next.recovery, next.events) = (held.health, held.recovery, held.events);
-        let has_moved = next.sink != held.sink;
-        if has_moved {
-            // What the receiver before did says nothing of this one.
-            next.health = Health { is_troubled: next.health.is_troubled, ..Health::default() };
-        }
-        // Who is somewhere else has agreed to nothing.
-        next.agreement = held.agreement.filter(|_| !has_moved);
         if let Some(detail) = patch.config.as_ref().and_then(|config| config.subscription_detail.as_ref()) {
             detail.confirm(tx, &own.keys.device_ids, &caller, &mut next.purpose)?;
         }
-        let mut switched = match patch.status {
-            Some(Switch::Active) => {
-                let switched = next.switch(true, None, now)?;
-                if switched.is_some() {
-                    // What is not laid out yet comes by itself, what was laid out before is had by `recover`.
-                    next.starts_after = tx.distributed(caller.organisation)?;
-                }
-                switched
-            }
-            Some(Switch::Inactive) => next.switch(false, Some(StatusReason::SwitchedOff), now)?,
-            None => None,
-        };
-        let begins = next.status == SubscriptionStatus::Active && (has_moved || held.status != SubscriptionStatus::Active);
-        if begins && next.agreement.is_none() && own.asks(&next.sink) {
-            if held.status == SubscriptionStatus::Active {
-                // Before the handshake it holds on to where it stands: what happens meanwhile is delivered after.
-                next.starts_after = tx.distributed(caller.organisation)?;
-            }
-            next.revision = held.revision;
-            next.ask(now);
-            switched = None;
-        } else if next.revision == held.revision {
-            next.changed(now);
-        }
+        let (on, laid_out) = (patch.status.map(|status| status == Switch::Active), tx.distributed(caller.organisation)?);
+        let told = next.replace(&held, on, own.asks(&next.sink), laid_out, now)?;
         if next.status == SubscriptionStatus::ActivationRequested {
             tx.ask_anew(id, now, &mut ids)?;
         } else if next.agreement.is_some() {
             tx.ring_subscription(HANDSHAKE, id, now, now, &mut ids)?;
         }
-        tx.save_subscription(&next, switched, Some(correlator.as_str()), now, &mut ids)?;
+        tx.save_subscription(&next, told, Some(correlator.as_str()), now, &mut ids)?;
         tx.ring_deliveries(&next, now, &mut ids)?;
         Ok(next)
     });
@@ -338,16 +307,10 @@ pub async fn delete_subscription(
     let deleted = app.store.write(move |tx| {
         let mut ids = ids;
         let mut held = tx.subscription_held(caller.organisation, caller.client, id)?;
-        // What stands before this is not delivered any more, and goes bit by bit.
-        held.starts_after = tx.distributed(caller.organisation)?;
+        let told = held.delete(tx.distributed(caller.organisation)?, now);
+        // What stands before this goes bit by bit.
         tx.ring_deliveries(&held, now, &mut ids)?;
-        match held.end(TerminationReason::SubscriptionDeleted, now) {
-            Some(event) => tx.save_subscription(&held, [event], Some(correlator.as_str()), now, &mut ids),
-            None => {
-                held.forget(now);
-                tx.save_subscription(&held, [], None, now, &mut ids)
-            }
-        }
+        tx.save_subscription(&held, told, Some(correlator.as_str()), now, &mut ids)
     });
     deleted.await?;
     Ok(HttpResponse::NoContent().finish())

@@ -149,11 +149,29 @@ pub struct Health {
     pub notice: u8,
     /// Whether its deliveries run among those that give trouble.
     pub is_troubled: bool,
-    /// Up to when the rate is used up.
-    pub paced_until: Option<Timestamp>,
+}
+
+/// How many deliveries may begin now at most, of a rate by the minute that is used up until `used`; and until when it is used up then. A second's worth
+/// may come at once.
+#[must_use]
+pub fn turns(rate: u32, used: Timestamp, most: u32, now: Timestamp) -> (u32, Timestamp) {
+    let every = Duration::from_secs(60) / rate.max(1);
+    let since = used.max(now.minus(Duration::from_secs(1).saturating_sub(every)));
+    if since > now {
+        return (0, since);
+    }
+    let turns = now.since(since).as_micros().checked_div(every.as_micros()).unwrap_or_default().saturating_add(1);
+    let turns = u32::try_from(turns).unwrap_or(u32::MAX).min(most);
+    (turns, since.plus(every.saturating_mul(turns)))
 }
 
 impl Health {
+    /// The same of a receiver that begins anew: its deliveries run where they ran, and nothing else is held against it.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self { is_troubled: self.is_troubled, ..Self::default() }
+    }
+
     /// Notes that the receiver has taken an event.
     pub const fn succeeded(&mut self) {
         self.failures = 0;
@@ -246,5 +264,26 @@ mod tests {
         let late = begin.plus(Duration::from_secs(30 * 86_400));
         let notices: Vec<_> = (0..4).map(|_| health.failed(&patience, None, late, 0)).collect();
         assert_eq!(notices, [Some(50), Some(90), Some(100), None], "nobody is given up unwarned");
+    }
+
+    #[test]
+    fn a_rate_is_kept_whatever_is_asked_for_and_when() {
+        let at = |millis: i64| Timestamp::from_micros(1_000_000_000 + millis * 1_000);
+        let begin = Timestamp::default();
+        assert_eq!(turns(240, begin, 64, at(0)), (4, at(250)), "a second's worth");
+        assert_eq!(turns(240, begin, 2, at(0)), (2, at(-250)), "the rest is left");
+        assert_eq!(turns(240, at(250), 64, at(249)), (0, at(250)));
+        assert_eq!(turns(240, at(250), 64, at(250)), (1, at(500)));
+        assert_eq!(turns(1, begin, 64, at(0)), (1, at(60_000)), "no two at once");
+        assert_eq!(turns(1_000_000, begin, 64, at(0)).0, 64);
+        assert_eq!(turns(60, at(5_000), 0, at(5_000)), (0, at(5_000)));
+        for rate in [1, 7, 59, 600, 1_000_000] {
+            let (mut used, mut count) = (begin, 0);
+            for millis in 0..120_000 {
+                let (more, until) = turns(rate, used, 1_000, at(millis));
+                (used, count) = (until, count + more);
+            }
+            assert!((rate * 2 - 1..=rate * 2 + rate / 60 + 1).contains(&count), "{count} at {rate}");
+        }
     }
 }

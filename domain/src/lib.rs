@@ -43,6 +43,7 @@ pub mod push_address;
 pub mod scope;
 pub mod session_record;
 pub mod subscription;
+mod subscription_changes;
 pub mod subscription_filter;
 pub mod subscription_index;
 mod subscription_status;

@@ -2,9 +2,9 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 use utoipa::ToSchema;
 
-use crate::Timestamp;
 use crate::cloud_event::Payload;
 use crate::delivery::Health;
 use crate::event::{Event, Recorded};
@@ -12,7 +12,7 @@ use crate::id::{ClientId, ContainerId, DeviceId, EventId, JobId, OrganisationId,
 use crate::outline::Outline;
 use crate::subscription_filter::Filter;
 pub use crate::subscription_status::{InitiationReason, StatusReason, SubscriptionStatus, TerminationReason, UpdateReason};
-use crate::{Error, Ids, Result};
+use crate::{Ids, Timestamp};
 
 /// The most devices, and the most jobs, that a subscription may name.
 pub const MAX_NAMED: usize = 1_000;
@@ -192,6 +192,19 @@ impl Subscription {
             if by_token.is_some() { TerminationReason::AccessTokenExpired } else { TerminationReason::SubscriptionExpired };
     }
 
+    /// Where it delivers to, without the query: what a rate is kept for, whichever subscriptions of the organisation name it.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        Url::parse(&self.sink).map_or_else(
+            |_unreadable| self.sink.clone(),
+            |mut sink| {
+                sink.set_query(None);
+                sink.set_fragment(None);
+                sink.into()
+            },
+        )
+    }
+
     /// How many deliveries a minute there are at most, by its client and by its receiver.
     #[must_use]
     pub fn pace(&self) -> Option<u32> {
@@ -213,74 +226,6 @@ impl Subscription {
             (None, None, None, Some(container)) => container.uuid().simple().to_string(),
             (None, None, None, None) => String::new(),
         }
-    }
-
-    /// Switches it on or off, and says what that tells; none when it is so already. What is over stays over.
-    pub fn switch(&mut self, on: bool, reason: Option<StatusReason>, now: Timestamp) -> Result<Option<Event>> {
-        let (status, update_reason) = if on {
-            (SubscriptionStatus::Active, UpdateReason::SubscriptionActive)
-        } else {
-            (SubscriptionStatus::Inactive, UpdateReason::SubscriptionInactive)
-        };
-        if self.status.is_over() || (on && self.status == SubscriptionStatus::ActivationRequested) {
-            return Err(Error::conflict("INCOMPATIBLE_STATE", "the subscription is over, or its receiver has not agreed yet"));
-        }
-        if on && self.status_reason == Some(StatusReason::HandshakeFailed) {
-            // It is asked once more.
-            self.ask(now);
-            return Ok(None);
-        }
-        if self.status == status {
-            return Ok(None);
-        }
-        (self.status, self.status_reason) = (status, reason);
-        if on {
-            self.health = Health { is_troubled: self.health.is_troubled, ..Health::default() };
-        }
-        self.changed(now);
-        Ok(Some(Event::SubscriptionUpdated { subscription_id: self.id, update_reason, status_reason: reason }))
-    }
-
-    /// Has its receiver asked before anything (more) is delivered.
-    pub const fn ask(&mut self, now: Timestamp) {
-        (self.status, self.status_reason) = (SubscriptionStatus::ActivationRequested, None);
-        self.changed(now);
-    }
-
-    /// Whether its receiver could still agree: it is being asked, or did not agree when it was.
-    #[must_use]
-    pub fn is_unanswered(&self) -> bool {
-        let has_failed = self.status == SubscriptionStatus::Inactive && self.status_reason == Some(StatusReason::HandshakeFailed);
-        has_failed || self.status == SubscriptionStatus::ActivationRequested
-    }
-
-    /// Ends it, and says what that tells; none when it is over already.
-    pub fn end(&mut self, reason: TerminationReason, now: Timestamp) -> Option<Event> {
-        if self.status.is_over() {
-            return None;
-        }
-        let is_refused =
-            self.status == SubscriptionStatus::ActivationRequested || self.status_reason == Some(StatusReason::HandshakeFailed);
-        self.status = match reason {
-            TerminationReason::SubscriptionDeleted => SubscriptionStatus::Deleted,
-            _ => SubscriptionStatus::Expired,
-        };
-        self.status_reason = match reason {
-            // Its receiver never agreed, and is not told of the end either.
-            _ if is_refused => Some(StatusReason::HandshakeFailed),
-            TerminationReason::AccessTokenExpired => Some(StatusReason::AccessTokenExpired),
-            TerminationReason::MaxEventsReached => Some(StatusReason::MaxEventsReached),
-            TerminationReason::SubscriptionExpired => Some(StatusReason::SubscriptionExpired),
-            TerminationReason::SubscriptionDeleted => None,
-        };
-        self.changed(now);
-        Some(Event::SubscriptionEnded { subscription_id: self.id, termination_reason: reason })
-    }
-
-    /// Deletes one that was over already, of which nobody needs to be told once more.
-    pub const fn forget(&mut self, now: Timestamp) {
-        self.status = SubscriptionStatus::Deleted;
-        self.changed(now);
     }
 
     /// Notes that it is another now.

@@ -130,7 +130,7 @@ fn places(subscription: &Subscription) -> Vec<(String, Slot)> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::cloud_event::Payload;
     use crate::delivery::Health;
@@ -139,7 +139,7 @@ mod tests {
     use crate::subscription_filter::Filter;
     use crate::{Clock, Timestamp};
 
-    fn subscription(client: ClientId, types: &[&str], filter: Filter) -> Subscription {
+    pub(crate) fn subscription(client: ClientId, types: &[&str], filter: Filter) -> Subscription {
         Subscription {
             id: SubscriptionId::new(Clock::System.new_id()),
             organisation: OrganisationId::new(Clock::System.new_id()),

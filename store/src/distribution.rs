@@ -1,6 +1,5 @@
 //! The log, laid out: a row for each event and each subscription that is to have it.
 use std::collections::{BTreeMap, HashSet};
-use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -8,7 +7,7 @@ use diesel::sql_types::{Array, BigInt, Bool, Text};
 use dmwsi_domain::event::Event;
 use dmwsi_domain::id::{EventId, JobId, OrganisationId, SubscriptionId};
 use dmwsi_domain::outline::Logged;
-use dmwsi_domain::subscription::{StatusReason, Subscription, SubscriptionStatus, TerminationReason};
+use dmwsi_domain::subscription::{StatusReason, Subscription, TerminationReason};
 use dmwsi_domain::subscription_index::SubscriptionIndex;
 use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
@@ -20,12 +19,6 @@ use crate::{Kept, Tx, failed, on};
 
 /// The bell of the distribution: it rings when events were numbered.
 pub const DISTRIBUTE: &str = "log.distribute.v1";
-
-/// How long after its job a subscription ends.
-const AFTER_JOB: Duration = Duration::from_secs(5);
-
-/// The same where its receiver has not said yet whether it wants the events.
-const ASKED_AFTER_JOB: Duration = Duration::from_secs(2 * 3_600);
 
 /// How many events are laid out in a transaction.
 pub const LAID_OUT_AT_ONCE: i64 = 500;
@@ -304,20 +297,12 @@ impl Tx<'_> {
         }
     }
 
-    /// Has the subscriptions that are bound to a job end a little later: clocks differ, and something may still come that happened before.
+    /// Has the subscriptions that are bound to a job end a little later.
     fn end_subscriptions_of(&mut self, job: JobId, now: Timestamp, ids: &mut Ids) -> Result<()> {
         for found in self.subscriptions_of_job(job)? {
             self.hold_subscription(found.id)?;
             let mut found = self.subscription(found.id)?;
-            if !found.status.is_over() {
-                // While its receiver is asked nothing has been delivered yet.
-                let is_asked = found.status == SubscriptionStatus::ActivationRequested;
-                let end = now.plus(if is_asked { ASKED_AFTER_JOB } else { AFTER_JOB });
-                if found.expires_at.is_none_or(|own| own > end) {
-                    found.purpose.until = Some(end);
-                    (found.expires_at, found.expires_by) = (Some(end), TerminationReason::SubscriptionExpired);
-                }
-                found.changed(now);
+            if found.outlive_job(now) {
                 self.save_subscription(&found, [], None, now, ids)?;
             }
         }

@@ -2,14 +2,12 @@
 use diesel::prelude::*;
 use dmwsi_domain::event::Event;
 use dmwsi_domain::id::SubscriptionId;
-use dmwsi_domain::subscription::{
-    Agreement, InitiationReason, Recovery, StatusReason, Subscription, SubscriptionStatus, UpdateReason,
-};
+use dmwsi_domain::subscription::{Agreement, Subscription};
 use dmwsi_domain::{Ids, Result, Timestamp};
 
 use crate::column::text;
 use crate::schema::subscriptions;
-use crate::subscriptions::HANDSHAKE;
+use crate::subscriptions::{HANDSHAKE, RECOVER};
 use crate::{Tx, failed, on};
 
 impl Tx<'_> {
@@ -21,51 +19,28 @@ impl Tx<'_> {
 
     /// Writes that the receiver of a subscription, which is held, agreed. One that waited for that begins, and is told what happened meanwhile.
     pub fn agree(&mut self, held: &mut Subscription, agreement: Agreement, now: Timestamp, ids: &mut Ids) -> Result<()> {
-        // One that had agreed before goes on.
-        let has_begun = held.agreement.replace(agreement).is_some();
-        if !held.is_unanswered() {
-            let place = subscriptions::table.find(text(held.id.uuid()));
-            let update = diesel::update(place).set((
+        let laid_out = self.distributed(held.organisation)?;
+        let Some(told) = held.agree(agreement, laid_out, now) else {
+            let update = diesel::update(subscriptions::table.find(text(held.id.uuid()))).set((
                 subscriptions::agreed_at.eq(agreement.at.micros()),
                 subscriptions::allowed_rate.eq(agreement.rate.map(i64::from)),
             ));
             return on!(self, conn => update.execute(conn)).map(drop).map_err(failed);
-        }
-        let subscription_id = held.id;
-        (held.status, held.status_reason) = (SubscriptionStatus::Active, None);
-        held.changed(now);
-        let told = if has_begun {
-            let update_reason = UpdateReason::SubscriptionActive;
-            Event::SubscriptionUpdated { subscription_id, update_reason, status_reason: None }
-        } else {
-            Event::SubscriptionStarted { subscription_id, initiation_reason: InitiationReason::SubscriptionCreated }
         };
+        let begins = matches!(told, Event::SubscriptionStarted { .. });
         self.save_subscription(held, [told], None, now, ids)?;
-        if held.purpose.initial && !has_begun {
+        if begins && held.purpose.initial {
             self.lay_out_last(held, held.starts_after, now, ids)?;
         }
-        // What happened while it was asked is delivered now.
-        let until = self.distributed(held.organisation)?;
-        if held.starts_after < until {
-            // All that it has missed, whatever else was to be delivered again.
-            let after = held.recovery.map_or(held.starts_after, |before| before.after.min(held.starts_after));
-            held.recovery = None;
-            self.begin_recovery(held, Recovery { after, until, only_failed: false }, now, ids)?;
+        if held.recovery.is_some() {
+            self.ring_subscription(RECOVER, held.id, now, now, ids)?;
         }
         self.ring_deliveries(held, now, ids)
     }
 
-    /// Writes that the receiver of a subscription, which is held, did not agree: nothing more is delivered, until it does or is asked again.
+    /// Writes that the receiver of a subscription, which is held, did not agree.
     pub fn disagree(&mut self, held: &mut Subscription, now: Timestamp, ids: &mut Ids) -> Result<()> {
-        if held.status == SubscriptionStatus::Active {
-            // From here on it has missed what happens, should it agree later.
-            held.starts_after = self.distributed(held.organisation)?;
-        }
-        let status_reason = Some(StatusReason::HandshakeFailed);
-        let update_reason = UpdateReason::SubscriptionInactive;
-        let told = Event::SubscriptionUpdated { subscription_id: held.id, update_reason, status_reason };
-        (held.status, held.status_reason) = (SubscriptionStatus::Inactive, Some(StatusReason::HandshakeFailed));
-        held.changed(now);
+        let told = held.disagree(self.distributed(held.organisation)?, now);
         self.save_subscription(held, [told], None, now, ids)
     }
 }

@@ -19,6 +19,7 @@ mod device_tags;
 mod devices;
 pub mod distribution;
 pub mod downloads;
+mod endpoints;
 pub mod event_numbers;
 pub mod events;
 pub mod executions;

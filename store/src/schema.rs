@@ -409,6 +409,7 @@ table! {
         client_id -> Text,
         job_id -> Nullable<Text>,
         sink -> Text,
+        endpoint -> Nullable<Text>,
         status -> Text,
         status_reason -> Nullable<Text>,
         purpose -> Text,
@@ -424,7 +425,6 @@ table! {
         open_until -> Nullable<BigInt>,
         notice -> BigInt,
         is_troubled -> Bool,
-        paced_until -> Nullable<BigInt>,
         agreed_at -> Nullable<BigInt>,
         allowed_rate -> Nullable<BigInt>,
         recover_after -> Nullable<BigInt>,
@@ -435,6 +435,14 @@ table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         revision -> BigInt,
+    }
+}
+
+table! {
+    endpoints (organisation_id, endpoint) {
+        organisation_id -> Text,
+        endpoint -> Text,
+        used_until -> BigInt,
     }
 }
 

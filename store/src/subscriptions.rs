@@ -11,6 +11,7 @@ use dmwsi_domain::subscription::{
 use dmwsi_domain::{Error, Ids, Result, Timestamp};
 
 use crate::column::{counted, damaged, document, micros, moment, number, parsed, text, uuid};
+use crate::endpoints::endpoint;
 use crate::queue::NewTask;
 use crate::schema::{organisations, subscriptions};
 use crate::{Tx, failed, on};
@@ -41,6 +42,7 @@ pub(crate) struct Row {
     client_id: String,
     job_id: Option<String>,
     sink: String,
+    endpoint: Option<String>,
     status: String,
     status_reason: Option<String>,
     purpose: String,
@@ -83,7 +85,6 @@ pub(crate) struct HealthRow {
     open_until: Option<i64>,
     notice: i64,
     is_troubled: bool,
-    paced_until: Option<i64>,
 }
 
 impl From<&Health> for HealthRow {
@@ -94,7 +95,6 @@ impl From<&Health> for HealthRow {
             open_until: micros(health.open_until),
             notice: i64::from(health.notice),
             is_troubled: health.is_troubled,
-            paced_until: micros(health.paced_until),
         }
     }
 }
@@ -116,6 +116,7 @@ impl TryFrom<&Subscription> for Row {
             client_id: text(one.client.uuid()),
             job_id: one.job.map(|job| text(job.uuid())),
             sink: one.sink.clone(),
+            endpoint: Some(endpoint(one)),
             status: one.status.as_str().to_owned(),
             status_reason: one.status_reason.map(|reason| reason.as_str().to_owned()),
             purpose: document(&one.purpose)?,
@@ -180,7 +181,6 @@ impl TryFrom<Row> for Subscription {
                 open_until: moment(health.open_until),
                 notice: counted(health.notice, "notice")?,
                 is_troubled: health.is_troubled,
-                paced_until: moment(health.paced_until),
             },
             recovery,
             starts_after: counted(row.starts_after, "number")?,

@@ -12,10 +12,7 @@ use dmwsi_domain::{Clock, Error, Result, Timestamp};
 use dmwsi_store::distribution::{DISTRIBUTE, LaidOut};
 use dmwsi_store::{Store, Tx};
 
-use crate::bell::heard;
-
-/// How long it waits after the database failed.
-const PAUSE: Duration = Duration::from_secs(1);
+use crate::bell::Rounds;
 
 /// How long the end of a subscription waits for events from before it that have no number yet.
 const LAG: Duration = Duration::from_millis(20);
@@ -32,21 +29,12 @@ type Indexes = HashMap<OrganisationId, (i64, Arc<SubscriptionIndex>)>;
 /// Distributes until `stopped`. However many processes do, each event is laid out once. It looks by itself every `poll`, should a bell have been lost,
 /// and when the time of a subscription is over, which it ends.
 pub async fn distribute(store: Store, clock: Clock, poll: Duration, stopped: impl Future<Output = ()>) {
-    let mut bell = store.notices();
-    let mut stopped = std::pin::pin!(stopped);
     let mut indexes = Indexes::new();
+    let mut rounds = Rounds::new(&store, DISTRIBUTE, stopped);
     loop {
-        let pause = match distribute_all(&store, &clock, &mut indexes).await {
-            Ok(next) => next.map_or(poll, |next| next.since(clock.now()).min(poll)),
-            Err(error) => {
-                tracing::warn!(cause = ?error, "events could not be distributed; it is tried again: {error}");
-                PAUSE
-            }
-        };
-        tokio::select! {
-            () = &mut stopped => return,
-            () = tokio::time::sleep(pause) => {}
-            heard = heard(&mut bell, DISTRIBUTE) => if !heard { return },
+        let looked = distribute_all(&store, &clock, &mut indexes).await;
+        if !rounds.go_on(looked.map(|next| next.map_or(poll, |next| next.since(clock.now()).min(poll)))).await {
+            return;
         }
     }
 }

@@ -5,36 +5,17 @@ use dmwsi_domain::{Error, Result};
 use dmwsi_store::Store;
 use dmwsi_store::event_numbers::LOG;
 
-use crate::bell::heard;
+use crate::bell::Rounds;
 
 /// How long it waits after the bell, so that what is written at the same time goes into one transaction.
 const GATHERING: Duration = Duration::from_millis(10);
 
-/// How long it waits after the database failed.
-const PAUSE: Duration = Duration::from_secs(1);
-
 /// Numbers events until `stopped`. However many processes do, each number is given once and none is left out. It looks by itself every `poll`, should
 /// a bell have been lost.
 pub async fn number_events(store: Store, poll: Duration, stopped: impl Future<Output = ()>) {
-    let mut bell = store.notices();
-    let mut stopped = std::pin::pin!(stopped);
-    loop {
-        let pause = match number_all(&store).await {
-            Ok(()) => poll,
-            Err(error) => {
-                tracing::warn!(cause = ?error, "events could not be given their numbers; it is tried again: {error}");
-                PAUSE
-            }
-        };
-        tokio::select! {
-            () = &mut stopped => return,
-            () = tokio::time::sleep(pause) => {}
-            heard = heard(&mut bell, LOG) => if !heard { return },
-        }
-        tokio::select! {
-            () = &mut stopped => return,
-            () = tokio::time::sleep(GATHERING) => {}
-        }
+    let mut rounds = Rounds::new(&store, LOG, stopped);
+    while rounds.go_on(number_all(&store).await.map(|()| poll)).await {
+        tokio::time::sleep(GATHERING).await;
     }
 }
 

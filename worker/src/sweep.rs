@@ -89,7 +89,9 @@ pub(crate) async fn sweep(store: &Store, clock: &Clock, ages: Ages) -> Result<Ou
         if forget_events(store, clock, kept_since).await? {
             more = true;
         } else {
-            more |= full(store.write(move |tx| tx.sweep_subscriptions(kept_since, MOST)).await?);
+            let swept =
+                store.write(move |tx| Ok(tx.sweep_subscriptions(kept_since, MOST)?.max(tx.sweep_endpoints(kept_since, MOST)?)));
+            more |= full(swept.await?);
         }
         let (silent_since, kept_since) = (silent_since.minus(BEHIND), now.minus(ages.sessions_kept));
         let records = store.write(move |tx| {

@@ -54,9 +54,6 @@ pub struct Means {
 /// Makes a JWT by which a client proves who it is to a token endpoint (RFC 7523): of the client id, the endpoint and the time.
 pub type Assert = Box<dyn Fn(&str, &str, Timestamp) -> Result<String> + Send + Sync>;
 
-/// How long a run lays out what is to be delivered again, before others have their turn.
-const SLICE: Duration = Duration::from_secs(5);
-
 /// Delivers. One for each process.
 pub struct Deliverer {
     means: Means,
@@ -80,11 +77,9 @@ impl Deliverer {
 
     /// Has delivered again what a client asked for, a part at a time.
     async fn recover(&self, id: SubscriptionId, context: Context) -> Result<Outcome> {
-        let (Means { store, clock, .. }, began) = (&self.means, Instant::now());
+        let (Means { store, clock, settings, .. }, began) = (&self.means, Instant::now());
+        let slice = Duration::from_millis(settings.recovery_slice_ms);
         loop {
-            if context.is_stopping() || began.elapsed() > SLICE {
-                return Ok(Outcome::Progress(clock.now()));
-            }
             let (now, ids) = (clock.now(), clock.new_ids());
             let recovered = store.write(move |tx| {
                 let client = tx.subscription(id)?.client;
@@ -95,6 +90,7 @@ impl Deliverer {
                 tx.recover_some(id, &client.scopes, now, &mut ids.clone())
             });
             match recovered.await {
+                Ok(true) if context.is_stopping() || began.elapsed() > slice => return Ok(Outcome::Progress(clock.now())),
                 Ok(true) => {}
                 Ok(false) | Err(Error::NotFound { .. }) => return Ok(Outcome::Done),
                 Err(error) => return Err(error),

@@ -2,7 +2,6 @@
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::mem::take;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use dmwsi_domain::{Error, Result, Timestamp};
 use dmwsi_store::deliveries::Due;
 use dmwsi_store::settlement::SettledDelivery;
 use dmwsi_store::subscriptions::{DELIVER, DELIVER_TROUBLED, RECOVER};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Deliverer;
@@ -61,6 +60,9 @@ struct Run {
     /// When it is looked for more, and for how long not after that.
     look_at: Instant,
     pause: Duration,
+    /// How many of what waits may begin by the rate of its receiver, and when there may be more.
+    turns: u32,
+    paced_until: Option<Timestamp>,
     waiting: VecDeque<Due>,
     under_way: JoinSet<Ended>,
     /// How attempts ended that are not being written yet.
@@ -77,7 +79,7 @@ struct Run {
 }
 
 /// Ends of attempts on their way to the database, and the numbers of their events.
-type Writing = Pin<Box<dyn Future<Output = Result<Vec<u64>>> + Send>>;
+type Writing = JoinHandle<Result<Vec<u64>>>;
 
 /// Delivers what is due, and says when to come again.
 pub(super) async fn deliver(
@@ -122,6 +124,8 @@ pub(super) async fn deliver(
         slow: u32::from(is_troubled),
         look_at: began,
         pause: PAUSE,
+        turns: 0,
+        paced_until: None,
         waiting: VecDeque::new(),
         under_way: JoinSet::new(),
         ended: Vec::new(),
@@ -210,7 +214,7 @@ impl Run {
             if self.waiting.is_empty() && self.look_at <= Instant::now() {
                 self.read(now).await?;
             }
-            if self.waiting.is_empty() || self.is_paced(now) {
+            if self.waiting.is_empty() || self.is_paced(now).await? {
                 return Ok(());
             }
             let Some(due) = self.waiting.pop_front() else { return Ok(()) };
@@ -237,6 +241,7 @@ impl Run {
                     // How the receiver does is known here first, unless its client has changed something that begins it anew.
                     self.health = target.subscription.health.clone();
                     self.waiting.clear();
+                    (self.turns, self.paced_until) = (0, None);
                 }
                 self.is_over |= target.is_catching_up();
                 self.target = Arc::new(target);
@@ -261,18 +266,23 @@ impl Run {
         Ok(())
     }
 
-    /// Takes one from the rate; true when it is used up.
-    fn is_paced(&mut self, now: Timestamp) -> bool {
-        let Some(rate) = self.target.subscription.pace() else { return false };
-        let every = Duration::from_secs(60) / rate.max(1);
-        // Up to a second's worth may come at once.
-        let slack = Duration::from_secs(1).saturating_sub(every);
-        let since = self.health.paced_until.unwrap_or_default().max(now.minus(slack));
-        if since > now {
-            return true;
+    /// Takes a turn of the rate that its receiver has, if it has one; true when it is used up.
+    async fn is_paced(&mut self, now: Timestamp) -> Result<bool> {
+        let Some(rate) = self.target.rate else {
+            self.paced_until = None;
+            return Ok(false);
+        };
+        if self.turns == 0 && self.paced_until.is_none_or(|until| until <= now) {
+            let room = self.most().saturating_sub(self.under_way.len()).min(self.waiting.len());
+            let (room, target) = (u32::try_from(room).unwrap_or(u32::MAX), Arc::clone(&self.target));
+            let taken = self.deliverer.means.store.write(move |tx| tx.take_turns(&target.subscription, rate, room, now));
+            let (turns, until) = taken.await?;
+            // A rate that is used up is asked for more of it together, not one by one.
+            (self.turns, self.paced_until) = (turns, (turns < room).then(|| until.max(now.plus(PAUSE))));
         }
-        self.health.paced_until = Some(since.plus(every));
-        false
+        let Some(rest) = self.turns.checked_sub(1) else { return Ok(true) };
+        self.turns = rest;
+        Ok(false)
     }
 
     /// Waits until an attempt ends, ends are written, or it is time to look for more.
@@ -280,8 +290,7 @@ impl Run {
         let (has_room, now) = (self.has_room(), self.now());
         let looks = has_room && self.waiting.is_empty();
         // What waits though there is room waits for the rate, or until the receiver is no longer left alone.
-        let paced = self.health.paced_until.filter(|_| self.target.subscription.pace().is_some());
-        let until = paced.max(self.health.open_until).filter(|until| has_room && !looks && *until > now);
+        let until = self.paced_until.max(self.health.open_until).filter(|until| has_room && !looks && *until > now);
         let pause = until.map(|until| until.since(now));
         let Self { under_way, writing, .. } = self;
         let written = async {
@@ -300,7 +309,7 @@ impl Run {
             }
             numbers = written => {
                 self.writing = None;
-                for number in numbers? {
+                for number in numbers.map_err(Error::internal)?? {
                     self.numbers.remove(&number);
                 }
                 // What waited for these is due now.
@@ -323,7 +332,8 @@ impl Run {
         self.written = self.health.clone();
         let ends = Ends { at: self.now(), settled, health: has_changed.then(|| self.health.clone()), notice, off };
         let write = ends.write(Arc::clone(&self.deliverer), Arc::clone(&self.target));
-        self.writing = Some(Box::pin(async move { write.await.map(|()| numbers) }));
+        // It goes on while this run waits for the database itself: there are not places for both if many do.
+        self.writing = Some(tokio::spawn(async move { write.await.map(|()| numbers) }));
     }
 
     /// Notes how an attempt ended, and what follows for its delivery and for the receiver.
@@ -370,7 +380,6 @@ impl Run {
             // It became due just now, or its event is being forgotten.
             next = now.plus(PAUSE);
         }
-        let paced = self.health.paced_until.filter(|_| self.target.subscription.pace().is_some());
-        Ok(Outcome::Progress([Some(next), self.health.open_until, paced].into_iter().flatten().max().unwrap_or(now).max(now)))
+        Ok(Outcome::Progress(Some(next).max(self.health.open_until).max(self.paced_until).unwrap_or(now).max(now)))
     }
 }

@@ -29,6 +29,8 @@ pub struct Settings {
     pub receivers: u32,
     /// How many receivers that give trouble, or take long to answer, are tried at a time by this process; they have places of their own.
     pub troubled_receivers: u32,
+    /// How long what is to be delivered again is gathered for one subscription before others that wait for the same have their turn, in milliseconds.
+    pub recovery_slice_ms: u64,
     /// How long a receiver may take to answer, in milliseconds.
     pub timeout_ms: u64,
     /// The waits after each attempt that failed, in milliseconds; with the last of them used up a delivery is dead.
@@ -54,6 +56,7 @@ impl Default for Settings {
             in_flight: 64,
             receivers: 1_000,
             troubled_receivers: 1_000,
+            recovery_slice_ms: 5_000,
             timeout_ms: 15_000,
             retry_ms: RETRIES.iter().map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)).collect(),
             breaker_after: 5,

@@ -14,6 +14,8 @@ pub(super) struct Target {
     pub(super) subscription: Subscription,
     pub(super) secrets: WebhookSecrets,
     pub(super) sink: Option<Url>,
+    /// How many deliveries a minute its receiver gets at most: the least that any subscription of the organisation to the same endpoint wants.
+    pub(super) rate: Option<u32>,
     /// What its client may read; none when the client is revoked.
     grants: Option<Grants>,
 }
@@ -36,9 +38,10 @@ impl Deliverer {
         let found = self.means.store.glance(move |tx| {
             let subscription = tx.subscription(id)?;
             let client = tx.client(subscription.client)?;
-            Ok((subscription, client.is_active().then_some(client.scopes)))
+            let rate = [subscription.pace(), tx.strictest_rate(&subscription)?].into_iter().flatten().min();
+            Ok((subscription, client.is_active().then_some(client.scopes), rate))
         });
-        let (subscription, grants) = match found.await {
+        let (subscription, grants, rate) = match found.await {
             Ok(found) => found,
             Err(Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error),
@@ -48,6 +51,6 @@ impl Deliverer {
         }
         let secrets = self.means.sealing.open_webhook(id, &subscription.secrets)?;
         let sink = Url::parse(&subscription.sink).ok();
-        Ok(Some(Target { subscription, secrets, sink, grants }))
+        Ok(Some(Target { subscription, secrets, sink, rate, grants }))
     }
 }

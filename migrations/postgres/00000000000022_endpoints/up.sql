@@ -1,0 +1,13 @@
+-- Up to when the rate of an endpoint is used up, whichever subscriptions of the organisation deliver to it. The endpoint is the digest of the sink without
+-- its query; it is unknown of a subscription that was not changed since.
+CREATE TABLE endpoints (
+    organisation_id TEXT NOT NULL REFERENCES organisations (id),
+    endpoint TEXT NOT NULL,
+    used_until BIGINT NOT NULL,
+    PRIMARY KEY (organisation_id, endpoint)
+);
+CREATE INDEX endpoints_used ON endpoints (used_until);
+ALTER TABLE subscriptions ADD COLUMN endpoint TEXT;
+ALTER TABLE subscriptions DROP COLUMN paced_until;
+CREATE INDEX subscriptions_paced ON subscriptions (organisation_id, endpoint, rate, allowed_rate)
+    WHERE status = 'ACTIVE' AND (rate IS NOT NULL OR allowed_rate IS NOT NULL);
