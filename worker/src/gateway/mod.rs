@@ -6,6 +6,7 @@ mod elsewhere;
 mod exchange;
 mod idle;
 mod incoming;
+mod kinds;
 mod known;
 mod manners;
 mod mask;
@@ -43,6 +44,7 @@ use crate::download::Tokens;
 
 use self::elsewhere::Elsewhere;
 use self::incoming::Incoming;
+use self::kinds::Kinds;
 use self::memory::Memory;
 use self::nonce::Nonces;
 use self::seen::Seen;
@@ -72,6 +74,7 @@ pub struct Gateway {
     elsewhere: Elsewhere,
     seen: Seen,
     strangers: Strangers,
+    kinds: Kinds,
     turnstiles: Turnstiles,
     /// What is known of kinds of devices.
     book: Book,
@@ -118,6 +121,7 @@ impl Gateway {
             elsewhere: Elsewhere::new(some(settings.remembered_sessions)),
             seen: Seen::default(),
             strangers: Strangers::new(settings.max_strangers),
+            kinds: Kinds::default(),
             turnstiles: Turnstiles::new(),
             book: Book::default(),
             name: settings.process_name(),
