@@ -204,9 +204,8 @@ impl Gateway {
             facts.learn(&received.device);
         }
         let asks_details = !state.asked_details && self.details_are_old(&facts, now);
-        let user_agent = incoming.user_agent.as_deref();
         let known = (is_proven && (contact.has_work || asks_details)).then_some(&contact.profile);
-        let manners = known.map(|known| self.manners(&facts, known, user_agent));
+        let manners = known.map(|known| self.manners(&facts, known, incoming));
         let (manners, traits) = manners.unwrap_or_default();
         state.session.set_manners(manners);
         (facts.max_object, facts.traits) = (state.session.max_object(), traits);
