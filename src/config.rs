@@ -271,6 +271,8 @@ mod tests {
         assert!(matches!(Config::from_text("[listen]\ncertificate = 'a.pem'").unwrap().check(), Err(ConfigError::HalfTls)));
         let alone = Config::from_text("[listen]\nclientAuthorities = 'a.pem'").unwrap();
         assert!(matches!(alone.check(), Err(ConfigError::NoTls)));
+        let alone = Config::from_text("[listen]\nclientRevocations = 'r.pem'").unwrap();
+        assert!(matches!(alone.check(), Err(ConfigError::NoAuthorities)));
         assert!(Config::default().check().is_ok());
     }
 }
