@@ -1,14 +1,18 @@
 //! An event as it is read from the log: decided upon by what stands beside its data, which stays text.
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::value::{RawValue, Value};
+use serde_json::value::RawValue;
 
 use crate::cloud_event::{CloudEvent, Head, Payload};
 use crate::event::Event;
 use crate::id::{ClientId, ContainerId, DeviceId, EventId, JobId, SubscriptionId};
 use crate::scope::Scope;
 use crate::{Error, Result, Timestamp};
+
+/// About how many bytes a told event takes without its data.
+const HEAD: usize = 448;
 
 /// An event with whose it is and what it is about.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -99,12 +103,14 @@ impl LogEntry {
             at: self.at,
             correlator: self.correlator,
         };
-        let mut json = serde_json::to_string(&CloudEvent::without_data(public_url, head)).map_err(Error::internal)?;
+        let mut json = Vec::with_capacity(HEAD.saturating_add(own.len()).saturating_add(members.len()));
+        serde_json::to_writer(&mut json, &CloudEvent::without_data(public_url, head)).map_err(Error::internal)?;
         json.pop();
-        json.push_str(",\"data\":{");
-        json.push_str(&own);
-        json.push_str(members);
-        json.push('}');
+        json.extend_from_slice(b",\"data\":{");
+        for part in [own.as_str(), members, "}"] {
+            json.extend_from_slice(part.as_bytes());
+        }
+        let json = String::from_utf8(json).map_err(Error::internal)?;
         Ok(Told { number: self.number, kind: self.kind, json })
     }
 }
@@ -112,7 +118,7 @@ impl LogEntry {
 /// The data without what is not told: an object, from its first brace to its last.
 fn told_data<'d>(data: &'d str, kind: &str, payload: Payload) -> Result<Cow<'d, str>> {
     if Event::ALERTS.contains(&kind) && payload == Payload::Thin {
-        let mut fields: serde_json::Map<String, Value> = serde_json::from_str(data).map_err(Error::internal)?;
+        let mut fields: BTreeMap<&str, &RawValue> = serde_json::from_str(data).map_err(Error::internal)?;
         fields.remove("data");
         return serde_json::to_string(&fields).map(Cow::Owned).map_err(Error::internal);
     }
@@ -145,7 +151,7 @@ impl Told {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::Clock;

@@ -1,14 +1,15 @@
 //! Public ids of devices: `dev_` and the device's UUID, encrypted for one organisation, so that two organisations cannot compare theirs.
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use dmwsi_domain::id::{DeviceId, OrganisationId};
 use dmwsi_domain::{Error, Result};
+use openssl::cipher::Cipher;
+use openssl::cipher_ctx::CipherCtx;
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
 use openssl::sign::Signer;
-use openssl::symm::{Cipher, Crypter, Mode};
 use uuid::{Uuid, Version};
 
 /// What a public id starts with.
@@ -18,19 +19,27 @@ pub const PREFIX: &str = "dev_";
 /// is never changed. No `Debug`, so it is never printed.
 pub struct DeviceIds {
     master: [u8; 32],
-    keys: RwLock<HashMap<OrganisationId, [u8; 32]>>,
+    ciphers: RwLock<HashMap<OrganisationId, Arc<Ciphers>>>,
+}
+
+/// Both ways under the key of one organisation, kept because OpenSSL takes longer to prepare one than to use it. Each block stands for itself
+/// (ECB without padding), so nothing of one id stays for the next.
+struct Ciphers {
+    sealing: Mutex<CipherCtx>,
+    opening: Mutex<CipherCtx>,
 }
 
 impl DeviceIds {
     /// With that master key.
     #[must_use]
     pub fn new(master: [u8; 32]) -> Self {
-        Self { master, keys: RwLock::new(HashMap::new()) }
+        Self { master, ciphers: RwLock::new(HashMap::new()) }
     }
 
     /// The id by which `organisation` knows `device`.
     pub fn public(&self, organisation: OrganisationId, device: DeviceId) -> Result<String> {
-        let block = self.block(organisation, Mode::Encrypt, device.uuid().as_bytes()).map_err(Error::internal)?;
+        let ciphers = self.ciphers(organisation).map_err(Error::internal)?;
+        let block = block(&ciphers.sealing, device.uuid().as_bytes()).map_err(Error::internal)?;
         Ok(format!("{PREFIX}{}", Uuid::from_bytes(block).simple()))
     }
 
@@ -42,36 +51,39 @@ impl DeviceIds {
             return None;
         }
         let sealed = Uuid::try_parse(hex).ok()?;
-        let uuid = Uuid::from_bytes(self.block(organisation, Mode::Decrypt, sealed.as_bytes()).ok()?);
+        let ciphers = self.ciphers(organisation).ok()?;
+        let uuid = Uuid::from_bytes(block(&ciphers.opening, sealed.as_bytes()).ok()?);
         // A foreign or invented id decrypts to noise: version and variant stop 63 of 64, the look-up by organisation the rest.
         (uuid.get_version() == Some(Version::SortRand) && uuid.get_variant() == uuid::Variant::RFC4122)
             .then(|| DeviceId::new(uuid))
     }
 
-    fn block(&self, organisation: OrganisationId, mode: Mode, input: &[u8; 16]) -> Result<[u8; 16], ErrorStack> {
-        let key = self.key(organisation)?;
-        let mut crypter = Crypter::new(Cipher::aes_256_ecb(), mode, &key, None)?;
-        crypter.pad(false);
-        // `update` asks for room for one block more than it writes.
-        let mut output = [0; 32];
-        crypter.update(input, &mut output)?;
-        let mut block = [0; 16];
-        block.copy_from_slice(output.first_chunk::<16>().unwrap_or(&[0; 16]));
-        Ok(block)
-    }
-
-    fn key(&self, organisation: OrganisationId) -> Result<[u8; 32], ErrorStack> {
-        if let Some(key) = self.keys.read().unwrap_or_else(PoisonError::into_inner).get(&organisation) {
-            return Ok(*key);
+    fn ciphers(&self, organisation: OrganisationId) -> Result<Arc<Ciphers>, ErrorStack> {
+        if let Some(ciphers) = self.ciphers.read().unwrap_or_else(PoisonError::into_inner).get(&organisation) {
+            return Ok(Arc::clone(ciphers));
         }
         let master = PKey::hmac(&self.master)?;
         let mut signer = Signer::new(MessageDigest::sha256(), &master)?;
         signer.update(organisation.uuid().as_bytes())?;
         let mut key = [0; 32];
         signer.sign(&mut key)?;
-        self.keys.write().unwrap_or_else(PoisonError::into_inner).insert(organisation, key);
-        Ok(key)
+        let (mut sealing, mut opening) = (CipherCtx::new()?, CipherCtx::new()?);
+        sealing.encrypt_init(Some(Cipher::aes_256_ecb()), Some(&key), None)?;
+        opening.decrypt_init(Some(Cipher::aes_256_ecb()), Some(&key), None)?;
+        for cipher in [&mut sealing, &mut opening] {
+            cipher.set_padding(false);
+        }
+        let ciphers = Arc::new(Ciphers { sealing: Mutex::new(sealing), opening: Mutex::new(opening) });
+        self.ciphers.write().unwrap_or_else(PoisonError::into_inner).insert(organisation, Arc::clone(&ciphers));
+        Ok(ciphers)
     }
+}
+
+fn block(cipher: &Mutex<CipherCtx>, input: &[u8; 16]) -> Result<[u8; 16], ErrorStack> {
+    // `cipher_update` asks for room for one block more than it writes.
+    let mut output = [0; 32];
+    cipher.lock().unwrap_or_else(PoisonError::into_inner).cipher_update(input, Some(&mut output))?;
+    Ok(*output.first_chunk::<16>().unwrap_or(&[0; 16]))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The log as it is read from outside: parts of it in the order of the numbers, found by columns; what the events say stays text.
 use std::collections::BTreeSet;
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_query;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use dmwsi_domain::event::Event;
 use dmwsi_domain::id::{ClientId, DeviceId, EventId, JobId, OrganisationId};
@@ -18,16 +18,15 @@ pub const GONE_OVER: u64 = 10_000;
 macro_rules! entries {
     ($of:literal) => {
         concat!(
-            "SELECT id, number, type AS kind, client_id, job_id, device_id, correlator, created_at, data FROM events WHERE ",
+            "SELECT id, number, type, client_id, job_id, device_id, correlator, created_at, data FROM events WHERE ",
             $of,
-            " AND number > $2 AND number <= $3 AND ($4 = '' OR $4 LIKE '%,' || type || ',%') AND (job_id = $5 OR $5 IS NULL)
-            AND (device_id = $6 OR $6 IS NULL) ORDER BY number LIMIT $7"
+            " = "
         )
     };
 }
-const ALL: &str = entries!("organisation_id = $1");
-const ALERTS: &str = entries!("organisation_id = $1 AND alert_type IS NOT NULL");
-const ALERTS_OF_DEVICE: &str = entries!("device_id = $1 AND alert_type IS NOT NULL");
+const ALL: &str = entries!("organisation_id");
+const ALERTS: &str = entries!("alert_type IS NOT NULL AND organisation_id");
+const ALERTS_OF_DEVICE: &str = entries!("alert_type IS NOT NULL AND device_id");
 
 /// Which events somebody wants to read.
 #[derive(Clone, Debug, Default)]
@@ -61,27 +60,20 @@ pub struct Stretch {
     pub has_more: bool,
 }
 
-#[derive(QueryableByName)]
+#[derive(Queryable)]
 struct Row {
-    #[diesel(sql_type = Text)]
     id: String,
-    #[diesel(sql_type = BigInt)]
     number: i64,
-    #[diesel(sql_type = Text)]
     kind: String,
-    #[diesel(sql_type = Nullable<Text>)]
     client_id: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
     job_id: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
     device_id: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
     correlator: Option<String>,
-    #[diesel(sql_type = BigInt)]
     created_at: i64,
-    #[diesel(sql_type = Text)]
     data: String,
 }
+
+type Columns = (Text, BigInt, Text, Nullable<Text>, Nullable<Text>, Nullable<Text>, Nullable<Text>, BigInt, Text);
 
 impl Row {
     /// None for a type that only a newer version knows.
@@ -122,13 +114,26 @@ impl Tx<'_> {
             (true, Some(device)) => (ALERTS_OF_DEVICE, device),
         };
         let types = wanted.types.as_ref().map(|types| format!(",{},", types.iter().copied().collect::<Vec<_>>().join(",")));
-        let found = sql_query(statement)
-            .bind::<Text, _>(of.clone())
+        let (types, job) = (types.unwrap_or_default(), wanted.job.map(|job| text(job.uuid())));
+        let found = sql::<Columns>(statement)
+            .bind::<Text, _>(of)
+            .sql(" AND number > ")
             .bind::<BigInt, _>(number(after))
+            .sql(" AND number <= ")
             .bind::<BigInt, _>(number(bound))
-            .bind::<Text, _>(types.unwrap_or_default())
-            .bind::<Nullable<Text>, _>(wanted.job.map(|job| text(job.uuid())))
-            .bind::<Nullable<Text>, _>(device.clone())
+            .sql(" AND (")
+            .bind::<Text, _>(&types)
+            .sql(" LIKE '%,' || type || ',%' OR ")
+            .bind::<Text, _>(&types)
+            .sql(" = '') AND (job_id = ")
+            .bind::<Nullable<Text>, _>(&job)
+            .sql(" OR ")
+            .bind::<Nullable<Text>, _>(&job)
+            .sql(" IS NULL) AND (device_id = ")
+            .bind::<Nullable<Text>, _>(&device)
+            .sql(" OR ")
+            .bind::<Nullable<Text>, _>(&device)
+            .sql(" IS NULL) ORDER BY number LIMIT ")
             // One more tells whether there is more.
             .bind::<BigInt, _>(most.saturating_add(1));
         let found = Kept(found);

@@ -46,6 +46,8 @@ struct Watched(Watch);
 impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for Watched {
     fn on_acquire(&self, conn: &mut PgConnection) -> std::result::Result<(), diesel::r2d2::Error> {
         untranslated(conn)?;
+        // Only a transaction that says so may write.
+        conn.batch_execute("SET default_transaction_read_only = on").map_err(diesel::r2d2::Error::QueryError)?;
         conn.set_instrumentation(self.0.clone());
         Ok(())
     }
@@ -108,6 +110,16 @@ impl Postgres {
         outcome
     }
 
+    /// Runs a closure without a transaction, each statement by itself, which spares two ways to the database and back. Where the database fails it runs
+    /// again on a snapshot: what begins one also throws dead connections away.
+    pub(crate) fn glance<T>(&self, run: impl Fn(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        let mut conn = self.pool.get().map_err(|cause| Error::Unavailable(Box::new(cause)))?;
+        take_damage();
+        let outcome = caught(|| run(&mut Tx::new(Conn::Pg(&mut conn))));
+        drop(conn);
+        if outcome.is_err() && take_damage() != Damage::None { self.read(run) } else { outcome }
+    }
+
     /// Runs a closure in a transaction, again while it loses against others; with what others are to be told now.
     pub(crate) fn write<T>(&self, run: impl Fn(&mut Tx<'_>) -> Result<T>) -> Result<(T, Vec<Notice>)> {
         let mut tries = 1;
@@ -124,7 +136,7 @@ impl Postgres {
     }
 
     fn attempt<T>(&self, run: impl Fn(&mut Tx<'_>) -> Result<T>) -> Attempt<(T, Vec<Notice>)> {
-        let mut conn = match self.begin("BEGIN") {
+        let mut conn = match self.begin("BEGIN READ WRITE") {
             Ok(conn) => conn,
             Err(error) => return Attempt::Done(Err(error)),
         };

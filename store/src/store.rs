@@ -114,16 +114,18 @@ impl Store {
         .await
     }
 
-    /// As [`Store::read`] for a few rows that indexes find. On SQLite it runs at once where it is called, since the way to another thread
-    /// and back takes longer than the reading; and each statement sees a state of its own.
-    pub async fn glance<T: Send + 'static>(&self, run: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static) -> Result<T> {
-        let free = match &self.0.place {
-            Place::Sqlite { readers, .. } => readers.try_get(),
-            Place::Postgres { .. } => None,
-        };
-        match free {
-            Some(mut conn) => caught(|| run(&mut Tx::new(Conn::Sqlite(&mut conn)))),
-            None => self.read(run).await,
+    /// As [`Store::read`] for a few rows that indexes find, each statement by itself, with a state of its own. On SQLite it runs at once where it is
+    /// called, since the way to another thread and back takes longer than the reading. It may run more than once.
+    pub async fn glance<T: Send + 'static>(&self, run: impl Fn(&mut Tx<'_>) -> Result<T> + Send + 'static) -> Result<T> {
+        match &self.0.place {
+            Place::Sqlite { readers, .. } => match readers.try_get() {
+                Some(mut conn) => caught(|| run(&mut Tx::new(Conn::Sqlite(&mut conn)))),
+                None => self.read(run).await,
+            },
+            Place::Postgres { postgres, .. } => {
+                let (permit, postgres) = (self.permit(&self.0.reads).await?, postgres.clone());
+                blocking(permit, move || postgres.glance(run)).await
+            }
         }
     }
 

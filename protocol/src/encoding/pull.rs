@@ -95,11 +95,16 @@ pub(crate) const fn is_dropped(byte: u8) -> bool {
     byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r')
 }
 
-/// Whether one of the bytes [`is_dropped`]; long ones by pieces without a branch for each byte.
+/// Whether one of the bytes [`is_dropped`]; by pieces without a branch for each byte.
 pub(crate) fn has_dropped(bytes: &[u8]) -> bool {
+    has(bytes, is_dropped)
+}
+
+fn has(bytes: &[u8], is_sought: impl Fn(u8) -> bool) -> bool {
+    let found = |piece: &[u8]| piece.iter().fold(false, |found, byte| found | is_sought(*byte));
     let (pieces, rest) = bytes.as_chunks::<64>();
-    pieces.iter().any(|piece| piece.iter().fold(false, |found, byte| found | is_dropped(*byte)))
-        || rest.iter().any(|byte| is_dropped(*byte))
+    let (small, rest) = rest.as_chunks::<16>();
+    pieces.iter().any(|piece| found(piece)) || small.iter().any(|piece| found(piece)) || found(rest)
 }
 
 /// Whether U+FFFE or U+FFFF is in it, which are no characters of XML either.
@@ -124,7 +129,8 @@ pub(crate) fn into_text(bytes: Cow<'_, [u8]>) -> String {
             String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
         }
     };
-    if !has_dropped(text.as_bytes()) && !has_no_character(text.as_bytes()) {
+    // U+FFFE and U+FFFF begin with 0xEF.
+    if !has(text.as_bytes(), |byte| is_dropped(byte) || byte == 0xEF) {
         return text;
     }
     let is_kept = |one: &char| !matches!(one, '\u{FFFE}' | '\u{FFFF}') && !u8::try_from(*one).is_ok_and(is_dropped);
