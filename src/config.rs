@@ -91,6 +91,10 @@ pub struct Listen {
     /// stands for the credentials of devices whose account says `TRANSPORT`, and browsers may ask their users about it, so give devices an
     /// address of their own (`devices`). A proxy that ends TLS does not pass certificates on.
     pub client_authorities: Option<PathBuf>,
+    /// The certificates that these authorities have revoked, in PEM: lists (CRLs) of each of them, and of any between them and a device. A device with
+    /// a revoked certificate gets no connection, nor does one for whose authority there is no list, or one that is out of date. Read at the
+    /// start only: start the server anew with a newer file.
+    pub client_revocations: Option<PathBuf>,
     /// The address of a proxy before the server that ends TLS; allows plain HTTP on an address other than loopback, to that proxy
     /// and to no other machine.
     pub trusted_proxy: Option<std::net::IpAddr>,
@@ -112,6 +116,7 @@ impl Default for Listen {
             certificate: None,
             private_key: None,
             client_authorities: None,
+            client_revocations: None,
             trusted_proxy: None,
             threads: cores,
             device_threads: cores,
@@ -166,6 +171,9 @@ pub enum ConfigError {
     /// Clients could be asked for no certificate.
     #[error("listen.clientAuthorities needs TLS: set listen.certificate and listen.privateKey")]
     NoTls,
+    /// Nobody's certificate could be revoked.
+    #[error("listen.clientRevocations needs listen.clientAuthorities")]
+    NoAuthorities,
 }
 
 impl Config {
@@ -199,6 +207,9 @@ impl Config {
         }
         if listen.client_authorities.is_some() && listen.certificate.is_none() {
             return Err(ConfigError::NoTls);
+        }
+        if listen.client_revocations.is_some() && listen.client_authorities.is_none() {
+            return Err(ConfigError::NoAuthorities);
         }
         let plain = listen.certificate.is_none() && listen.trusted_proxy.is_none();
         let addresses = [Some(listen.address), listen.devices, listen.metrics];
@@ -260,6 +271,8 @@ mod tests {
         assert!(matches!(Config::from_text("[listen]\ncertificate = 'a.pem'").unwrap().check(), Err(ConfigError::HalfTls)));
         let alone = Config::from_text("[listen]\nclientAuthorities = 'a.pem'").unwrap();
         assert!(matches!(alone.check(), Err(ConfigError::NoTls)));
+        let alone = Config::from_text("[listen]\nclientRevocations = 'r.pem'").unwrap();
+        assert!(matches!(alone.check(), Err(ConfigError::NoAuthorities)));
         assert!(Config::default().check().is_ok());
     }
 }

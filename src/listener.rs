@@ -9,6 +9,8 @@ use actix_web::rt::net::TcpStream;
 use dmwsi_worker::gateway::Certificate;
 use openssl::ssl::{SslAcceptor, SslAcceptorBuilder, SslFiletype, SslMethod, SslVerifyMode, SslVersion};
 use openssl::x509::X509Name;
+use openssl::x509::store::X509Lookup;
+use openssl::x509::verify::X509VerifyFlags;
 
 use crate::config::Listen;
 
@@ -35,6 +37,9 @@ pub enum ListenError {
     /// The authorities that issue the certificates of devices cannot be used.
     #[error("cannot use the authorities in {}", .0.display())]
     Authorities(PathBuf, #[source] openssl::error::ErrorStack),
+    /// The lists of revoked certificates cannot be used.
+    #[error("cannot use the lists of revoked certificates in {}", .0.display())]
+    Revocations(PathBuf, #[source] openssl::error::ErrorStack),
 }
 
 /// Opens a socket; port 0 takes any free one.
@@ -57,6 +62,9 @@ pub(crate) fn tls(listen: &Listen, has_devices: bool) -> Result<Option<SslAccept
     })?;
     if let Some(file) = listen.client_authorities.as_ref().filter(|_| has_devices) {
         ask_for_certificate(&mut acceptor, file).map_err(|cause| ListenError::Authorities(file.clone(), cause))?;
+        if let Some(file) = &listen.client_revocations {
+            heed_revocations(&mut acceptor, file).map_err(|cause| ListenError::Revocations(file.clone(), cause))?;
+        }
     }
     Ok(Some(acceptor))
 }
@@ -68,6 +76,13 @@ fn ask_for_certificate(acceptor: &mut SslAcceptorBuilder, authorities: &Path) ->
     acceptor.set_session_id_context(DEVICES)?;
     acceptor.set_verify(SslVerifyMode::PEER);
     Ok(())
+}
+
+/// Whatever of a client's chain of certificates stands in these lists is refused, and so is what none of them is about.
+fn heed_revocations(acceptor: &mut SslAcceptorBuilder, lists: &Path) -> Result<(), openssl::error::ErrorStack> {
+    let store = acceptor.cert_store_mut();
+    store.add_lookup(X509Lookup::file())?.load_crl_file(lists, SslFiletype::PEM)?;
+    store.set_flags(X509VerifyFlags::CRL_CHECK | X509VerifyFlags::CRL_CHECK_ALL)
 }
 
 /// Puts the certificate that the client has shown among the data of its connection.

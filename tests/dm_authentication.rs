@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::harness::Database;
 use crate::harness::eventually;
 use crate::harness::handset::{SCOPES, job};
-use crate::harness::phone::{FINAL, PACKAGE_1, Phone, basic_cred, md5_cred, message, next_nonce, without_pass};
+use crate::harness::phone::{FINAL, PACKAGE_1, Phone, XML, basic_cred, md5_cred, message, next_nonce, without_pass};
 use crate::harness::server::Server;
 
 const DEVICE: &str = "IMEI:490154203237518";
@@ -262,7 +262,7 @@ both! {
             let auth = |name: &str| serde_json::from_value(json!(name)).unwrap();
             let own = if database.is_postgres() { Database::postgres().unwrap() } else { Database::sqlite() };
             let (server, _) = server(&own, client, server_auth, |config| {
-                config.gateway.unknown_client_auth = auth(client);
+                config.gateway.unknown_client_auth = Some(auth(client));
                 config.gateway.unknown_server_auth = server_auth.map(auth);
                 config.gateway.unknown_server_name = "you".to_owned();
             })
@@ -280,6 +280,43 @@ both! {
             assert_eq!(shown(&again), shown(&stranger), "as long as it gives no nonce");
             server.stop().await;
         }
+    }
+
+    /// OES2: where devices prove themselves in several ways, those who are not known seem to do so, too, each always in the same.
+    async fn strangers_are_of_all_kinds_that_there_are(database: Database) {
+        let (server, _) = server(&database, "BASIC", None, |config| config.gateway.unknown_server_name = "you".to_owned()).await;
+        let portal = server.portal("acme", SCOPES).await;
+        let kinds = [("DIGEST", Some("DIGEST")), ("HMAC", Some("HMAC"))];
+        for (at, (client, server)) in kinds.into_iter().enumerate() {
+            let auth = |auth, name, secret| json!({"auth": auth, "name": name, "secret": secret});
+            let account = json!({"serverId": "dmwsi", "client": auth(client, "me", "mine"), "server": server.map(|way| auth(way, "you", "yours"))});
+            portal.post("/v1/devices", &json!({"dmIdentity": format!("IMEI:9{at}"), "account": account})).await.of(201);
+        }
+        let phone = Phone::of(server.url());
+        // What is shown, without what is of one device alone; with a header of a MAC, wherever that may be looked at, and without.
+        let asked = async |identity: &str, session: &str, header: &[(&str, &str)]| {
+            let heard = phone.post_with(XML, header, first(session, 1, "").replace(DEVICE, identity)).await;
+            let reply = String::from_utf8(heard.body.to_vec()).unwrap();
+            let secrets = [shown(&reply).map(str::to_owned), reply.contains("<NextNonce").then(|| next_nonce(&reply).to_owned())];
+            let masked = secrets.into_iter().flatten().fold(reply.replace(identity, "WHO"), |text, secret| text.replace(&secret, "***"));
+            (masked, heard.mac.map(|mac| mac.split("mac=").next().unwrap().to_owned()))
+        };
+        for (round, header) in [&[][..], &[("x-syncml-hmac", "algorithm=MD5, username=\"me\", mac=AAAAAAAAAAAAAAAAAAAAAA==")]].into_iter().enumerate() {
+            let session = format!("{round}");
+            let mut known = Vec::new();
+            for identity in [DEVICE, "IMEI:90", "IMEI:91"] {
+                known.push(asked(identity, &session, header).await);
+            }
+            let mut seen = [0; 3];
+            for number in 0..40 {
+                let identity = format!("IMEI:5{number}");
+                let heard = asked(&identity, &session, header).await;
+                seen[known.iter().position(|one| *one == heard).unwrap_or_else(|| panic!("{heard:?} of {known:?}"))] += 1;
+                assert_eq!(asked(&identity, &session, header).await, heard, "always the same");
+            }
+            assert!(seen.iter().all(|times| *times > 0), "{seen:?}");
+        }
+        server.stop().await;
     }
 
     /// AD-6: where a device has other credentials for the server, an operator learns of it.

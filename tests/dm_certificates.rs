@@ -21,6 +21,11 @@ const DEVICE: &str = "IMEI:490154203237518";
 
 /// A server with TLS that asks its clients for certificates of this authority, which has issued its own, too.
 async fn server(database: &Database, authority: &Authority, folder: &tempfile::TempDir) -> Server {
+    server_heeding(database, authority, folder, None).await
+}
+
+/// The same with this list of revoked certificates.
+async fn server_heeding(database: &Database, authority: &Authority, folder: &tempfile::TempDir, revoked: Option<&str>) -> Server {
     let Issued { certificate, key } = authority.issue(&["127.0.0.1"]);
     let file = |name: &str, text: &str| {
         let file = folder.path().join(name);
@@ -28,12 +33,14 @@ async fn server(database: &Database, authority: &Authority, folder: &tempfile::T
         file
     };
     let (certificate, key) = (file("server.pem", &certificate), file("server.key", &key));
+    let revoked = revoked.map(|list| file("revoked.pem", list));
     Server::with(database, Keys::mint().unwrap(), Clock::System, |config| {
         config.public_url = "https://127.0.0.1:0".to_owned();
         config.gateway.details_days = 0;
         config.listen.certificate = Some(certificate);
         config.listen.private_key = Some(key);
         config.listen.client_authorities = Some(authority.file());
+        config.listen.client_revocations = revoked;
     })
     .await
 }
@@ -98,6 +105,38 @@ both! {
             assert_eq!(outcome(&portal, &waiting, &handset.id).await.0, "SUCCEEDED");
         }
         server.stop().await;
+    }
+
+    /// AD-6, SC-1, S-AU-08: a certificate that its authority has revoked lets nobody in, and where it cannot be told, nor does any.
+    async fn a_revoked_certificate_lets_nobody_in(database: Database) {
+        let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
+        let (kept, lost) = (authority.issue(&["IMEI:1"]), authority.issue(&["IMEI:2"]));
+        let (old, none) = (authority.revoke(&[], (-9, -2)), Authority::new().revoke(&[], (-1, 9)));
+        let lists = [(authority.revoke(&[&lost], (-1, 9)), true), (authority.revoke(&[], (-1, 9)) + &none, true), (old, false), (none, false)];
+        for (at, (list, kept_is_let_in)) in lists.into_iter().enumerate() {
+            let own = if database.is_postgres() { Database::postgres().unwrap() } else { Database::sqlite() };
+            let server = server_heeding(&own, &authority, &folder, Some(&list)).await;
+            let portal = server.portal("acme", SCOPES).await;
+            for name in ["IMEI:1", "IMEI:2"] {
+                let account = json!({"serverId": "dmwsi", "client": {"auth": "TRANSPORT", "name": name}});
+                portal.post("/v1/devices", &json!({"dmIdentity": name, "account": account})).await.of(201);
+            }
+            let calls = async |shown: Option<&Issued>| {
+                let mut client = reqwest::Client::builder().danger_accept_invalid_certs(true);
+                if let Some(Issued { certificate, key }) = shown {
+                    client = client.identity(Identity::from_pkcs8_pem(certificate.as_bytes(), key.as_bytes()).unwrap());
+                }
+                let name = if shown.is_some_and(|shown| shown.key == lost.key) { "IMEI:2" } else { "IMEI:1" };
+                let body = message(name, "1", 1, "", &format!("{PACKAGE_1}{FINAL}"));
+                let url = format!("{}/dm", server.url());
+                let answer = client.build().unwrap().post(url).header("content-type", "application/vnd.syncml.dm+xml").body(body).send().await;
+                Some(answer.ok()?.text().await.unwrap().contains("<Data>212</Data>"))
+            };
+            assert_eq!(calls(Some(&kept)).await, kept_is_let_in.then_some(true), "{at}");
+            assert_eq!(calls(Some(&lost)).await, (at == 1).then_some(true), "{at}");
+            assert_eq!(calls(None).await, Some(false), "who shows none is challenged: {at}");
+            server.stop().await;
+        }
     }
 
     /// AD-6, S-AU-08: who lacks the certificate hears what anybody unknown hears, and neither ends a session nor goes on with it.

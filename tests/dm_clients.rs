@@ -84,7 +84,8 @@ both! {
         let id = device(&portal, "Lab-Client", "BASIC", "funambol", "funambol").await;
         let job = job(&portal, &id, &json!({"type": "NODES_GET", "nodes": ["./DevDetail", "./DevDetail/FwV", "./nothere"]})).await;
         let phone = Phone::of(server.url());
-        let heard = phone.post("application/vnd.syncml+xml", lib_first(1, "basic", "ZnVuYW1ib2w6ZnVuYW1ib2w=", "", 1)).await;
+        let first = lib_first(1, "basic", "ZnVuYW1ib2w6ZnVuYW1ib2w=", "", 1).replace("test manufacturer", "Some Maker");
+        let heard = phone.post("application/vnd.syncml+xml", first).await;
         assert_eq!((heard.status, heard.content_type.as_str()), (200, "application/vnd.syncml+xml"));
         let text = String::from_utf8(heard.body.to_vec()).unwrap();
         assert!(text.contains("<Get><CmdID>4</CmdID><Item><Target><LocURI>./DevDetail</LocURI>"), "{text}");
@@ -94,7 +95,10 @@ both! {
         let found: Vec<_> = results["results"].as_array().unwrap().iter().map(|one| (one["status"].as_u64(), one["value"]["data"].as_str())).collect();
         assert_eq!(found, [(Some(200), Some("URI/DevTyp/OEM")), (Some(200), Some("TODO")), (Some(404), None)]);
         let facts = portal.get(&format!("/v1/devices/{id}")).await.of(200)["facts"].clone();
-        assert_eq!((facts["manufacturer"].as_str(), facts["language"].as_str()), (Some("test manufacturer"), Some("test language")));
+        assert_eq!((facts["manufacturer"].as_str(), facts["language"].as_str()), (Some("Some Maker"), Some("test language")));
+        let profile = portal.get(&format!("/v1/devices/{id}/profile")).await.of(200);
+        assert_eq!(profile["entries"], json!(["libdmclient"]), "whoever made it: {profile}");
+        assert_eq!(profile["traits"]["sequence"], json!({"value": false, "origin": "FILE"}));
         server.stop().await;
     }
 
@@ -124,6 +128,7 @@ both! {
         ended(&portal, &job).await;
         let results = portal.get(&format!("{job}/executions/{id}/results")).await.of(200);
         assert_eq!(results["results"][0]["value"]["data"], "TODO");
+        assert_eq!(portal.get(&format!("/v1/devices/{id}/profile")).await.of(200)["entries"], json!(["libdmclient"]));
         assert_eq!(portal.get(&format!("/v1/devices/{id}")).await.of(200)["facts"]["manufacturer"], "test manufacturer");
         server.stop().await;
     }

@@ -1,4 +1,5 @@
 //! Rows of the conformance list: who the device is, and who the server is.
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
 
 use crate::harness::phone::{FINAL, PACKAGE_1, basic_cred, md5_cred};
@@ -126,6 +127,47 @@ both! {
             refused_by(&stale, 401);
             talk.number += 1;
             assert_eq!(talk.say_with(&md5_cred("me", "mine", &stale.nonce()), &package_1()).await.verdict(), 212);
+        }
+        ground.server.stop().await;
+    }
+
+    /// S-AU-07: a device that has lost the nonces takes the zero nonce when it is woken, as octets or as text: it is told a new one, is told nothing
+    /// before, and the server follows the nonce that it wants in turn. One that forgets to decode its nonce is let in.
+    async fn a_woken_device_with_a_zero_nonce_is_told_a_new_one(database: Database) {
+        let ground = Ground::on(&database).await;
+        for encoding in ENCODINGS {
+            for zero in ["AAAAAA==", "MHgwMDAwMDAwMA=="] {
+                let mut talk = ground.talk_with(encoding, account("DIGEST", Some("DIGEST"))).await;
+                let woken = package_1().replace("1201", "1200");
+                let proof = |heard: &Heard| heard.message.header.credentials.clone().map(|credentials| credentials.data);
+                let of = |nonce: &str| Some(crate::harness::phone::md5("you", "yours", nonce));
+                // Both sides have nonces by then.
+                talk.credentials = String::new();
+                let challenged = talk.opens("").await;
+                talk.number += 1;
+                let given = challenge(&challenged, 200, "b2xk");
+                let accepted = talk.say_with(&md5_cred("me", "mine", &challenged.nonce()), &format!("{given}{}", package_1())).await;
+                assert_eq!((accepted.verdict(), proof(&accepted)), (212, of("b2xk")));
+                let job = talk.job(&json!({"type": "NODES_GET", "nodes": ["./Vendor/A"]})).await;
+                for own in [zero, "bm9uY2Utb25lLTEyMzQ1"] {
+                    talk.begin();
+                    talk.number += 1;
+                    let refused = talk.say_with(&md5_cred("me", "mine", zero), &woken).await;
+                    refused_by(&refused, 401);
+                    assert_eq!(wanted(&refused).as_deref(), Some("syncml:auth-md5"));
+                    talk.number += 1;
+                    let lost = challenge(&refused, 401, own);
+                    let let_in = talk.say_with(&md5_cred("me", "mine", &refused.nonce()), &format!("{lost}{woken}")).await;
+                    assert_eq!((let_in.verdict(), proof(&let_in)), (212, of(own)));
+                    assert_eq!(let_in.commands()[0].2, "./Vendor/A");
+                    talk.credentials = md5_cred("me", "mine", &BASE64_STANDARD.encode(let_in.nonce()));
+                }
+                // The nonce of the session before, as the text that it came as.
+                let heard = talk.opens("").await;
+                assert_eq!((heard.verdict(), heard.commands()[0].2), (212, "./Vendor/A"));
+                talk.say(&format!("{}{FINAL}", heard.answers(&[404]))).await;
+                assert_eq!(talk.ended(&job).await["outcome"], "NODES_UNREADABLE");
+            }
         }
         ground.server.stop().await;
     }

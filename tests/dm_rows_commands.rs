@@ -26,15 +26,6 @@ async fn each(talk: &mut Talk, operation: &Value, codes: &[(u16, &str)]) {
     }
 }
 
-/// Whether the device takes values in pieces is asked before one is copied that may be large.
-async fn tells_large_objects(talk: &mut Talk) {
-    let job = talk.job(&json!({"type": "NODES_GET", "nodes": ["./DevDetail/LrgObj"]})).await;
-    let heard = talk.opens("").await;
-    let told = results(5, 1, heard.commands()[0].1.parse().unwrap(), "./DevDetail/LrgObj", "false");
-    talk.say(&format!("{}{told}{FINAL}", heard.answers(&[200]))).await;
-    talk.ended(&job).await;
-}
-
 const REFUSALS: [(u16, &str); 10] = [
     (400, "UNINTELLIGIBLE"),
     (403, "CONFLICT"),
@@ -161,12 +152,30 @@ both! {
         ground.server.stop().await;
     }
 
+    /// S-CM-01: where the answer to an Add was lost, a node that is there when it is said again is the one that was made; where none was lost, it is not.
+    async fn an_add_whose_answer_was_lost_is_done_where_the_node_is_there(database: Database) {
+        let ground = Ground::on(&database).await;
+        for encoding in ENCODINGS {
+            let mut talk = ground.talk(encoding).await;
+            let nodes = [json!({"node": "./Vendor/New", "format": "node"}), json!({"node": "./Vendor/New/A", "value": "a"})];
+            let add = talk.job(&json!({"type": "NODES_ADD", "nodes": nodes})).await;
+            assert_eq!(talk.opens("").await.commands().len(), 2);
+            // The device did it, and its answer never came: it begins anew.
+            let heard = talk.opens("").await;
+            assert_eq!(heard.commands().len(), 2);
+            talk.say(&format!("{}{FINAL}", heard.answers(&[418, 418]))).await;
+            assert_eq!((talk.ended(&add).await["outcome"].as_str(), talk.outcomes(&add).await), (Some("ADDED"), vec!["DONE".to_owned(); 2]));
+            let again = talk.does(&json!({"type": "NODES_ADD", "nodes": nodes}), &[418, 418]).await;
+            assert_eq!(again["outcome"], "NOT_ADDED", "{again}");
+        }
+        ground.server.stop().await;
+    }
+
     /// S-CM-06: a Copy where the device knows it, by reading and writing where it does not, and each answer to it.
     async fn each_answer_to_a_copy_is_told_apart(database: Database) {
         let ground = Ground::on(&database).await;
         for encoding in ENCODINGS {
             let mut talk = ground.talk(encoding).await;
-            tells_large_objects(&mut talk).await;
             let copy = json!({"type": "NODES_COPY", "copies": [{"source": "./Vendor/A", "target": "./Vendor/B"}]});
             let known: Vec<_> = REFUSALS.iter().copied().filter(|(code, _)| *code != 406).collect();
             each(&mut talk, &copy, &known).await;
@@ -174,7 +183,6 @@ both! {
             for unknown in [406, 501] {
                 // What a device does not know is remembered of it.
                 let mut talk = ground.talk(encoding).await;
-                tells_large_objects(&mut talk).await;
                 let job = talk.job(&copy).await;
                 let heard = talk.opens("").await;
                 let (sent, id) = (item(&heard), heard.commands()[0].1.to_owned());
@@ -184,6 +192,17 @@ both! {
                 let told = results(5, 2, heard.commands()[0].1.parse().unwrap(), "./Vendor/A", "value");
                 let heard = talk.say(&format!("{}{told}{FINAL}", heard.answers(&[200]))).await;
                 assert_eq!((heard.commands()[0].2, heard.data()), ("./Vendor/B", "value".to_owned()));
+                talk.say(&format!("{}{FINAL}", heard.answers(&[200]))).await;
+                assert_eq!(talk.ended(&job).await["outcome"], "COPIED");
+                // Only before a value is written that may not fit is the device asked whether it takes it in pieces.
+                let job = talk.job(&copy).await;
+                let heard = talk.opens("").await;
+                let long = "x".repeat(1_001);
+                let told = results(5, 1, heard.commands()[0].1.parse().unwrap(), "./Vendor/A", &long);
+                let heard = talk.say(&format!("{}{told}{FINAL}", heard.answers(&[200]))).await;
+                assert_eq!(heard.commands(), [("Get", heard.commands()[0].1, "./DevDetail/LrgObj")]);
+                let heard = talk.say(&format!("{}{FINAL}", heard.answers(&[404]))).await;
+                assert_eq!((heard.commands()[0].2, heard.data()), ("./Vendor/B", long));
                 talk.say(&format!("{}{FINAL}", heard.answers(&[200]))).await;
                 assert_eq!(talk.ended(&job).await["outcome"], "COPIED");
             }

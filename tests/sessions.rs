@@ -134,6 +134,27 @@ both! {
         server.stop().await;
     }
 
+    /// AD-12: what came again and was told the same stands in the trace once, with how often, whether the session had work or not.
+    async fn what_is_said_twice_is_kept_once_and_counted(database: Database) {
+        let server = server(&database).await;
+        let portal = server.portal("acme", &format!("{SCOPES} devices:trace")).await;
+        let mut handset = Handset::register(&portal, server.url(), Behaviour { send_twice: true, ..Behaviour::default() }).await;
+        let id = handset.id.clone();
+        handset.device.check_in().await.unwrap();
+        trace(&server, &portal, &id).await;
+        handset.device.check_in().await.unwrap();
+        let job = job(&portal, &id, &json!({"type": "NODES_GET", "nodes": ["./DevInfo/Man"]})).await;
+        handset.device.check_in().await.unwrap();
+        ended(&portal, &job).await;
+        let all = sessions(&portal, &id).await;
+        assert_eq!(all.iter().map(|one| one["messages"].as_u64().unwrap()).collect::<Vec<_>>(), [2, 1], "{all:?}");
+        for session in &all {
+            let said = messages(&portal, &id, session).await;
+            assert!(said.iter().all(|one| one["repeats"] == 1), "{said:?}");
+        }
+        server.stop().await;
+    }
+
     /// AD-12: records are forgotten with what was said, and those that nobody ends are ended.
     async fn records_end_and_are_forgotten_in_their_time(database: Database) {
         let server = server(&database).await;

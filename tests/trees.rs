@@ -1,8 +1,8 @@
 //! Trees of simulated devices, read and remembered, and values too large for one message.
 use dmwsi_domain::Timestamp;
 use dmwsi_domain::known_tree::{KnownNode, KnownValue, LearnedBy, Lesson};
-use dmwsi_objects::{Format, NodeUri};
-use dmwsi_protocol::device::Quirks;
+use dmwsi_objects::{Format, NodeUri, Value as NodeValue};
+use dmwsi_protocol::device::{Access, Quirks};
 use dmwsi_simulator::Behaviour;
 use dmwsi_store::{Keys, NodePage};
 use serde_json::{Value, json};
@@ -119,6 +119,32 @@ both! {
             other.get(&format!("/v1/devices/{id}/tree")).await.problem(404, "NOT_FOUND");
         }
         server.stop().await;
+    }
+
+    /// UC-3, OES8: a tree that was read whole, in whatever way, takes the place of what was known of it.
+    async fn what_a_tree_has_lost_is_not_known_once_it_is_read_again(database: Database) {
+        for (no_tnds, no_list) in [(false, false), (true, false), (true, true)] {
+            let behaviour = Behaviour { quirks: Quirks { no_tnds, no_list, ..Quirks::default() }, ..Behaviour::default() };
+            let (server, portal, handsets) = stage(&database, &behaviour).await;
+            for mut handset in handsets {
+                let read = json!({"type": "TREE_READ", "root": "./Vendor"});
+                let names = async |handset: &Handset| known(&portal, handset, "./Vendor").await.into_iter().map(|(node, ..)| node).collect::<Vec<_>>();
+                let before = { done(&portal, &mut handset, &read).await; names(&handset).await };
+                let tree = handset.device.tree_mut();
+                for (node, value) in [("./Vendor/More", NodeValue::node(&[])), ("./Vendor/More/In", NodeValue::node(&[])), ("./Vendor/More/In/A", NodeValue::text("a"))] {
+                    tree.put(&node.parse().unwrap(), value, Access::GET);
+                }
+                done(&portal, &mut handset, &read).await;
+                let added = ["./Vendor/More", "./Vendor/More/In", "./Vendor/More/In/A"].map(str::to_owned);
+                assert_eq!(names(&handset).await.len(), before.len() + added.len());
+                // The device itself drops what an interior node had, which is all that it had.
+                handset.device.tree_mut().drop_below(&"./Vendor/More/In".parse().unwrap());
+                done(&portal, &mut handset, &read).await;
+                let left = names(&handset).await;
+                assert!(left.contains(&added[0]) && !left.contains(&added[1]) && !left.contains(&added[2]), "{left:?}");
+            }
+            server.stop().await;
+        }
     }
 
     /// AD-12, S-LO-01, S-LO-02: values of many messages, to the device and back, and what is beyond its limit.

@@ -137,7 +137,8 @@ impl SessionView {
     "received": {"SyncML": [{"SyncHdr": [{"VerDTD": "1.2"}, {"VerProto": "DM/1.2"}, {"SessionID": "1F4A"}, {"MsgID": "1"}]}]},
     "bytesReceived": 806,
     "sent": {"SyncML": [{"SyncHdr": [{"VerDTD": "1.2"}, {"VerProto": "DM/1.2"}, {"SessionID": "1F4A"}, {"MsgID": "1"}]}]},
-    "bytesSent": 1063
+    "bytesSent": 1063,
+    "repeats": 0
 }))]
 pub struct MessageView {
     /// Its place in the session, from 1.
@@ -154,6 +155,8 @@ pub struct MessageView {
     sent: Option<Value>,
     /// How large that was, in bytes.
     bytes_sent: u64,
+    /// How often the same came again while messages were kept, and was told the same again.
+    repeats: u32,
 }
 
 impl MessageView {
@@ -166,6 +169,7 @@ impl MessageView {
             bytes_received: said.bytes_heard,
             sent: said.told,
             bytes_sent: said.bytes_told,
+            repeats: row.repeats()?,
         })
     }
 }

@@ -1,6 +1,8 @@
 //! What is known of a device's tree: what its answers told, node by node.
+use std::collections::BTreeMap;
+
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use dmwsi_objects::{Answer, Command, Format, NodeUri, StatusCode, Value};
+use dmwsi_objects::{Answer, Command, Format, NodeUri, Reading, StatusCode, Value};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -109,18 +111,20 @@ fn learned(answer: &Answer, at: Timestamp) -> Vec<Lesson> {
         Command::Get { target } if answer.status == Some(StatusCode::NOT_FOUND) && target.question().is_none() => {
             vec![Lesson::Gone(target.clone())]
         }
-        Command::Get { .. } if done => answer
-            .readings
-            .iter()
-            .flat_map(|reading| {
+        Command::Get { target } if done => {
+            let listed = listed(target, &answer.readings);
+            let learned = answer.readings.iter().flat_map(|reading| {
                 let is_interior = reading.value.format == Format::Node && reading.node.question().is_none();
-                let names = || reading.value.children().map(str::to_owned).collect();
-                // Some lists tell of the children by nothing but telling of themselves.
-                let tells = answer.readings.len() == 1 || !reading.value.data.is_empty();
+                let names = || {
+                    let listed = listed.get(reading.node.path()).into_iter().flatten().copied();
+                    reading.value.children().chain(listed).map(str::to_owned).collect()
+                };
+                let tells = answer.readings.len() == 1 || !reading.value.data.is_empty() || !listed.is_empty();
                 let children = (is_interior && tells).then(|| Lesson::Children(reading.node.clone(), names()));
                 std::iter::once(holds(&reading.node, &reading.value, LearnedBy::Read)).chain(children)
-            })
-            .collect(),
+            });
+            learned.collect()
+        }
         Command::Delete { target } if done => vec![Lesson::Gone(target.clone())],
         Command::Add { target, value } | Command::Replace { target, value } if done && target.question().is_none() => {
             vec![holds(target, value, LearnedBy::Written)]
@@ -129,6 +133,19 @@ fn learned(answer: &Answer, at: Timestamp) -> Vec<Lesson> {
         Command::Copy { target, .. } | Command::Replace { target, .. } if done => vec![Lesson::Gone(target.clone())],
         _ => Vec::new(),
     }
+}
+
+/// The nodes of a list, as the children of those above them. Some lists tell of children by nothing but telling of them; one that holds all
+/// below its node says as well which nodes have none. Empty where the answer is none.
+fn listed<'r>(target: &NodeUri, readings: &'r [Reading]) -> BTreeMap<&'r str, Vec<&'r str>> {
+    let is_list = target.question().is_some_and(|question| question.starts_with("list=")) && readings.len() > 1;
+    let mut listed = BTreeMap::<_, Vec<_>>::new();
+    for reading in readings.iter().filter(|reading| is_list && reading.node.question().is_none()) {
+        if let Some((above, name)) = reading.node.path().rsplit_once('/') {
+            listed.entry(above).or_default().push(name);
+        }
+    }
+    listed
 }
 
 fn known(node: &NodeUri, value: &Value) -> KnownValue {
@@ -170,7 +187,7 @@ pub(crate) fn is_document(value: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use dmwsi_objects::Reading;
+    use std::collections::BTreeSet;
 
     use super::*;
 
@@ -240,20 +257,23 @@ mod tests {
     #[test]
     fn what_a_whole_tree_does_not_name_any_more_is_gone() {
         let reading = |at: &str, value: Value| Reading { node: node(at), value };
-        let readings = vec![
-            reading("./A", Value::node(&["b", "c"])),
-            reading("./A/b", Value::node(&["d"])),
-            reading("./A/b/d", Value::text("1")),
-            reading("./A/c", Value::node(&[])),
+        let told = [
+            // A serialised tree names children, a list does not, and a node may have lost all that it had.
+            ("./A?list=TNDS", vec![Value::node(&["b", "c"]), Value::node(&["d"]), Value::text("1"), Value::node(&[])]),
+            ("./A?list=StructData", vec![Value::node(&[]), Value::node(&[]), Value::text("1"), Value::node(&[])]),
         ];
-        let learned = lesson(Command::Get { target: node("./A?list=TNDS") }, 200, readings);
-        let children: Vec<_> = learned
-            .iter()
-            .filter_map(|lesson| match lesson {
-                Lesson::Children(node, names) => Some((node.as_str(), names.join("/"))),
-                _ => None,
-            })
-            .collect();
-        assert_eq!(children, [("./A", "b/c".to_owned()), ("./A/b", "d".to_owned())]);
+        for (question, values) in told {
+            let readings = ["./A", "./A/b", "./A/b/d", "./A/c"].into_iter().zip(values).map(|(at, value)| reading(at, value));
+            let learned = lesson(Command::Get { target: node(question) }, 200, readings.collect());
+            let children: Vec<_> = learned
+                .iter()
+                .filter_map(|lesson| match lesson {
+                    Lesson::Children(node, names) => Some((node.as_str(), names.iter().collect::<BTreeSet<_>>())),
+                    _ => None,
+                })
+                .map(|(node, names)| (node, names.into_iter().cloned().collect::<Vec<_>>().join("/")))
+                .collect();
+            assert_eq!(children, [("./A", "b/c".to_owned()), ("./A/b", "d".to_owned()), ("./A/c", String::new())]);
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! A session of the server with a device that may say anything.
 use dmwsi_objects::dmacc::AuthType;
 use dmwsi_objects::{Command, NodeUri, Prompt, PromptKind, Value};
+use dmwsi_protocol::credentials;
 use dmwsi_protocol::encoding::{Encoding, Form};
+use dmwsi_protocol::mac::Mac;
 use dmwsi_protocol::server::{Account, Arrival, Limits, Nonces, Session, Turn};
 
 /// What stands between two messages.
@@ -12,13 +14,18 @@ pub fn session(bytes: &[u8]) {
     let Some((setting, rest)) = bytes.split_first() else { return };
     let account = Account {
         server_id: "dm.example",
-        client_auth: if setting & 1 == 0 { AuthType::Basic } else { AuthType::Digest },
+        client_auth: match setting & 7 {
+            2 | 3 => AuthType::Hmac,
+            setting if setting & 1 == 0 => AuthType::Basic,
+            _ => AuthType::Digest,
+        },
         every_message: false,
         client_name: "device",
         client_secret: "secret",
-        server_auth: match setting >> 1 & 3 {
-            0 | 1 => None,
-            2 => Some(AuthType::Basic),
+        server_auth: match setting & 7 {
+            0..=2 => None,
+            3 => Some(AuthType::Hmac),
+            4 | 5 => Some(AuthType::Basic),
             _ => Some(AuthType::Digest),
         },
         server_name: "server",
@@ -27,7 +34,7 @@ pub fn session(bytes: &[u8]) {
     let nonces = Nonces { expected: &[b"0123456789abcdef".to_vec()], next: b"ABCDEFGHIJKLMNOPQRSTUVWX", server: b"before" };
     let limits = Limits { max_message: 65_536, max_object: 4_000, max_commands: 4, max_tries: 3, max_next_messages: 4 };
     let mut session = None::<Session>;
-    for bytes in split(rest) {
+    for (at, bytes) in split(rest).into_iter().enumerate() {
         let encoding = Encoding::sniff(bytes, None);
         let Ok(message) = encoding.decode(bytes) else { continue };
         let before = session.take().unwrap_or_else(|| {
@@ -35,15 +42,19 @@ pub fn session(bytes: &[u8]) {
             session.set_large_objects(setting & 8 != 0);
             session
         });
-        let Ok((heard, received)) =
-            before.clone().receive(&message, &Arrival::bare(setting & 16 == 0), &account, &nonces, &limits)
-        else {
+        // Nobody guesses a MAC: it is right, but for every other message where the setting says so, over a nonce that everybody knows.
+        let nonce = if setting & 16 != 0 && at % 2 == 0 { &[0; 4][..] } else { b"0123456789abcdef" };
+        let mac = Mac::of("device", &credentials::account_hash("device", "secret"), nonce, bytes);
+        let mac = Some(&mac).filter(|_| account.client_auth == AuthType::Hmac);
+        let arrival = Arrival { body: bytes, mac, ..Arrival::bare(setting & 16 == 0) };
+        let Ok((heard, received)) = before.clone().receive(&message, &arrival, &account, &nonces, &limits) else {
             session = Some(before);
             continue;
         };
         let offered = if received.turn == Turn::Offer { commands(setting >> 5) } else { Vec::new() };
         let (said, reply) = stored(&heard).reply(offered, &account, &nonces, encoding, &limits);
         assert_eq!(Form::from(encoding).encode(&encoding.decode(&reply.bytes).expect("a reply can be read")), reply.bytes);
+        assert!(reply.mac.is_none() || account.server_auth.is_some() && reply.message.header.credentials.is_none());
         if reply.ended {
             assert!(said.is_ended());
             return;

@@ -1,11 +1,13 @@
 //! Devices as the gateway needs them, and those who knock without being let in.
-use diesel::dsl::exists;
+use diesel::dsl::{count_star, exists};
 use diesel::prelude::*;
+use dmwsi_domain::account::auth_named;
 use dmwsi_domain::contact::{Contact, Stranger, StrangerReason};
 use dmwsi_domain::event::{Event, Recorded};
 use dmwsi_domain::facts::Facts;
 use dmwsi_domain::id::{DeviceId, EventId, OrganisationId};
 use dmwsi_domain::{Error, Ids, Result, Timestamp};
+use dmwsi_objects::dmacc::AuthType;
 
 use crate::column::{counted, damaged, document, moment, number, parsed, text, uuid};
 use crate::device_row::{AccountColumns, Standing};
@@ -104,6 +106,19 @@ impl Tx<'_> {
         .optional()
         .map_err(failed)?;
         row.map(|(row, executions, sessions, wake)| row.contact(executions || sessions, wake)).transpose()
+    }
+
+    /// How many devices there are whose accounts have each pair of ways to prove who one is, that of the device and that of the server.
+    pub fn devices_by_auth(&mut self) -> Result<Vec<(AuthType, Option<AuthType>, u64)>> {
+        let pair = (devices::client_auth, devices::server_auth);
+        let groups = devices::table.group_by(pair).select((devices::client_auth, devices::server_auth, count_star())).order(pair);
+        let rows: Vec<(String, Option<String>, i64)> = on!(self, conn => groups.load(conn)).map_err(failed)?;
+        let auth = |name: String| auth_named(&name).ok_or_else(|| damaged("way to authenticate"));
+        rows.into_iter()
+            .map(|(client, server, devices)| {
+                Ok((auth(client)?, server.map(auth).transpose()?, counted(devices, "number of devices")?))
+            })
+            .collect()
     }
 
     /// Begins a new epoch of the nonces a device is given: `epoch` must be greater than the one before, or it is stale.

@@ -82,6 +82,7 @@ table! {
         number -> BigInt,
         at -> BigInt,
         document -> Binary,
+        repeats -> BigInt,
     }
 }
 

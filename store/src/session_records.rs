@@ -81,6 +81,7 @@ pub struct MessageRow {
     number: i64,
     at: i64,
     document: Vec<u8>,
+    repeats: i64,
 }
 
 /// Which of a device's sessions a page holds, the latest first.
@@ -107,7 +108,7 @@ impl Keys {
         let plain = document(said)?;
         let sealed = self.seal(place_of(&row_name(&record_id, i64::from(message))), plain.as_bytes())?;
         let size = u64::try_from(plain.len()).unwrap_or(u64::MAX);
-        Ok((MessageRow { record_id, number: i64::from(message), at: at.micros(), document: sealed }, size))
+        Ok((MessageRow { record_id, number: i64::from(message), at: at.micros(), document: sealed, repeats: 0 }, size))
     }
 
     /// Opens one: its number, when it came and what was said.
@@ -122,6 +123,11 @@ impl MessageRow {
     /// Its place in the session, from 1.
     pub fn number(&self) -> Result<u32> {
         counted(self.number, "number of a message")
+    }
+
+    /// How often it came again and was answered the same.
+    pub fn repeats(&self) -> Result<u32> {
+        counted(self.repeats, "number of repetitions")
     }
 }
 
@@ -169,6 +175,13 @@ impl Tx<'_> {
             devices::traced_messages.eq(devices::traced_messages + 1),
             devices::traced_bytes.eq(devices::traced_bytes + number(size)),
         ));
+        on!(self, conn => count.execute(conn)).map(drop).map_err(failed)
+    }
+
+    /// Counts a repetition of a message; nothing happens where that message is not kept.
+    pub fn count_repetition(&mut self, session: SessionId, message: u32) -> Result<()> {
+        let kept = session_messages::table.find((text(session.uuid()), i64::from(message)));
+        let count = diesel::update(kept).set(session_messages::repeats.eq(session_messages::repeats + 1));
         on!(self, conn => count.execute(conn)).map(drop).map_err(failed)
     }
 

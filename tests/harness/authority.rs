@@ -1,10 +1,13 @@
 //! An authority of the test's own, which issues certificates.
 use std::path::PathBuf;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use dmwsi_domain::Clock;
 use openssl::asn1::Asn1Time;
 use openssl::bn::{BigNum, MsbOption};
 use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
+use openssl::sign::Signer;
 use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
 use openssl::x509::{X509, X509Builder, X509Name, X509NameBuilder};
 
@@ -40,6 +43,24 @@ impl Authority {
         self.folder.path().join("authority.pem")
     }
 
+    /// Its list of revoked certificates, in PEM (RFC 5280, 5.1), which begins and ends so many days from now.
+    pub(crate) fn revoke(&self, revoked: &[&Issued], (from, until): (i64, i64)) -> String {
+        // ecdsa-with-SHA256
+        let algorithm = der(0x30, &[&[0x06, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2]]);
+        let entry = |one: &&Issued| {
+            let serial = X509::from_pem(one.certificate.as_bytes()).unwrap().serial_number().to_bn().unwrap();
+            der(0x30, &[&der(0x02, &[if serial.num_bits() % 8 == 0 { &[0] } else { &[] }, &serial.to_vec()]), &day(from)])
+        };
+        let entries: Vec<_> = revoked.iter().map(entry).collect();
+        let entries = if entries.is_empty() { Vec::new() } else { der(0x30, &[&entries.concat()]) };
+        let name = self.certificate.subject_name().to_der().unwrap();
+        let list = der(0x30, &[&[0x02, 1, 1], &algorithm, &name, &day(from), &day(until), &entries]);
+        let mut signer = Signer::new(MessageDigest::sha256(), &self.key).unwrap();
+        let signature = signer.sign_oneshot_to_vec(&list).unwrap();
+        let whole = der(0x30, &[&list, &algorithm, &der(0x03, &[&[0], &signature])]);
+        format!("-----BEGIN X509 CRL-----\n{}\n-----END X509 CRL-----\n", BASE64_STANDARD.encode(whole))
+    }
+
     /// A certificate for these names and addresses, the first of which it is called by.
     pub(crate) fn issue(&self, names: &[&str]) -> Issued {
         let key = PKey::from_ec_key(stranger()).unwrap();
@@ -58,6 +79,19 @@ impl Authority {
         let text = |pem: Vec<u8>| String::from_utf8(pem).unwrap();
         Issued { certificate: text(made.build().to_pem().unwrap()), key: text(key.private_key_to_pem_pkcs8().unwrap()) }
     }
+}
+
+/// A value of ASN.1 of that kind (DER); none of those here is longer than two octets can tell.
+fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let value = parts.concat();
+    let length = u16::try_from(value.len()).unwrap().to_be_bytes();
+    [&[tag, 0x82][..], &length, &value].concat()
+}
+
+/// A time so many days from now.
+fn day(days: i64) -> Vec<u8> {
+    let at = chrono::DateTime::from_timestamp(Clock::System.now().micros() / 1_000_000 + days * 86_400, 0).unwrap();
+    der(0x18, &[at.format("%Y%m%d%H%M%SZ").to_string().as_bytes()])
 }
 
 fn named(name: &str) -> X509Name {

@@ -172,12 +172,12 @@ impl Operation {
         }
     }
 
-    /// Whether it says what may be too large for one message, so that it matters whether the device takes values in pieces.
+    /// Whether it says what may be too large for one message, so that it matters whether the device takes values in pieces. What it
+    /// only reads on its way it asks about itself.
     #[must_use]
     pub fn sends_large(&self) -> bool {
         let longest = match self {
             Self::NodesAdd(add) => add.longest(),
-            Self::NodesCopy(copy) => copy.longest(),
             Self::NodesSet(set) => set.longest(),
             _ => 0,
         };

@@ -1,5 +1,5 @@
 //! Copying leaves.
-use dmwsi_objects::{Answer, Command, Format, NodeUri, StatusCode, Value};
+use dmwsi_objects::{Answer, Command, Format, NodeUri, StatusCode, Value, devdetail};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -9,9 +9,13 @@ use super::tally::{Tally, Words};
 use super::{Context, Input, Next, NodeOutcome, NodeResult, Phase, Step, too_many};
 use crate::Result;
 use crate::evidence::Fact;
+use crate::facts::Facts;
 
 /// The most copies of one operation.
 const MAX_COPIES: usize = 100;
+
+/// Up to how many bytes of text a value fits into one message of any device known.
+const FITS: usize = 1_000;
 
 const WORDS: Words =
     Words { phase: Phase { name: "COPYING", progress: 50 }, all: "COPIED", some: "PARTLY_COPIED", none: "NOT_COPIED" };
@@ -62,6 +66,22 @@ pub struct NodesCopy {
     version: u8,
     waiting: Vec<Copying>,
     tally: Tally,
+    /// The device was asked whether it takes values in pieces, which matters for one that was read.
+    #[serde(default)]
+    large: Asked,
+}
+
+/// How far a question is.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Asked {
+    /// It was not needed so far.
+    #[default]
+    Not,
+    /// It is out.
+    Now,
+    /// It was asked, whatever the device said to it.
+    Before,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -108,6 +128,14 @@ impl Copying {
         }
     }
 
+    /// How long the value is that it writes next, in bytes of text.
+    fn length(&self) -> usize {
+        match &self.stage {
+            Stage::Write(value) | Stage::Create(value) => value.data.len(),
+            Stage::Copy | Stage::Read => 0,
+        }
+    }
+
     fn take(&mut self, answer: &Answer) -> Verdict {
         if self.busy.waits_or_lost(NodeOutcome::of(answer.status)) {
             return Verdict::Wait;
@@ -145,25 +173,23 @@ impl Copying {
 impl NodesCopy {
     pub(super) fn begin(request: NodesCopyRequest) -> Self {
         let copying = |copy| Copying { copy, stage: Stage::Copy, busy: Patience::default() };
-        Self { version: 1, waiting: request.copies.into_iter().map(copying).collect(), tally: Tally::default() }
-    }
-
-    /// The length of the longest value that may be to be sent, in bytes of text: until the sources are read nobody knows.
-    pub(super) const fn longest(&self) -> usize {
-        if self.waiting.is_empty() { 0 } else { usize::MAX }
+        let waiting = request.copies.into_iter().map(copying).collect();
+        Self { version: 1, waiting, tally: Tally::default(), large: Asked::default() }
     }
 
     pub(super) fn step(&mut self, input: Input<'_>, cx: &Context<'_>) -> Step {
         match input {
             Input::Alert(_) => Step::default(),
-            Input::Answers(answers) => self.answered(answers),
+            Input::Answers(answers) if self.large == Asked::Now => self.told(answers),
+            Input::Answers(answers) => self.answered(answers, cx.facts),
             Input::TimedOut => Step::failed("TIMED_OUT", None),
             Input::Turn => {
+                self.large = Asked::default();
                 if cx.facts.traits.copy == Some(false) {
                     let by_device = self.waiting.iter_mut().filter(|copying| copying.stage == Stage::Copy);
                     by_device.for_each(|copying| copying.stage = Stage::Read);
                 }
-                Step::send(WORDS.phase, self.commands())
+                Step::send(WORDS.phase, self.go_on(cx.facts))
             }
         }
     }
@@ -172,7 +198,28 @@ impl NodesCopy {
         self.waiting.iter().map(Copying::command).collect()
     }
 
-    fn answered(&mut self, answers: &[Answer]) -> Step {
+    /// What goes on at once. Before the first value that may not fit into one message, whether the device takes it in pieces must be known.
+    fn go_on(&mut self, facts: &Facts) -> Vec<Command> {
+        let is_known = facts.traits.large_objects.or(facts.large_objects).is_some();
+        let may_not_fit = self.waiting.iter().any(|copying| copying.length() > FITS);
+        match NodeUri::parse(devdetail::LRG_OBJ) {
+            Ok(target) if self.large == Asked::Not && !is_known && may_not_fit => {
+                self.large = Asked::Now;
+                vec![Command::Get { target }]
+            }
+            _ => self.commands(),
+        }
+    }
+
+    /// Takes the answer to that question: what it says is among the facts by now.
+    fn told(&mut self, answers: &[Answer]) -> Step {
+        self.large = Asked::Before;
+        let is_lost = answers.iter().all(|answer| NodeOutcome::of(answer.status) == NodeOutcome::AnswerLost);
+        let step = if is_lost { Step::rest(WORDS.phase, None) } else { Step::send(WORDS.phase, self.commands()) };
+        step.learned(answers.iter().map(Fact::answer).collect())
+    }
+
+    fn answered(&mut self, answers: &[Answer], facts: &Facts) -> Step {
         let mut step = Step::default();
         let mut answers = answers.iter();
         let mut must_wait = false;
@@ -198,7 +245,7 @@ impl NodesCopy {
         step.next = match (self.waiting.is_empty(), must_wait) {
             (true, _) => self.tally.end(&WORDS).next,
             (false, true) => Next::Rest(WORDS.phase, None),
-            (false, false) => Next::Send(WORDS.phase, self.commands()),
+            (false, false) => Next::Send(WORDS.phase, self.go_on(facts)),
         };
         step
     }

@@ -1,7 +1,7 @@
 //! The file of known devices: which kinds there are, and what each does otherwise.
 use serde::{Deserialize, Deserializer, de};
 
-use super::Traits;
+use super::{Engine, Observed, Traits};
 use crate::facts::Facts;
 
 /// What ships with the product.
@@ -35,6 +35,9 @@ pub struct Entry {
     /// The header User-Agent of HTTP.
     #[serde(default)]
     pub user_agent: Option<Pattern>,
+    /// What its client was recognised as.
+    #[serde(default)]
+    pub engine: Option<Engine>,
     /// What is known of it.
     pub traits: Traits,
 }
@@ -97,8 +100,8 @@ impl Book {
 
     /// The entries about a device, in their order.
     #[must_use]
-    pub fn about(&self, facts: &Facts, user_agent: Option<&str>) -> Vec<&Entry> {
-        self.0.iter().filter(|entry| entry.is_about(facts, user_agent)).collect()
+    pub fn about(&self, facts: &Facts, observed: &Observed) -> Vec<&Entry> {
+        self.0.iter().filter(|entry| entry.is_about(facts, observed)).collect()
     }
 }
 
@@ -109,20 +112,21 @@ impl Entry {
             || self.dm_version.is_some()
             || self.firmware_version.is_some()
             || self.user_agent.is_some()
+            || self.engine.is_some()
     }
 
-    fn is_about(&self, facts: &Facts, user_agent: Option<&str>) -> bool {
+    fn is_about(&self, facts: &Facts, observed: &Observed) -> bool {
         let conditions = [
             (&self.manufacturer, facts.manufacturer.as_deref()),
             (&self.model, facts.model.as_deref()),
             (&self.dm_version, facts.dm_version.as_deref()),
             (&self.firmware_version, facts.firmware_version.as_deref()),
-            (&self.user_agent, user_agent),
+            (&self.user_agent, observed.user_agent.as_deref()),
         ];
         let holds = |(pattern, fact): (&Option<Pattern>, Option<&str>)| {
             pattern.as_ref().is_none_or(|pattern| fact.is_some_and(|fact| pattern.fits(fact)))
         };
-        conditions.into_iter().all(holds)
+        conditions.into_iter().all(holds) && self.engine.is_none_or(|engine| observed.engine == Some(engine))
     }
 }
 
@@ -161,11 +165,13 @@ mod tests {
     #[test]
     fn what_ships_with_the_product_is_read_and_finds_its_devices() {
         let book = Book::known().unwrap();
-        let names = |facts: &Facts, agent: Option<&str>| -> Vec<String> {
-            book.about(facts, agent).into_iter().map(|entry| entry.name.clone()).collect()
+        let names = |observed: Observed| -> Vec<String> {
+            book.about(&Facts::default(), &observed).into_iter().map(|entry| entry.name.clone()).collect()
         };
-        assert!(names(&Facts::default(), None).is_empty());
-        assert_eq!(names(&Facts::default(), Some("MSFT OMA DM Client/1.2.0.1")), ["Windows"]);
+        assert!(names(Observed::default()).is_empty());
+        let user_agent = Some("MSFT OMA DM Client/1.2.0.1".to_owned());
+        assert_eq!(names(Observed { user_agent, ..Observed::default() }), ["Windows"]);
+        assert_eq!(names(Observed { engine: Some(Engine::Libdmclient), ..Observed::default() }), ["libdmclient"]);
     }
 
     #[test]
@@ -187,7 +193,7 @@ mod tests {
         ] {
             assert!(Book::parse(text).is_err(), "{text}");
         }
-        assert!(Book::parse("").unwrap().about(&Facts::default(), None).is_empty());
+        assert!(Book::parse("").unwrap().about(&Facts::default(), &Observed::default()).is_empty());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use crate::facts::Facts;
 
 pub use book::{Book, BookError, Entry, Pattern};
-pub use observed::{Observed, Stated};
+pub use observed::{Engine, Observed, Stated};
 pub use traits::{AlertOrder, AtomicManner, Traits, TraitsPatch};
 
 /// Who says so.
@@ -56,7 +56,7 @@ impl Profile {
             // Another firmware may have learned what that one could not.
             observed.traits = Traits::default();
         }
-        let entries = book.about(facts, observed.user_agent.as_deref());
+        let entries = book.about(facts, &observed);
         let file = entries.iter().fold(Traits::default(), |below, entry| entry.traits.clone().over(below));
         Self { entries: entries.into_iter().map(|entry| entry.name.clone()).collect(), file, observed, set }
     }

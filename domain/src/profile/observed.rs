@@ -16,12 +16,23 @@ pub struct Observed {
     /// The header User-Agent of HTTP, at most 256 bytes of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
+    /// What its client was recognised as.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
     /// The firmware at that time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub firmware_version: Option<String>,
     /// When something new was observed last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
+}
+
+/// The software of a client, where it can be told by how it speaks, whoever made the device.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Engine {
+    /// Intel's libdmclient.
+    Libdmclient,
 }
 
 /// What a device says of itself in a session.
@@ -33,6 +44,8 @@ pub struct Stated<'s> {
     pub max_object: Option<u32>,
     /// The header User-Agent of HTTP.
     pub user_agent: Option<&'s str>,
+    /// What its client is recognised as by that message.
+    pub engine: Option<Engine>,
 }
 
 impl Observed {
@@ -59,6 +72,7 @@ impl Observed {
         if let Some(agent) = stated.user_agent.filter(|agent| !agent.is_empty()) {
             self.user_agent = Some(cut(agent).to_owned());
         }
+        self.engine = stated.engine.or(self.engine);
         for answer in answers {
             self.take(answer, traits);
         }
@@ -170,7 +184,7 @@ mod tests {
         let list = Answer { readings: vec![reading("./A"), reading("./A/b")], ..get("./A?list=TNDS", 200) };
         assert!(learned(&mut observed, &[list], "2"));
         assert_eq!(observed.traits.tnds, Some(true));
-        let stated = Stated { max_message: Some(4_096), max_object: None, user_agent: Some("phone") };
+        let stated = Stated { max_message: Some(4_096), max_object: None, user_agent: Some("phone"), engine: None };
         assert!(observed.learn(&[], stated, &Traits::default(), Some("2"), Timestamp::from_micros(2)));
         assert_eq!((observed.traits.max_message_bytes, observed.user_agent.as_deref()), (Some(4_096), Some("phone")));
     }

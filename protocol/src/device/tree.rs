@@ -49,6 +49,11 @@ impl Tree {
         self.0.insert(node.path().to_owned(), Node { value, access, acl: Acl::default(), permanent: true });
     }
 
+    /// Drops a node and all below it, permanent or not.
+    pub fn drop_below(&mut self, node: &NodeUri) {
+        drop(self.take(node));
+    }
+
     /// The text of a leaf.
     #[must_use]
     pub fn text(&self, path: &str) -> Option<&str> {

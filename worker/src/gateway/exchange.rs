@@ -55,6 +55,9 @@ impl Gateway {
             // Some clients begin every session in the same words. When there is work by now, these are a new session.
             let is_new = held.session.is_authenticated() && known.as_ref().is_some_and(|known| known.contact.has_work);
             if !is_new && incoming.may_hear_again(&held.session) {
+                if let Some(known) = &known {
+                    self.note_repetition(held.record.as_deref(), &known.contact, incoming.at).await;
+                }
                 return Ok(held.last.reply);
             }
         }
@@ -62,10 +65,12 @@ impl Gateway {
             Some(known) if self.is_shut(incoming, &known) => {
                 let detail = "The device failed to prove itself too often, and is not listened to for a while.".to_owned();
                 self.note_refused(incoming, &known.contact, FaultCode::LockedOut, detail).await;
-                self.stranger(incoming, StrangerReason::Credentials).await
+                let account = &known.contact.account;
+                let kind = (account.client.auth, account.server.as_ref().map(|server| server.auth));
+                self.stranger(incoming, StrangerReason::Credentials, Some(kind)).await
             }
             Some(known) => self.known(incoming, known).await,
-            None => self.stranger(incoming, StrangerReason::Unknown).await,
+            None => self.stranger(incoming, StrangerReason::Unknown, None).await,
         }
     }
 
@@ -77,6 +82,7 @@ impl Gateway {
             let same = row.last_message == header.message && row.last_body == incoming.hash;
             let state = if same { State::read(&row.document) } else { None };
             if let Some(state) = state.filter(|state| incoming.may_hear_again(&state.session)) {
+                self.note_repetition(state.record.as_deref(), &contact, now).await;
                 return Ok(Said { bytes: Bytes::from(row.last_reply.clone()), mac: state.mac });
             }
         }
@@ -198,9 +204,8 @@ impl Gateway {
             facts.learn(&received.device);
         }
         let asks_details = !state.asked_details && self.details_are_old(&facts, now);
-        let user_agent = incoming.user_agent.as_deref();
         let known = (is_proven && (contact.has_work || asks_details)).then_some(&contact.profile);
-        let manners = known.map(|known| self.manners(&facts, known, user_agent));
+        let manners = known.map(|known| self.manners(&facts, known, incoming));
         let (manners, traits) = manners.unwrap_or_default();
         state.session.set_manners(manners);
         (facts.max_object, facts.traits) = (state.session.max_object(), traits);

@@ -4,6 +4,7 @@ use actix_web::http::header::USER_AGENT;
 use bytes::Bytes;
 use dmwsi_domain::Timestamp;
 use dmwsi_domain::account::SealedCredentials;
+use dmwsi_domain::profile::Engine;
 use dmwsi_domain::session_record::cut;
 use dmwsi_objects::dmacc::AuthType;
 use dmwsi_protocol::credentials;
@@ -98,6 +99,22 @@ impl Incoming {
         })
     }
 
+    /// The software of the client, where it can be told by how a session begins. One on libdmclient tells DevInfo with the interior nodes, as nobody
+    /// else is known to do, and neither a name of its own nor how large an object may be.
+    pub(super) fn engine(&self) -> Option<Engine> {
+        let header = &self.message.header;
+        let is_interior = |item: &Item| {
+            let format = item.meta.format.as_deref().unwrap_or_default();
+            is_devinfo(item) && format.trim().eq_ignore_ascii_case("node")
+        };
+        let tells_interior = self.message.body.iter().any(|element| match element {
+            Element::Command(command) if command.verb == Verb::Replace => command.items.iter().any(is_interior),
+            _ => false,
+        });
+        let is_bare = header.source.name.is_none() && header.max_object.is_none();
+        (is_bare && tells_interior).then_some(Engine::Libdmclient)
+    }
+
     /// Whether the message came to the address that its session gave.
     pub(super) fn is_at_respond_to(&self, session: &Session) -> bool {
         let theirs = session.respond_to().rsplit_once("?s=").map_or("", |(_, pass)| pass);
@@ -150,6 +167,23 @@ mod tests {
         assert!(!incoming(2, vec![command(Verb::Replace, "./DevInfo/Man")]).begins());
         assert!(!incoming(1, vec![command(Verb::Replace, "./DevInformation")]).begins());
         assert!(!incoming(1, vec![command(Verb::Get, "./DevInfo/Man")]).begins());
+    }
+
+    #[test]
+    fn a_client_on_libdmclient_is_known_by_the_interior_nodes_of_its_dev_info() {
+        let telling = |node: &str, format: &str, name: Option<&str>| {
+            let mut replace = command(Verb::Replace, node);
+            if let Element::Command(told) = &mut replace {
+                told.items[0].meta.format = Some(format.to_owned());
+            }
+            let mut incoming = incoming(1, vec![replace]);
+            incoming.message.header.source.name = name.map(str::to_owned);
+            incoming.engine()
+        };
+        assert_eq!(telling("./DevInfo/Ext", "node", None), Some(Engine::Libdmclient));
+        for other in [("./DevInfo/Man", "chr", None), ("./DevInfo/Ext", "node", Some("me")), ("./Other", "node", None)] {
+            assert_eq!(telling(other.0, other.1, other.2), None, "{other:?}");
+        }
     }
 
     #[test]

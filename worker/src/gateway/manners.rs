@@ -8,9 +8,10 @@ use super::incoming::Incoming;
 
 impl Gateway {
     /// How that device is spoken to, and what its operations are to know of it.
-    pub(super) fn manners(&self, facts: &Facts, known: &KnownTraits, user_agent: Option<&str>) -> (Manners, Traits) {
+    pub(super) fn manners(&self, facts: &Facts, known: &KnownTraits, incoming: &Incoming) -> (Manners, Traits) {
         let mut known = known.clone();
-        known.observed.user_agent = user_agent.map(str::to_owned).or(known.observed.user_agent);
+        known.observed.user_agent = incoming.user_agent.clone().or(known.observed.user_agent);
+        known.observed.engine = incoming.engine().or(known.observed.engine);
         let profile = Profile::of(&self.book, facts, known);
         let (traits, limits, observed) = (profile.traits(), profile.limits(), profile.observed.traits);
         let manners = Manners {
@@ -36,8 +37,12 @@ pub(super) fn observed(
     now: Timestamp,
 ) -> Option<Observed> {
     let header = &incoming.message.header;
-    let stated =
-        Stated { max_message: header.max_message, max_object: header.max_object, user_agent: incoming.user_agent.as_deref() };
+    let stated = Stated {
+        max_message: header.max_message,
+        max_object: header.max_object,
+        user_agent: incoming.user_agent.as_deref(),
+        engine: incoming.engine(),
+    };
     let mut observed = contact.profile.observed.clone();
     let mut is_new = observed.learn(&received.answers, stated, &facts.traits, facts.firmware_version.as_deref(), now);
     if received.no_sequence && observed.traits.sequence != Some(false) {

@@ -7,6 +7,7 @@ mod elsewhere;
 mod exchange;
 mod idle;
 mod incoming;
+mod kinds;
 mod known;
 mod manners;
 mod mask;
@@ -44,6 +45,7 @@ use crate::download::Tokens;
 
 use self::elsewhere::Elsewhere;
 use self::incoming::Incoming;
+use self::kinds::Kinds;
 use self::memory::Memory;
 use self::nonce::Nonces;
 use self::seen::Seen;
@@ -74,6 +76,7 @@ pub struct Gateway {
     elsewhere: Elsewhere,
     seen: Seen,
     strangers: Strangers,
+    kinds: Kinds,
     turnstiles: Turnstiles,
     /// What is known of kinds of devices.
     book: Book,
@@ -120,6 +123,7 @@ impl Gateway {
             elsewhere: Elsewhere::new(some(settings.remembered_sessions)),
             seen: Seen::default(),
             strangers: Strangers::new(settings.max_strangers),
+            kinds: Kinds::default(),
             turnstiles: Turnstiles::new(),
             book: Book::default(),
             name: settings.process_name(),

@@ -122,6 +122,16 @@ impl Nonces {
         self.derive_challenge(identity.as_bytes(), u64::MAX, message, span(at))
     }
 
+    /// The place among all that there may be which somebody unknown always has.
+    pub(super) fn place(&self, identity: &str) -> Result<u64> {
+        let key = PKey::hmac(&self.key).map_err(Error::internal)?;
+        let mut signer = Signer::new(MessageDigest::sha256(), &key).map_err(Error::internal)?;
+        signer.update(b"place").map_err(Error::internal)?;
+        signer.update(identity.as_bytes()).map_err(Error::internal)?;
+        let bytes = signer.sign_to_vec().map_err(Error::internal)?;
+        Ok(bytes.into_iter().take(8).fold(0, |place, byte| place << 8 | u64::from(byte)))
+    }
+
     fn derive_challenge(&self, whose: &[u8], epoch: u64, message: u32, span: i64) -> Result<Vec<u8>> {
         self.derive_from(&[b"challenge", &epoch.to_be_bytes(), &message.to_be_bytes(), &span.to_be_bytes(), whose])
     }

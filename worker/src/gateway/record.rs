@@ -111,6 +111,15 @@ impl Gateway {
         Ok(Some(Noted { record: SessionRecord::clone(kept), is_new, message }))
     }
 
+    /// Notes with the last message of a session that it came again and was told the same. What cannot be written is lost, as below.
+    pub(super) async fn note_repetition(&self, record: Option<&SessionRecord>, contact: &Contact, now: Timestamp) {
+        let Some(record) = record.filter(|_| contact.tracing.is_some_and(|tracing| tracing.is_on(now))) else { return };
+        let (id, message) = (record.id, record.course.messages);
+        if let Err(error) = self.store.write(move |tx| tx.count_repetition(id, message)).await {
+            tracing::warn!(%error, "a repeated message could not be written down");
+        }
+    }
+
     /// Writes down a message that was not let into any session. What cannot be written is lost: the device gets its answer all the same.
     pub(super) async fn note_refused(&self, incoming: &Incoming, contact: &Contact, code: FaultCode, detail: String) {
         let mut record = self.begin(incoming, contact);

@@ -46,12 +46,14 @@ pub struct Settings {
     pub profiles: Option<PathBuf>,
     /// What this process is called in records of sessions; its host and its number when empty.
     pub name: String,
-    /// The server identifier told to devices that are not known; known ones have theirs in their account. With the next three, whoever is not
-    /// known is answered as most of the known ones are, so that nobody learns by asking who is known: set them as in the accounts.
+    /// The server identifier told to devices that are not known; known ones have theirs in their account. Whoever is not known is answered as the
+    /// known ones are, so that nobody learns by asking who is known: set this and `unknownServerName` as in the accounts.
     pub server_id: String,
-    /// How devices that are not known are asked to prove who they are: `BASIC` or `DIGEST`.
-    pub unknown_client_auth: AuthType,
-    /// How the server seems to prove itself to them: `BASIC` or `DIGEST`; not at all when absent.
+    /// How devices that are not known are asked to prove who they are: `BASIC`, `DIGEST` or `HMAC`. When absent, each always in the same way, and all
+    /// of them as the known ones are, in the same shares.
+    pub unknown_client_auth: Option<AuthType>,
+    /// How the server seems to prove itself to them: `BASIC`, `DIGEST` or `HMAC`; not at all when absent. Without `unknownClientAuth` it counts for
+    /// nothing, and the server seems to do so as it does to the known ones.
     pub unknown_server_auth: Option<AuthType>,
     /// The server's name in those credentials: `serverId` when empty.
     pub unknown_server_name: String,
@@ -100,7 +102,7 @@ impl Default for Settings {
             profiles: None,
             name: String::new(),
             server_id: "dmwsi".to_owned(),
-            unknown_client_auth: AuthType::Digest,
+            unknown_client_auth: None,
             unknown_server_auth: None,
             unknown_server_name: String::new(),
         }

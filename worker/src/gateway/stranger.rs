@@ -12,6 +12,7 @@ use dmwsi_protocol::server::{Account, Arrival, Nonces, Session};
 use lru::LruCache;
 
 use super::incoming::Incoming;
+use super::kinds::Kind;
 use super::memory::Held;
 use super::state::{Answered, Said};
 use super::{Gateway, Refusal, Settings};
@@ -68,8 +69,13 @@ impl std::fmt::Debug for Strangers {
 }
 
 impl Gateway {
-    /// The reply to somebody who is not known, or was wrong too often.
-    pub(super) async fn stranger(&self, incoming: &Incoming, reason: StrangerReason) -> Result<Said, Refusal> {
+    /// The reply to somebody who is not known, or who is of that kind and was wrong too often.
+    pub(super) async fn stranger(
+        &self,
+        incoming: &Incoming,
+        reason: StrangerReason,
+        known: Option<Kind>,
+    ) -> Result<Said, Refusal> {
         let header = &incoming.message.header;
         let (identity, key) = (header.source.uri.clone(), (header.source.uri.clone(), header.session.clone()));
         // Whoever had proven itself and is not known any more, or is locked out, gets no further by that.
@@ -82,14 +88,18 @@ impl Gateway {
         // The same each time, as that of a known device is until it has given a nonce.
         let shown = self.nonces.decoy(&identity, u32::MAX, Timestamp::from_micros(0))?;
         let shown = String::from_utf8_lossy(&shown).into_owned();
-        let Settings { server_id, unknown_client_auth, unknown_server_auth, unknown_server_name, .. } = &self.settings;
+        let Settings { server_id, unknown_server_name, .. } = &self.settings;
+        let (client_auth, server_auth) = match known {
+            Some(kind) => kind,
+            None => self.seeming(&identity, incoming.at).await?,
+        };
         let account = Account {
             server_id,
-            client_auth: if incoming.shows(AuthType::Hmac) { AuthType::Hmac } else { possible(*unknown_client_auth) },
+            client_auth: possible(client_auth),
             every_message: false,
             client_name: "",
             client_secret: &secret,
-            server_auth: unknown_server_auth.map(possible),
+            server_auth: server_auth.map(possible),
             server_name: if unknown_server_name.is_empty() { server_id } else { unknown_server_name },
             server_secret: &shown,
         };
@@ -105,6 +115,14 @@ impl Gateway {
         Ok(said)
     }
 
+    /// Of which kind somebody seems to be who is not known, whatever is shown: as a device of one kind is told of it, whatever it shows.
+    async fn seeming(&self, identity: &str, now: Timestamp) -> Result<Kind> {
+        match self.settings.unknown_client_auth {
+            Some(auth) => Ok((auth, self.settings.unknown_server_auth)),
+            None => self.kinds.at(self.nonces.place(identity)?, &self.store, now).await,
+        }
+    }
+
     /// Writes the caller down for the operator, unless that was done lately.
     pub(super) async fn note(&self, incoming: &Incoming, reason: StrangerReason) -> Result<()> {
         let identity = incoming.message.header.source.uri.clone();
@@ -117,9 +135,9 @@ impl Gateway {
     }
 }
 
-/// The way to authenticate that comes nearest to what is set, of those that a message alone allows for.
+/// What those are asked for who do not prove themselves by their transport: what stands in their messages.
 fn possible(auth: AuthType) -> AuthType {
-    if auth == AuthType::Basic { auth } else { AuthType::Digest }
+    if auth == AuthType::Transport { AuthType::Digest } else { auth }
 }
 
 /// What the caller tells of itself: nobody has proven it.

@@ -1,0 +1,2 @@
+ALTER TABLE session_messages DROP COLUMN repeats;
+DROP INDEX devices_auth;
