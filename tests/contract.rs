@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::harness::document::{Document, Operation};
 use crate::harness::server::Server;
@@ -230,9 +230,7 @@ async fn what_is_served_is_what_is_written() {
     assert_eq!((yaml.status.as_u16(), yaml.header("content-type")), (200, "application/yaml"));
     assert_eq!(yaml.text, dmwsi_api::to_yaml());
     // Whatever is in the document is answered by its own handler: not as an address or a method that is not there.
-    let account = json!({"serverId": "dm.example.com", "client": {"auth": "BASIC", "name": "device", "secret": "secret"}});
-    let made = portal.post("/v1/devices", &json!({"dmIdentity": "IMEI:490154203000000", "account": account})).await.of(201);
-    let device = made["deviceId"].as_str().unwrap().to_owned();
+    let device = server.devices(&portal, 1).await.remove(0).1;
     let document = Document(served);
     for operation in document.operations() {
         let (mut headers, body) = operation.sample();

@@ -8,7 +8,6 @@ use dmwsi::keys::Keys;
 use dmwsi::{Role, Running, start_behind};
 use dmwsi_api::ClientSecret;
 use dmwsi_domain::Clock;
-use dmwsi_domain::account::Sealed;
 use dmwsi_domain::client::Client;
 use dmwsi_domain::device::{NewDevice, Owner};
 use dmwsi_domain::egress::Egress;
@@ -191,15 +190,14 @@ impl Server {
     pub(crate) async fn devices(&self, portal: &Portal, count: usize) -> Vec<(DeviceId, String)> {
         static NUMBER: AtomicU64 = AtomicU64::new(490_154_203_000_000);
         let owner = Owner { organisation: portal.organisation, client: portal.client };
+        let sealing = self.keys.sealing_keys().unwrap();
         let make = |_| {
             let name = format!("IMEI:{}", NUMBER.fetch_add(1, Ordering::SeqCst));
             let client = json!({"auth": "BASIC", "name": "device", "secret": "secret"});
             let new = json!({"dmIdentity": name, "account": {"serverId": "dm.example.com", "client": client}});
             let new: NewDevice = serde_json::from_value(new).unwrap();
-            let seal = |account: dmwsi_domain::account::Account| {
-                account.seal(|_, secret| Ok::<_, ()>(Sealed(secret.as_bytes().to_vec())))
-            };
-            new.register(DeviceId::new(self.clock.new_id()), owner, self.clock.now(), seal).unwrap()
+            let id = DeviceId::new(self.clock.new_id());
+            new.register(id, owner, self.clock.now(), |account| sealing.seal_account(id, account)).unwrap()
         };
         let devices: Vec<_> = (0..count).map(make).collect();
         let named = devices.iter().map(|device| (device.id, self.ids.public(portal.organisation, device.id).unwrap())).collect();
