@@ -60,7 +60,8 @@ both! {
         for code in taken {
             devices.push(called(&server, &portal, code).await);
         }
-        eventually("all were taken", async || requests.lock().unwrap().len() == taken.len()).await;
+        // Each is called with both zero nonces, since nothing is known of it.
+        eventually("all were taken", async || requests.lock().unwrap().len() == 2 * taken.len()).await;
         for (code, state, trouble) in [
             ("2000", "FAILED", "PAP_2000"),
             ("2001", "WAKING", "PAP_2001"),
