@@ -2,6 +2,7 @@
 use std::time::{Duration, Instant};
 
 use dmwsi_domain::id::SubscriptionId;
+use dmwsi_domain::subscription::Subscription;
 use dmwsi_store::Store;
 use serde_json::{Value, json};
 
@@ -58,33 +59,70 @@ both! {
             tell(&server, portal, device, (0..3).map(|_| alert("a", "fatal", ""))).await;
         }
         crate::harness::eventually("those that are free have theirs", async || at("/events/other") == 4 && at("/events?foreign") == 4).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
         assert_eq!(at("/events") + at("/events?same"), 1, "one a minute");
         drop(server);
     }
 
-    /// OES4: however many take turns at once, in however many processes, there are no more than the rate has.
+    /// OES4: none of those that share a rate keeps the others from it, however much each has to deliver.
+    async fn subscriptions_to_one_endpoint_have_turns_one_after_the_other(database: Database) {
+        let (server, portal) = quick(&database, |_| {}).await;
+        let [(device, _)] = server.devices(&portal, 1).await.try_into().unwrap();
+        let receiver = Receiver::taking().await;
+        for query in ["a", "b", "c"] {
+            paced(&portal, &format!("{}?{query}", receiver.url), Some(240)).await;
+        }
+        receiver.heard("subscription-started", 3).await;
+        tell(&server, &portal, device, (0..100).map(|_| alert("a", "fatal", ""))).await;
+        let came = receiver.heard("device-alert", 16).await;
+        for query in ["a", "b", "c"] {
+            let those = came.iter().filter(|came| came.path == format!("/events?{query}")).count();
+            assert!(those >= 3, "{those} of {} to {query}", came.len());
+        }
+        drop(server);
+    }
+
+    /// OES4: however many take turns at once, in however many processes, there are no more than the rate has; what is promised to one is had by no other.
     async fn no_more_turns_are_taken_than_a_rate_has(database: Database) {
         let (server, portal) = quick(&database, |_| {}).await;
         let receiver = Receiver::taking().await;
-        let made = paced(&portal, &receiver.url, None).await;
-        let id: SubscriptionId = serde_json::from_value(made["id"].clone()).unwrap();
-        let subscription = server.store().read(move |tx| tx.subscription(id)).await.unwrap();
+        let mut all = Vec::new();
+        for _ in 0..40 {
+            let made = paced(&portal, &receiver.url, None).await;
+            let id: SubscriptionId = serde_json::from_value(made["id"].clone()).unwrap();
+            all.push(server.store().read(move |tx| tx.subscription(id)).await.unwrap());
+        }
         let other = if database.is_postgres() { database.open() } else { server.store().clone() };
         let now = server.clock.now();
-        let take = |store: &Store| {
+        let take = |store: &Store, subscription: &Subscription, now| {
             let (store, subscription) = (store.clone(), subscription.clone());
-            tokio::spawn(async move { store.write(move |tx| tx.take_turns(&subscription, 1_200, 3, now)).await.unwrap().0 })
+            tokio::spawn(async move { store.write(move |tx| tx.take_turns(&subscription, 1_200, 1, now)).await.unwrap() })
         };
-        let mut all = 0;
-        for one in (0..20).flat_map(|_| [take(server.store()), take(&other)]).collect::<Vec<_>>() {
-            all += one.await.unwrap();
+        let asked: Vec<_> =
+            all.iter().enumerate().map(|(at, one)| take(if at % 2 == 0 { server.store() } else { &other }, one, now)).collect();
+        let mut times = Vec::new();
+        for one in asked {
+            times.push(one.await.unwrap().at);
         }
-        assert_eq!(all, 20, "a second's worth");
+        times.sort_unstable();
+        let promised = (1..=20).map(|turn| now.plus(Duration::from_millis(50 * turn)));
+        assert_eq!(times, std::iter::repeat_n(now, 20).chain(promised).collect::<Vec<_>>(), "a second's worth at once, then one after the other");
+        // Whoever asks once more has what was promised, and that once.
+        let later = now.plus(Duration::from_secs(2));
+        let mut waiting = Vec::new();
+        for one in &all {
+            if take(server.store(), one, now).await.unwrap().at > now {
+                waiting.push(one);
+            }
+        }
+        assert!(waiting.len() >= 20, "{}", waiting.len());
+        assert!(take(&other, waiting[0], later).await.unwrap().at == later);
+        assert!(take(&other, waiting[0], later).await.unwrap().at > later);
         let rows = || database.lines("SELECT endpoint AS line FROM endpoints").len();
         assert_eq!(rows(), 1);
         let forget = |until| server.store().write(move |tx| tx.sweep_endpoints(until, 10));
         assert_eq!(forget(now.minus(Duration::from_secs(60))).await.unwrap(), 0);
-        assert_eq!((forget(now.plus(Duration::from_secs(60))).await.unwrap(), rows()), (1, 0));
+        assert_eq!((forget(now.plus(Duration::from_secs(3_600))).await.unwrap(), rows()), (1, 0));
         server.stop().await;
     }
 }

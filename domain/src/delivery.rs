@@ -151,18 +151,36 @@ pub struct Health {
     pub is_troubled: bool,
 }
 
-/// How many deliveries may begin now at most, of a rate by the minute that is used up until `used`; and until when it is used up then. A second's worth
-/// may come at once.
-#[must_use]
-pub fn turns(rate: u32, used: Timestamp, most: u32, now: Timestamp) -> (u32, Timestamp) {
-    let every = Duration::from_secs(60) / rate.max(1);
-    let since = used.max(now.minus(Duration::from_secs(1).saturating_sub(every)));
-    if since > now {
-        return (0, since);
+/// Turns of a rate: so many deliveries may begin from that time on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Turns {
+    /// When they may begin.
+    pub at: Timestamp,
+    /// How many.
+    pub turns: u32,
+}
+
+/// How far ahead turns are promised at most. What says more was written by a clock that was wrong.
+const AHEAD: Duration = Duration::from_secs(86_400);
+
+impl Turns {
+    /// The next turns of a rate by the minute, at most `most`, and until when it is used up then, as it was until `used` before. A second's worth may come
+    /// at once. Where it is used up, a later time is promised, so that whoever asks first is first and nobody asks again in vain; then for a
+    /// quarter of a second's worth together.
+    #[must_use]
+    pub fn next(rate: u32, used: Timestamp, most: u32, now: Timestamp) -> (Self, Timestamp) {
+        let (every, most) = (Duration::from_secs(60) / rate.max(1), most.max(1));
+        let used = if used > now.plus(AHEAD) { now } else { used };
+        let since = used.max(now.minus(Duration::from_secs(1).saturating_sub(every)));
+        let (at, turns) = if since > now {
+            let turns = (rate / 240).clamp(1, most);
+            (since.plus(every.saturating_mul(turns - 1)), turns)
+        } else {
+            let free = now.since(since).as_micros().checked_div(every.as_micros()).unwrap_or_default().saturating_add(1);
+            (now, u32::try_from(free).unwrap_or(u32::MAX).min(most))
+        };
+        (Self { at, turns }, since.plus(every.saturating_mul(turns)))
     }
-    let turns = now.since(since).as_micros().checked_div(every.as_micros()).unwrap_or_default().saturating_add(1);
-    let turns = u32::try_from(turns).unwrap_or(u32::MAX).min(most);
-    (turns, since.plus(every.saturating_mul(turns)))
 }
 
 impl Health {
@@ -270,20 +288,26 @@ mod tests {
     fn a_rate_is_kept_whatever_is_asked_for_and_when() {
         let at = |millis: i64| Timestamp::from_micros(1_000_000_000 + millis * 1_000);
         let begin = Timestamp::default();
-        assert_eq!(turns(240, begin, 64, at(0)), (4, at(250)), "a second's worth");
-        assert_eq!(turns(240, begin, 2, at(0)), (2, at(-250)), "the rest is left");
-        assert_eq!(turns(240, at(250), 64, at(249)), (0, at(250)));
-        assert_eq!(turns(240, at(250), 64, at(250)), (1, at(500)));
-        assert_eq!(turns(1, begin, 64, at(0)), (1, at(60_000)), "no two at once");
-        assert_eq!(turns(1_000_000, begin, 64, at(0)).0, 64);
-        assert_eq!(turns(60, at(5_000), 0, at(5_000)), (0, at(5_000)));
+        let next = |rate, used, most, now| {
+            let (Turns { at, turns }, used) = Turns::next(rate, used, most, now);
+            (turns, at, used)
+        };
+        assert_eq!(next(240, begin, 64, at(0)), (4, at(0), at(250)), "a second's worth");
+        assert_eq!(next(240, begin, 2, at(0)), (2, at(0), at(-250)), "the rest is left");
+        assert_eq!(next(240, at(250), 64, at(249)), (1, at(250), at(500)), "what is used up is promised for later");
+        assert_eq!(next(240, at(500), 64, at(249)), (1, at(500), at(750)), "and to the next one for later still");
+        assert_eq!(next(240, at(250), 64, at(250)), (1, at(250), at(500)));
+        assert_eq!(next(6_000, at(250), 64, at(200)), (25, at(490), at(500)), "a quarter of a second's worth together");
+        assert_eq!(next(1, begin, 64, at(0)), (1, at(0), at(60_000)), "no two at once");
+        assert_eq!(next(1_000_000, begin, 64, at(0)).0, 64);
+        assert_eq!(next(60, at(2 * 86_400_000), 1, at(0)), (1, at(0), at(1_000)), "a clock was wrong");
         for rate in [1, 7, 59, 600, 1_000_000] {
-            let (mut used, mut count) = (begin, 0);
-            for millis in 0..120_000 {
-                let (more, until) = turns(rate, used, 1_000, at(millis));
-                (used, count) = (until, count + more);
+            let (mut used, mut count, mut now) = (begin, 0, at(0));
+            while now < at(120_000) {
+                let (turns, begins, until) = next(rate, used, 1_000, now);
+                (used, count, now) = (until, count + turns, begins.max(now.plus(Duration::from_millis(1))));
             }
-            assert!((rate * 2 - 1..=rate * 2 + rate / 60 + 1).contains(&count), "{count} at {rate}");
+            assert!((rate * 2 - 1..=rate * 2 + rate / 40 + 1).contains(&count), "{count} at {rate}");
         }
     }
 }

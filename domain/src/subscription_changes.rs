@@ -34,7 +34,7 @@ impl Subscription {
         let begins = self.status == SubscriptionStatus::Active && (has_moved || before.status != SubscriptionStatus::Active);
         if begins {
             // What is not laid out yet comes by itself, as soon as the receiver agrees; what was laid out before is had by `recover`.
-            self.starts_after = laid_out;
+            self.starts_after = self.starts_after.max(laid_out);
         }
         self.revision = before.revision;
         self.changed(now);
@@ -89,7 +89,7 @@ impl Subscription {
     pub fn disagree(&mut self, laid_out: u64, now: Timestamp) -> Event {
         if self.status == SubscriptionStatus::Active {
             // From here on it has missed what happens, should it agree later.
-            self.starts_after = laid_out;
+            self.starts_after = self.starts_after.max(laid_out);
         }
         self.stands(SubscriptionStatus::Inactive, Some(StatusReason::HandshakeFailed), now)
     }

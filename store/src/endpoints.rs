@@ -4,19 +4,25 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Nullable, Text};
-use dmwsi_domain::delivery::turns;
+use dmwsi_domain::delivery::Turns;
+use dmwsi_domain::id::SubscriptionId;
 use dmwsi_domain::subscription::Subscription;
 use dmwsi_domain::{Result, Timestamp};
 use openssl::sha::sha256;
 
 use crate::column::{counted, text};
-use crate::schema::endpoints;
-use crate::tx::Conn;
+use crate::schema::{endpoints, turns};
 use crate::{Tx, failed, on};
 
-// Those that name a rate have an index of their own, which is used where the condition is written as it has it.
-const STRICTEST: &str = "SELECT MIN(rate) AS rate, MIN(allowed_rate) AS allowed_rate FROM subscriptions
-WHERE status = 'ACTIVE' AND (rate IS NOT NULL OR allowed_rate IS NOT NULL) AND organisation_id = $1 AND endpoint = $2";
+// Each of the two has an index of its own, which is used where the condition is written as it has it.
+const STRICTEST: &str = "SELECT
+    (SELECT rate FROM subscriptions WHERE status = 'ACTIVE' AND rate IS NOT NULL AND organisation_id = $1 AND endpoint = $2
+        ORDER BY rate LIMIT 1) AS rate,
+    (SELECT allowed_rate FROM subscriptions WHERE status = 'ACTIVE' AND allowed_rate IS NOT NULL AND organisation_id = $1 AND endpoint = $2
+        ORDER BY allowed_rate LIMIT 1) AS allowed_rate";
+// Holds the row, whether or not there was one.
+const HOLD: &str = "INSERT INTO endpoints (organisation_id, endpoint, rate, used_until) VALUES ($1, $2, $3, 0)
+ON CONFLICT (organisation_id, endpoint) DO UPDATE SET used_until = endpoints.used_until RETURNING rate, used_until";
 const UNUSED: &str = "DELETE FROM endpoints WHERE (organisation_id, endpoint) IN (
     SELECT organisation_id, endpoint FROM endpoints WHERE used_until <= $1 ORDER BY used_until LIMIT $2)";
 
@@ -26,6 +32,23 @@ struct Rates {
     rate: Option<i64>,
     #[diesel(sql_type = Nullable<BigInt>)]
     allowed_rate: Option<i64>,
+}
+
+#[derive(QueryableByName)]
+struct Used {
+    #[diesel(sql_type = BigInt)]
+    rate: i64,
+    #[diesel(sql_type = BigInt)]
+    used_until: i64,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = turns)]
+struct Promise {
+    subscription_id: String,
+    begin_at: i64,
+    promised: i64,
+    rate: i64,
 }
 
 /// The endpoint of a subscription as it stands in rows: however long its sink is, an index can hold it.
@@ -43,25 +66,46 @@ impl Tx<'_> {
         rates.rate.into_iter().chain(rates.allowed_rate).min().map(|rate| counted(rate, "rate")).transpose()
     }
 
-    /// Takes turns of the rate of the endpoint that a subscription delivers to, at most `most`: how many there are now, and when the next one is.
-    pub fn take_turns(&mut self, subscription: &Subscription, rate: u32, most: u32, now: Timestamp) -> Result<(u32, Timestamp)> {
+    /// What a subscription was promised of that rate and waits for.
+    pub fn promised_turns(&mut self, id: SubscriptionId, rate: u32) -> Result<Option<Turns>> {
+        let found = turns::table.find(text(id.uuid())).filter(turns::rate.eq(i64::from(rate)));
+        let found: Option<(i64, i64)> =
+            on!(self, conn => found.select((turns::begin_at, turns::promised)).first(conn)).optional().map_err(failed)?;
+        let promise = |(at, turns)| Ok(Turns { at: Timestamp::from_micros(at), turns: counted(turns, "number of turns")? });
+        found.map(promise).transpose()
+    }
+
+    /// Takes turns of the rate of the endpoint that a subscription delivers to, at most `most`. Where it is used up they are promised to it for later: then
+    /// it asks again, and no other has them meanwhile. A rate that is another than before begins anew.
+    pub fn take_turns(&mut self, subscription: &Subscription, rate: u32, most: u32, now: Timestamp) -> Result<Turns> {
+        let promised = self.promised_turns(subscription.id, rate)?;
+        if let Some(promised) = promised.filter(|promised| promised.at > now) {
+            return Ok(promised);
+        }
+        let place = turns::table.find(text(subscription.id.uuid()));
+        on!(self, conn => diesel::delete(place).execute(conn)).map_err(failed)?;
+        if let Some(Turns { turns, .. }) = promised {
+            return Ok(Turns { at: now, turns });
+        }
         let key = (text(subscription.organisation.uuid()), endpoint(subscription));
-        let new = (endpoints::organisation_id.eq(&key.0), endpoints::endpoint.eq(&key.1), endpoints::used_until.eq(0));
-        let insert = diesel::insert_into(endpoints::table).values(new).on_conflict_do_nothing();
-        on!(self, conn => insert.execute(conn)).map_err(failed)?;
-        let row = || endpoints::table.find(key.clone());
-        let used = row().select(endpoints::used_until);
-        let used: i64 = match &mut self.conn {
-            Conn::Pg(conn) => used.for_update().first(*conn),
-            Conn::Sqlite(conn) => used.first(*conn),
+        let hold = sql_query(HOLD).bind::<Text, _>(&key.0).bind::<Text, _>(&key.1).bind::<BigInt, _>(i64::from(rate));
+        let held: Used = on!(self, conn => hold.get_result(conn)).map_err(failed)?;
+        let used = Timestamp::from_micros(held.used_until);
+        let used = if held.rate == i64::from(rate) { used } else { used.min(now) };
+        let (taken, until) = Turns::next(rate, used, most, now);
+        let update = diesel::update(endpoints::table.find(key))
+            .set((endpoints::rate.eq(i64::from(rate)), endpoints::used_until.eq(until.micros())));
+        on!(self, conn => update.execute(conn)).map_err(failed)?;
+        if taken.at > now {
+            let promise = Promise {
+                subscription_id: text(subscription.id.uuid()),
+                begin_at: taken.at.micros(),
+                promised: i64::from(taken.turns),
+                rate: i64::from(rate),
+            };
+            on!(self, conn => diesel::insert_into(turns::table).values(promise).execute(conn)).map_err(failed)?;
         }
-        .map_err(failed)?;
-        let (taken, until) = turns(rate, Timestamp::from_micros(used), most, now);
-        if taken > 0 {
-            let update = diesel::update(row()).set(endpoints::used_until.eq(until.micros()));
-            on!(self, conn => update.execute(conn)).map_err(failed)?;
-        }
-        Ok((taken, until))
+        Ok(taken)
     }
 
     /// Forgets endpoints whose rate was used up until `until` at most, at most `most` of them; how many they were.

@@ -6,6 +6,7 @@ use dmwsi_domain::subscription::{Agreement, Subscription};
 use dmwsi_domain::{Ids, Result, Timestamp};
 
 use crate::column::text;
+use crate::endpoints::endpoint;
 use crate::schema::subscriptions;
 use crate::subscriptions::{HANDSHAKE, RECOVER};
 use crate::{Tx, failed, on};
@@ -22,6 +23,7 @@ impl Tx<'_> {
         let laid_out = self.distributed(held.organisation)?;
         let Some(told) = held.agree(agreement, laid_out, now) else {
             let update = diesel::update(subscriptions::table.find(text(held.id.uuid()))).set((
+                subscriptions::endpoint.eq(endpoint(held)),
                 subscriptions::agreed_at.eq(agreement.at.micros()),
                 subscriptions::allowed_rate.eq(agreement.rate.map(i64::from)),
             ));

@@ -443,7 +443,17 @@ table! {
     endpoints (organisation_id, endpoint) {
         organisation_id -> Text,
         endpoint -> Text,
+        rate -> BigInt,
         used_until -> BigInt,
+    }
+}
+
+table! {
+    turns (subscription_id) {
+        subscription_id -> Text,
+        begin_at -> BigInt,
+        promised -> BigInt,
+        rate -> BigInt,
     }
 }
 

@@ -3,11 +3,20 @@
 CREATE TABLE endpoints (
     organisation_id TEXT NOT NULL REFERENCES organisations (id),
     endpoint TEXT NOT NULL,
+    rate BIGINT NOT NULL,
     used_until BIGINT NOT NULL,
     PRIMARY KEY (organisation_id, endpoint)
+);
+-- What a subscription was promised of a rate and waits for.
+CREATE TABLE turns (
+    subscription_id TEXT PRIMARY KEY REFERENCES subscriptions (id) ON DELETE CASCADE,
+    begin_at BIGINT NOT NULL,
+    promised BIGINT NOT NULL,
+    rate BIGINT NOT NULL
 );
 CREATE INDEX endpoints_used ON endpoints (used_until);
 ALTER TABLE subscriptions ADD COLUMN endpoint TEXT;
 ALTER TABLE subscriptions DROP COLUMN paced_until;
-CREATE INDEX subscriptions_paced ON subscriptions (organisation_id, endpoint, rate, allowed_rate)
-    WHERE status = 'ACTIVE' AND (rate IS NOT NULL OR allowed_rate IS NOT NULL);
+CREATE INDEX subscriptions_rate ON subscriptions (organisation_id, endpoint, rate) WHERE status = 'ACTIVE' AND rate IS NOT NULL;
+CREATE INDEX subscriptions_allowed_rate ON subscriptions (organisation_id, endpoint, allowed_rate)
+    WHERE status = 'ACTIVE' AND allowed_rate IS NOT NULL;

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dmwsi_domain::delivery::{Attempt, DeliveryError, DeliveryState, Health, Patience};
+use dmwsi_domain::event::Event;
 use dmwsi_domain::id::SubscriptionId;
 use dmwsi_domain::subscription::{StatusReason, SubscriptionStatus};
 use dmwsi_domain::{Error, Result, Timestamp};
 use dmwsi_store::deliveries::Due;
 use dmwsi_store::settlement::SettledDelivery;
-use dmwsi_store::subscriptions::{DELIVER, DELIVER_TROUBLED, RECOVER};
+use dmwsi_store::subscriptions::RECOVER;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -40,6 +41,9 @@ const READ: usize = 256;
 /// How many times as many as may be under way may be not yet written.
 const UNWRITTEN: usize = 4;
 
+/// How long after the rate of a receiver could not be looked up that is tried again.
+const RATE_AGAIN: Duration = Duration::from_secs(1);
+
 /// A receiver that takes longer to answer does not do well.
 const SLOW: Duration = Duration::from_secs(1);
 
@@ -60,7 +64,7 @@ struct Run {
     /// When it is looked for more, and for how long not after that.
     look_at: Instant,
     pause: Duration,
-    /// How many of what waits may begin by the rate of its receiver, and when there may be more.
+    /// How many of what waits may begin by the rate of its receiver, and until when it waits for more.
     turns: u32,
     paced_until: Option<Timestamp>,
     waiting: VecDeque<Due>,
@@ -109,7 +113,7 @@ pub(super) async fn deliver(
         return Ok(Outcome::Done);
     }
     if target.subscription.health.is_troubled != is_troubled {
-        return hand_over(&deliverer, id, None).await;
+        return deliverer.hand_over(id, None).await;
     }
     let places = Arc::clone(if is_troubled { &deliverer.troubled } else { &deliverer.doing_well });
     let _place = Place::take(&places);
@@ -118,6 +122,7 @@ pub(super) async fn deliver(
         patience: deliverer.means.settings.patience(),
         health: target.subscription.health.clone(),
         written: target.subscription.health.clone(),
+        paced_until: target.paced_until,
         target: Arc::new(target),
         read_at: began,
         // Whoever is among those that give trouble has to answer quickly once to leave them.
@@ -125,7 +130,6 @@ pub(super) async fn deliver(
         look_at: began,
         pause: PAUSE,
         turns: 0,
-        paced_until: None,
         waiting: VecDeque::new(),
         under_way: JoinSet::new(),
         ended: Vec::new(),
@@ -152,25 +156,9 @@ pub(super) async fn deliver(
     if run.gives_trouble(is_troubled) != is_troubled {
         run.health.is_troubled = !is_troubled;
         let revision = run.target.subscription.revision;
-        return hand_over(&run.deliverer, id, Some((revision, run.health))).await;
+        return run.deliverer.hand_over(id, Some((revision, run.health))).await;
     }
     run.next().await
-}
-
-/// Leaves the rest to the other queue.
-async fn hand_over(deliverer: &Deliverer, id: SubscriptionId, health: Option<(i64, Health)>) -> Result<Outcome> {
-    let (now, ids) = (deliverer.means.clock.now(), deliverer.means.clock.new_ids());
-    let written = deliverer.means.store.write(move |tx| {
-        if let Some((revision, health)) = &health {
-            tx.save_health(id, *revision, health)?;
-        }
-        let queue = if tx.subscription(id)?.health.is_troubled { DELIVER_TROUBLED } else { DELIVER };
-        tx.ring_subscription(queue, id, now, now, &mut ids.clone())
-    });
-    match written.await {
-        Ok(()) | Err(Error::NotFound { .. }) => Ok(Outcome::Done),
-        Err(error) => Err(error),
-    }
 }
 
 /// Where a delivery stands that is tried again after that wait, if there is one.
@@ -208,13 +196,13 @@ impl Run {
         while self.has_room() {
             let now = self.now();
             let is_open = self.health.open_until.is_some_and(|until| until > now);
-            if is_open || !self.believe().await? {
+            if is_open || !self.believe().await? || self.paced_until.is_some_and(|until| until > now) {
                 return Ok(());
             }
             if self.waiting.is_empty() && self.look_at <= Instant::now() {
                 self.read(now).await?;
             }
-            if self.waiting.is_empty() || self.is_paced(now).await? {
+            if self.waiting.is_empty() || self.ends_next() && !self.under_way.is_empty() || self.is_paced(now).await {
                 return Ok(());
             }
             let Some(due) = self.waiting.pop_front() else { return Ok(()) };
@@ -230,6 +218,12 @@ impl Run {
         Ok(())
     }
 
+    /// Whether the next to begin tells of the end: that comes after what is under way, though the order of one device does not ask for it.
+    fn ends_next(&self) -> bool {
+        let next = self.waiting.front().and_then(|due| due.event.told());
+        next.is_some_and(|recorded| matches!(recorded.event, Event::SubscriptionEnded { .. }))
+    }
+
     /// Looks whether the subscription is still as it was; false when nothing more is to be delivered.
     async fn believe(&mut self) -> Result<bool> {
         if self.read_at.elapsed() < BELIEVED {
@@ -241,7 +235,10 @@ impl Run {
                     // How the receiver does is known here first, unless its client has changed something that begins it anew.
                     self.health = target.subscription.health.clone();
                     self.waiting.clear();
-                    (self.turns, self.paced_until) = (0, None);
+                    self.turns = 0;
+                }
+                if self.turns == 0 {
+                    self.paced_until = target.paced_until;
                 }
                 self.is_over |= target.is_catching_up();
                 self.target = Arc::new(target);
@@ -267,30 +264,38 @@ impl Run {
     }
 
     /// Takes a turn of the rate that its receiver has, if it has one; true when it is used up.
-    async fn is_paced(&mut self, now: Timestamp) -> Result<bool> {
+    async fn is_paced(&mut self, now: Timestamp) -> bool {
         let Some(rate) = self.target.rate else {
             self.paced_until = None;
-            return Ok(false);
+            return false;
         };
-        if self.turns == 0 && self.paced_until.is_none_or(|until| until <= now) {
-            let room = self.most().saturating_sub(self.under_way.len()).min(self.waiting.len());
-            let (room, target) = (u32::try_from(room).unwrap_or(u32::MAX), Arc::clone(&self.target));
-            let taken = self.deliverer.means.store.write(move |tx| tx.take_turns(&target.subscription, rate, room, now));
-            let (turns, until) = taken.await?;
-            // A rate that is used up is asked for more of it together, not one by one.
-            (self.turns, self.paced_until) = (turns, (turns < room).then(|| until.max(now.plus(PAUSE))));
+        if self.turns == 0 {
+            // A quarter of a second's worth is taken together, so that a rate that is hardly used up costs little.
+            let room = self.most().saturating_sub(self.under_way.len());
+            let most = room.max(usize::try_from(rate / 240).unwrap_or(room)).min(self.waiting.len());
+            let (most, target) = (u32::try_from(most).unwrap_or(u32::MAX), Arc::clone(&self.target));
+            let taken = self.deliverer.means.store.write(move |tx| tx.take_turns(&target.subscription, rate, most, now));
+            (self.turns, self.paced_until) = match taken.await {
+                Ok(taken) if taken.at <= now => (taken.turns, None),
+                Ok(promised) => (0, Some(promised.at)),
+                Err(error) => {
+                    // What is under way is not given up for that.
+                    tracing::warn!(cause = ?error, "the rate of a receiver could not be looked up; that is tried again: {error}");
+                    (0, Some(now.plus(RATE_AGAIN)))
+                }
+            };
         }
-        let Some(rest) = self.turns.checked_sub(1) else { return Ok(true) };
+        let Some(rest) = self.turns.checked_sub(1) else { return true };
         self.turns = rest;
-        Ok(false)
+        false
     }
 
     /// Waits until an attempt ends, ends are written, or it is time to look for more.
     async fn wait(&mut self) -> Result<()> {
         let (has_room, now) = (self.has_room(), self.now());
-        let looks = has_room && self.waiting.is_empty();
+        let looks = has_room && self.waiting.is_empty() && self.paced_until.is_none_or(|until| until <= now);
         // What waits though there is room waits for the rate, or until the receiver is no longer left alone.
-        let until = self.paced_until.max(self.health.open_until).filter(|until| has_room && !looks && *until > now);
+        let until = self.paced_until.max(self.health.open_until).filter(|_| has_room && !looks);
         let pause = until.map(|until| until.since(now));
         let Self { under_way, writing, .. } = self;
         let written = async {
