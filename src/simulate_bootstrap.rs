@@ -49,6 +49,8 @@ impl Told {
             client_name: client.name.clone(),
             client_secret: client.secret.clone(),
             server_id: server_id.clone(),
+            client_nonce: client.nonce.clone(),
+            server_nonce: server.as_ref().map_or_else(Vec::new, |server| server.nonce.clone()),
             server_secret: server.as_ref().map_or_else(String::new, |server| server.secret.clone()),
             ..profile
         }

@@ -7,7 +7,7 @@ use crate::harness::document::{Document, Operation};
 use crate::harness::forge::{Jwt, private, stranger};
 use crate::harness::server::{Got, Portal, Server};
 
-const ALL: &str = "containers:read containers:write events:read devices:read devices:trace devices:wake devices:write jobs:read jobs:write subscriptions:read subscriptions:write";
+const ALL: &str = "containers:read containers:write events:read devices:bootstrap devices:read devices:trace devices:wake devices:write jobs:read jobs:write subscriptions:read subscriptions:write";
 const NOBODY: &str = "job_00000000000070008000000000000000";
 
 /// Calls the operation as its document says, as far as the token goes.

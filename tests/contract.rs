@@ -221,7 +221,7 @@ async fn what_is_served_is_what_is_written() {
     let portal = server
         .portal(
             "acme",
-            "devices:read devices:trace devices:wake devices:write jobs:read jobs:write subscriptions:read subscriptions:write",
+            "devices:bootstrap devices:read devices:trace devices:wake devices:write jobs:read jobs:write subscriptions:read subscriptions:write",
         )
         .await;
     let served = portal.get("/openapi.json").await.of(200);

@@ -33,6 +33,7 @@ macro_rules! permissions {
 permissions! {
     ContainersRead,
     ContainersWrite,
+    DevicesBootstrap,
     DevicesRead,
     DevicesTrace,
     DevicesWake,

@@ -7,7 +7,7 @@ use dmwsi_domain::bootstrap::{Bootstrap, BootstrapProfile, NewBootstrap};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::allowed::{Allowed, DevicesWrite};
+use crate::allowed::{Allowed, DevicesBootstrap};
 use crate::body::Body;
 use crate::problem::Problem;
 
@@ -55,7 +55,7 @@ pub struct BootstrapView {
 
 impl BootstrapView {
     fn new(device_id: String, profile: BootstrapProfile, bootstrap: Bootstrap) -> Self {
-        let Bootstrap { media_type, sec, mac, document, xml, user_pin } = bootstrap;
+        let Bootstrap { media_type, sec, mac, document, xml, user_pin, server_nonce: _ } = bootstrap;
         Self { device_id, profile, media_type, sec, mac, document: STANDARD.encode(document), xml, user_pin }
     }
 }
@@ -64,34 +64,39 @@ impl BootstrapView {
 ///
 /// The document by which a device that knows nothing yet learns where this server is and how the two know each other: by OMA Client Provisioning
 /// or by OMA DM, with the MAC that makes the device believe it. You have it sent, by a WAP push or whatever else the device takes; the device
-/// then calls. It holds the secrets of the device's account in the clear. Nothing is stored, so it can be asked for again, and it is
-/// current until the account is changed.
+/// then calls. It holds the secrets of the device's account in the clear. The document itself is not stored:
+/// it can be asked for again, and it is current until the account is changed. Where this server proves itself by digests or MACs and the device has
+/// not called yet, it holds the nonce of the first of these, which is the same each time.
 #[utoipa::path(
     tag = "Devices",
     params(("deviceId" = String, Path, description = "The device.", max_length = 36, pattern = "^dev_[0-9a-f]{32}$")),
     request_body = NewBootstrap,
     responses(
         (status = 200, description = "The document. It must not be kept by caches.", body = BootstrapView),
-        (status = 409, description = "The device proves itself by its certificate, so there is no secret that it could be told.")
+        (status = 409, description = "The device proves itself by its certificate, so there is no secret that it could be told; or it called at this moment.")
     ),
-    security(("oauth2" = ["devices:write"]))
+    security(("oauth2" = ["devices:bootstrap"]))
 )]
 #[post("/v1/devices/{deviceId}/bootstrap")]
 pub async fn write_bootstrap(
-    allowed: Allowed<DevicesWrite>,
+    allowed: Allowed<DevicesBootstrap>,
     id: web::Path<String>,
     body: Body<NewBootstrap>,
 ) -> Result<HttpResponse, Problem> {
     let inside = allowed.device(&id)?;
     let Allowed { app, caller, .. } = allowed;
-    let found = app.store.read(move |tx| {
-        let device = tx.device(caller.organisation, inside)?;
+    let (writing, organisation, profile) = (app.clone(), caller.organisation, body.value.profile);
+    let written = app.store.write(move |tx| {
+        let device = tx.device(organisation, inside)?;
         let contact = tx.contact(device.dm_identity.as_str())?.ok_or(Error::NotFound { what: "device" })?;
-        Ok((device.dm_identity, contact))
+        let bootstrap = (writing.bootstrap)(&device.dm_identity, &contact, &body.value)?;
+        if let Some(nonce) = &bootstrap.server_nonce {
+            tx.begin_server_nonce(inside, nonce)?;
+        }
+        Ok(bootstrap)
     });
-    let (dm_identity, contact) = found.await?;
-    let bootstrap = (app.bootstrap)(&dm_identity, &contact, &body.value)?;
+    let bootstrap = written.await?;
     tracing::info!(device = %inside, client = %caller.client, "what tells device {inside} of this server was given to {}", caller.client);
     // No cache keeps it: the gate says so of every answer that does not say otherwise.
-    Ok(HttpResponse::Ok().json(BootstrapView::new(id.into_inner(), body.value.profile, bootstrap)))
+    Ok(HttpResponse::Ok().json(BootstrapView::new(id.into_inner(), profile, bootstrap)))
 }

@@ -21,8 +21,8 @@ pub struct NewBootstrap {
     #[serde(default, deserialize_with = "text")]
     #[schema(min_length = 1, max_length = 255)]
     pub name: Option<String>,
-    /// What the device connects by: with `CP` the name of an access point (`TO-NAPID`), with `DM` the address of a node (`ConRef`). What it
-    /// takes otherwise when absent. 1 to 255 bytes.
+    /// What the device connects by: with `CP` the name of an access point (`TO-NAPID`), with `DM` the address of a node (`ConRef`) and nothing
+    /// else. What it takes otherwise when absent. 1 to 255 bytes.
     #[serde(default, deserialize_with = "text")]
     #[schema(min_length = 1, max_length = 255)]
     pub connection: Option<String>,
@@ -106,6 +106,8 @@ pub struct Bootstrap {
     pub xml: Option<String>,
     /// What the user is told, where it is more than the PIN of the request.
     pub user_pin: Option<String>,
+    /// The nonce in it that this server's first credentials are over, where there was none yet: to be kept before anybody is told.
+    pub server_nonce: Option<Vec<u8>>,
 }
 
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {

@@ -57,6 +57,8 @@ scopes! {
     ContainersRead = "containers:read";
     /// Deliver containers and withdraw them.
     ContainersWrite = "containers:write";
+    /// Have written what tells a device of this server, and so read the secrets of its account.
+    DevicesBootstrap = "devices:bootstrap";
     /// Read and search devices.
     DevicesRead = "devices:read";
     /// Have what is said in sessions with devices kept, and read it.

@@ -78,12 +78,12 @@ impl Device {
             client_auth: behaviour.client_auth,
             client_name: profile.client_name.clone(),
             client_secret: profile.client_secret.clone(),
-            client_nonce: Vec::new(),
+            client_nonce: profile.client_nonce.clone(),
             server_auth: behaviour.server_auth,
             server_each: behaviour.server_each,
             server_name: profile.server_id.clone(),
             server_secret: profile.server_secret.clone(),
-            server_nonce: Vec::new(),
+            server_nonce: profile.server_nonce.clone(),
         };
         let handset = Handset::new(&profile, &behaviour, &account);
         let random = Random::new(profile.seed, 0);

@@ -18,6 +18,12 @@ pub struct DeviceProfile {
     pub server_id: String,
     /// The server's secret.
     pub server_secret: String,
+    /// The nonce that it was told for its first digest; empty where it was told none.
+    #[serde(default)]
+    pub client_nonce: Vec<u8>,
+    /// The nonce that it was told for the server's first digest; empty where it was told none.
+    #[serde(default)]
+    pub server_nonce: Vec<u8>,
     /// The manufacturer (`DevInfo/Man`, `DevDetail/OEM`).
     pub manufacturer: String,
     /// The model (`DevInfo/Mod`).
@@ -48,6 +54,8 @@ impl DeviceProfile {
             client_secret: random.text(20),
             server_id: "dmwsi".to_owned(),
             server_secret: random.text(20),
+            client_nonce: Vec::new(),
+            server_nonce: Vec::new(),
             manufacturer: "Acme".to_owned(),
             model: ["One", "Two", "Meter"].get(usize::try_from(n % 3).unwrap_or(0)).copied().unwrap_or("One").to_owned(),
             firmware: "1.0.0".to_owned(),

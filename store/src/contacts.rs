@@ -139,6 +139,17 @@ impl Tx<'_> {
         on!(self, conn => update.execute(conn)).map(drop).map_err(failed)
     }
 
+    /// Keeps the nonce that a device is told for this server's first credentials. `Stale` when it has given another meanwhile.
+    pub fn begin_server_nonce(&mut self, device: DeviceId, nonce: &[u8]) -> Result<()> {
+        let update = diesel::update(devices::table.find(text(device.uuid())))
+            .filter(devices::server_nonce.eq(Vec::new()))
+            .set(devices::server_nonce.eq(nonce));
+        match on!(self, conn => update.execute(conn)).map_err(failed)? {
+            0 => Err(Error::Stale { what: "device" }),
+            _ => Ok(()),
+        }
+    }
+
     /// Keeps what a device told of itself, as a change of the device; the revision it now has. `Stale` when the device was deleted meanwhile.
     pub fn save_facts(&mut self, device: DeviceId, facts: &Facts, now: Timestamp, ids: &mut Ids) -> Result<i64> {
         let update = diesel::update(devices::table.find(text(device.uuid()))).set((

@@ -65,17 +65,18 @@ pub(crate) type Requests = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
 /// A gateway that answers with these statuses, the last of them again and again; its address for a device.
 pub(crate) async fn gateway(answers: &[&str]) -> (String, Requests) {
-    answering(
-        "/device/1",
-        answers.iter().map(|answer| format!("{answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")).collect(),
-    )
-    .await
+    let answers: Vec<_> =
+        answers.iter().map(|answer| format!("{answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")).collect();
+    answering("/device/1", move |count, _body| answers.get(count).or(answers.last()).unwrap().clone()).await
 }
 
-/// A push proxy gateway that answers with these codes, the last of them again and again, and with no document for an empty one; its address.
-pub(crate) async fn push_proxy(codes: &[&str]) -> (String, Requests) {
-    let answer = |code: &&str| {
-        let document = if code.is_empty() {
+/// A push proxy gateway that answers with the code in the last four digits of the number that is pushed to, and with no document for `0000`; its address.
+pub(crate) async fn push_proxy() -> (String, Requests) {
+    let answer = |_count: usize, body: &[u8]| {
+        let control = String::from_utf8_lossy(body);
+        let number = control.split("/TYPE=PLMN").next().unwrap_or_default();
+        let code = number.get(number.len().saturating_sub(4)..).unwrap_or_default();
+        let document = if code == "0000" {
             String::new()
         } else {
             format!(
@@ -88,10 +89,10 @@ pub(crate) async fn push_proxy(codes: &[&str]) -> (String, Requests) {
             "202 Accepted\r\nContent-Type: application/xml\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{document}"
         )
     };
-    answering("/pap", codes.iter().map(answer).collect()).await
+    answering("/pap", answer).await
 }
 
-async fn answering(path: &str, answers: Vec<String>) -> (String, Requests) {
+async fn answering(path: &str, answers: impl Fn(usize, &[u8]) -> String + Send + 'static) -> (String, Requests) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}{path}", listener.local_addr().unwrap());
     let requests = Requests::default();
@@ -119,7 +120,7 @@ async fn answering(path: &str, answers: Vec<String>) -> (String, Requests) {
                 }
             };
             let count = kept.lock().unwrap().len();
-            let answer = answers.get(count).or(answers.last()).unwrap().clone();
+            let answer = answers(count, &body);
             kept.lock().unwrap().push((head, body));
             drop(stream.write_all(format!("HTTP/1.1 {answer}").as_bytes()).await);
             drop(stream.shutdown().await);

@@ -265,3 +265,15 @@ fn libwbxml_reads_our_bootstrap_messages() {
     let text = String::from_utf8_lossy(&xml);
     assert!(text.contains("./Inbox") && text.contains("IMEI:1"), "{text}");
 }
+
+/// S-BS-01, AD-12: the nonce stands in the tree as the octets that it is.
+#[test]
+fn libwbxml_reads_the_tree_of_a_bootstrap_message() {
+    let message = account().message("IMEI:1");
+    let Element::Command(add) = &message.body[0] else { panic!("no command") };
+    let Some(Data::Octets(octets)) = &add.items[0].data else { panic!("no octets") };
+    assert!(octets.windows(18).any(|part| part == b"\xC3\x100123456789abcdef"), "OPAQUE, its length and the nonce");
+    let Some(xml) = converted("wbxml2xml", octets) else { return };
+    let text = String::from_utf8_lossy(&xml);
+    assert!(text.contains("AAuthData") && text.contains("0123456789abcdef"), "{text}");
+}

@@ -17,8 +17,16 @@ pub(crate) trait Push {
     fn close(&mut self, tag: Tag);
     /// An element that holds a text.
     fn text(&mut self, tag: Tag, text: &str);
+    /// An element that holds octets.
+    fn binary(&mut self, tag: Tag, octets: &[u8]);
+
     /// The Data of an item.
-    fn data(&mut self, data: &Data);
+    fn data(&mut self, data: &Data) {
+        match data {
+            Data::Octets(octets) => self.binary(Tag::Data, octets),
+            Data::Text(text) => self.text(Tag::Data, text),
+        }
+    }
 
     /// An element that holds a number.
     fn number(&mut self, tag: Tag, number: impl ToString) {

@@ -11,6 +11,15 @@ const PROLOG: &str = concat!(
     r#"<!DOCTYPE pap PUBLIC "-//WAPFORUM//DTD PAP 2.0//EN" "http://www.wapforum.org/DTD/pap_2.0.dtd">"#
 );
 
+/// The gateway does not take pushes of this server.
+const FORBIDDEN: u16 = 2_001;
+
+/// The gateway has had a push of that id.
+const DUPLICATE: u16 = 2_007;
+
+/// The gateway has failed.
+const INTERNAL_ERROR: u16 = 3_000;
+
 /// A push that is submitted.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Submission<'a> {
@@ -87,11 +96,12 @@ fn escaped(text: &str, is_plain: impl Fn(u8) -> bool) -> String {
 /// What a gateway says to a push.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Response {
-    /// It has taken it (1xxx).
+    /// It has taken it (1xxx), or had done so before (2007).
     Accepted(u16),
-    /// It would say so again (2xxx): the request, the address or the content is wrong.
+    /// It would say so again: the request, the address or the content is wrong (2xxx), or it cannot do that (3001 and above).
     Refused(u16),
-    /// It cannot do it now: its own service fails or is busy (3xxx, 4xxx), or the client was out of reach (5xxx).
+    /// It cannot do it now: its own service fails or is busy (3000, 4xxx), the client was out of reach (5xxx), or it does not let this server in
+    /// (2001), which its own settings may be to blame for.
     Failed(u16),
 }
 
@@ -102,9 +112,9 @@ impl Response {
         let root = Document::decode(Encoding::Xml, body).ok()?.root;
         let code = code(&root)?.trim().parse().ok()?;
         match code {
-            1_000..=1_999 => Some(Self::Accepted(code)),
-            2_000..=2_999 => Some(Self::Refused(code)),
-            3_000..=5_999 => Some(Self::Failed(code)),
+            1_000..=1_999 | DUPLICATE => Some(Self::Accepted(code)),
+            FORBIDDEN | INTERNAL_ERROR | 4_000..=5_999 => Some(Self::Failed(code)),
+            2_000..=3_999 => Some(Self::Refused(code)),
             _ => None,
         }
     }
@@ -168,8 +178,11 @@ mod tests {
         };
         assert_eq!(says("1000"), Some(Response::Accepted(1000)));
         assert_eq!(says("1001"), Some(Response::Accepted(1001)));
-        assert_eq!(says("2003"), Some(Response::Refused(2003)));
-        for passing in [3000, 4000, 4001, 5000] {
+        assert_eq!(says("2007"), Some(Response::Accepted(2007)));
+        for lasting in [2000, 2002, 2003, 2005, 2006, 2008, 3001, 3002, 3011, 3999] {
+            assert_eq!(says(&lasting.to_string()), Some(Response::Refused(lasting)));
+        }
+        for passing in [2001, 3000, 4000, 4001, 5000] {
             assert_eq!(says(&passing.to_string()), Some(Response::Failed(passing)));
         }
         for wrong in ["", "999", "6000", "70000", "-1", "x"] {

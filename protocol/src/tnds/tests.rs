@@ -69,6 +69,29 @@ fn octets_of_a_value_become_base64() {
 }
 
 #[test]
+fn base64_of_a_value_becomes_octets_in_wbxml_and_stays_in_xml() {
+    let tree = |format, value: &str| {
+        let properties = Properties { format: Some(format), ..Properties::default() };
+        let node = Node { name: Some("N".to_owned()), properties, value: Some(value.to_owned()), ..Node::default() };
+        Tree { version: "1.2".to_owned(), nodes: vec![node], ..Tree::default() }
+    };
+    let bytes = |format, value: &str| {
+        let bytes = tree(format, value).encode(Encoding::Wbxml);
+        assert_eq!(Tree::decode(Encoding::Wbxml, &bytes), Ok(tree(format, value)), "{value}");
+        let at = bytes.iter().rposition(|byte| [0x36, 0x76].contains(byte)).unwrap();
+        bytes[at..].to_vec()
+    };
+    assert_eq!(bytes(Format::Bin, "AP8="), b"\x76\xC3\x02\x00\xFF\x01\x01\x01");
+    // What is no base64, and what is not to be any.
+    assert_eq!(bytes(Format::Bin, "AP8"), b"\x76\x03AP8\0\x01\x01\x01");
+    assert_eq!(bytes(Format::B64, "AP8="), b"\x76\x03AP8=\0\x01\x01\x01");
+    assert_eq!(bytes(Format::Chr, "AP8="), b"\x76\x03AP8=\0\x01\x01\x01");
+    assert_eq!(bytes(Format::Bin, ""), b"\x36\x01\x01");
+    let xml = tree(Format::Bin, "AP8=").encode(Encoding::Xml);
+    assert!(String::from_utf8(xml).unwrap().contains("<Value>AP8=</Value>"));
+}
+
+#[test]
 fn every_node_of_a_tree_has_an_address() {
     let readings = |path: Option<&str>, name: Option<&str>, target: &str| -> Vec<String> {
         let mut tree = example();

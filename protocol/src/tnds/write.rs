@@ -1,4 +1,6 @@
 //! Writes a tree as elements.
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use dmwsi_objects::Format;
 
 use super::read::FORMATS;
@@ -25,8 +27,19 @@ fn node(push: &mut impl Push, node: &Node) {
     for child in &node.children {
         self::node(push, child);
     }
-    push.option(Tag::Value, node.value.as_deref());
+    if let Some(it) = &node.value {
+        value(push, node.properties.format, it);
+    }
     push.close(Tag::Node);
+}
+
+/// Octets stand in WBXML as they are, in XML as base64. What should be base64 and is not goes as the text that it is.
+fn value<P: Push>(push: &mut P, format: Option<Format>, text: &str) {
+    let octets = if format == Some(Format::Bin) && !P::BASE64 { STANDARD.decode(text).ok() } else { None };
+    match octets.filter(|octets| !octets.is_empty()) {
+        Some(octets) => push.binary(Tag::Value, &octets),
+        None => push.text(Tag::Value, text),
+    }
 }
 
 /// Writes `RTProperties`, where anything is said.

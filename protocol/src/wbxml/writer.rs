@@ -1,7 +1,6 @@
 //! Pushes elements into WBXML.
 use super::token;
 use crate::encoding::{PublicId, Push, SYNCML, Tag, is_dropped};
-use crate::message::Data;
 
 /// The version that is written; every client reads it.
 const WBXML_1_2: u8 = 2;
@@ -182,15 +181,10 @@ impl Push for Writer {
         self.close(tag);
     }
 
-    fn data(&mut self, data: &Data) {
-        match data {
-            Data::Octets(octets) => {
-                self.open(Tag::Data);
-                self.octets(octets);
-                self.close(Tag::Data);
-            }
-            Data::Text(text) => self.text(Tag::Data, text),
-        }
+    fn binary(&mut self, tag: Tag, octets: &[u8]) {
+        self.open(tag);
+        self.octets(octets);
+        self.close(tag);
     }
 }
 

@@ -3,7 +3,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::encoding::{METINF, Push, Tag, Version, is_dropped};
-use crate::message::Data;
 
 /// The namespace that elements of MetInf carry one by one.
 const METINF_NAMESPACE: &str = "syncml:metinf";
@@ -157,11 +156,8 @@ impl Push for Writer {
         self.close(tag);
     }
 
-    fn data(&mut self, data: &Data) {
-        match data {
-            Data::Octets(octets) => self.text(Tag::Data, &STANDARD.encode(octets)),
-            Data::Text(text) => self.text(Tag::Data, text),
-        }
+    fn binary(&mut self, tag: Tag, octets: &[u8]) {
+        self.text(tag, &STANDARD.encode(octets));
     }
 }
 

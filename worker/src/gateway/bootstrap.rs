@@ -4,10 +4,10 @@ use dmwsi_domain::bootstrap::{Bootstrap, BootstrapProfile, BootstrapSecurity, Ne
 use dmwsi_domain::contact::Contact;
 use dmwsi_domain::identity::DmIdentity;
 use dmwsi_domain::{Clock, Error, Result};
+use dmwsi_objects::NodeUri;
 use dmwsi_objects::dmacc::AuthType;
 use dmwsi_protocol::bootstrap::{Account, Login, PROVISIONING, Security, SecurityError, semi_octets};
 use dmwsi_protocol::encoding::Encoding;
-use dmwsi_protocol::notification::ZERO_NONCES;
 use dmwsi_store::Keys;
 
 use super::address;
@@ -28,22 +28,29 @@ pub fn bootstrapping(
             return Err(Error::conflict("NO_SECRET", detail));
         }
         let security = asked.security.as_ref().map(|security| key(asked.profile, security)).transpose()?;
+        if let (BootstrapProfile::Dm, Some(connection)) = (asked.profile, &asked.connection) {
+            is_node(connection)?;
+        }
         let secrets = Secrets::open(&sealing, contact)?;
         // What it would be challenged with in reply to a message 0: good for a first message that comes soon.
         let challenge = nonces.challenge(contact.device, contact.nonce_epoch, 0, clock.now())?;
         let account = &contact.account;
+        let is_over_nonce = |server: &SealedCredentials| matches!(server.auth, AuthType::Digest | AuthType::Hmac);
+        let is_first = contact.server_nonce.is_empty() && account.server.as_ref().is_some_and(is_over_nonce);
+        let minted = is_first.then(|| nonces.minted()).transpose()?;
+        let server_nonce = minted.as_deref().unwrap_or(&contact.server_nonce);
         let account = Account {
             server_id: account.server_id.clone(),
             name: asked.name.clone(),
             address: address.clone(),
             connection: asked.connection.clone(),
             client: login(&account.client, &secrets.client, &challenge),
-            server: account.server.as_ref().map(|server| login(server, &secrets.server, server_nonce(contact))),
+            server: account.server.as_ref().map(|server| login(server, &secrets.server, server_nonce)),
         };
         let (plain, document, xml) = match asked.profile {
             BootstrapProfile::Cp => {
                 let provisioning = account.provisioning();
-                let xml = String::from_utf8(provisioning.xml()).map_err(Error::internal)?;
+                let xml = String::from_utf8(provisioning.xml()).map_err(|_octets| Error::internal("a document is no text"))?;
                 (PROVISIONING, provisioning.wbxml(), Some(xml))
             }
             BootstrapProfile::Dm => {
@@ -59,6 +66,7 @@ pub fn bootstrapping(
             user_pin: proof.and_then(|proof| proof.user_pin),
             document,
             xml,
+            server_nonce: minted,
         })
     }
 }
@@ -67,10 +75,11 @@ fn login(credentials: &SealedCredentials, secret: &str, nonce: &[u8]) -> Login {
     Login { auth: credentials.auth, name: credentials.name.clone(), secret: secret.to_owned(), nonce: nonce.to_vec() }
 }
 
-/// The nonce that this server's next digest is over; the zero nonce, with which the device will be woken, before there is any.
-fn server_nonce(contact: &Contact) -> &[u8] {
-    let [zero, _] = ZERO_NONCES;
-    if contact.server_nonce.is_empty() { zero } else { &contact.server_nonce }
+/// A connection of a DMAcc is where its object stands in the tree of the device.
+fn is_node(connection: &str) -> Result<()> {
+    let wrong = |detail: String| Error::invalid("/connection", "INVALID_ARGUMENT", detail);
+    let node = NodeUri::parse(connection).map_err(|error| wrong(error.to_string()))?;
+    if node.question().is_some() { Err(wrong("must be the address of a node and ask nothing of it".to_owned())) } else { Ok(()) }
 }
 
 /// The key of a method, which must be one of the profile's.

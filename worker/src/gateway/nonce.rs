@@ -14,6 +14,7 @@ use dmwsi_domain::{Error, Result, Timestamp};
 use lru::LruCache;
 use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
+use openssl::rand::rand_bytes;
 use openssl::sign::Signer;
 
 /// Characters of a nonce: 24 of them are over 128 bits, need no padding in base64, and break no client known (some cannot hold more than
@@ -130,6 +131,13 @@ impl Nonces {
         signer.update(identity.as_bytes()).map_err(Error::internal)?;
         let bytes = signer.sign_to_vec().map_err(Error::internal)?;
         Ok(bytes.into_iter().take(8).fold(0, |place, byte| place << 8 | u64::from(byte)))
+    }
+
+    /// A nonce for this server's own credentials, which nobody knows until a device is told it.
+    pub(super) fn minted(&self) -> Result<Vec<u8>> {
+        let mut chance = [0; 32];
+        rand_bytes(&mut chance).map_err(Error::internal)?;
+        self.derive_from(&[b"minted", &chance])
     }
 
     fn derive_challenge(&self, whose: &[u8], epoch: u64, message: u32, span: i64) -> Result<Vec<u8>> {

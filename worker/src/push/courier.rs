@@ -13,7 +13,7 @@ use url::Url;
 use super::dispatch::PusherError;
 use super::http::{self, Request};
 use super::package::{carried, notifications};
-use super::settings::Settings;
+use super::settings::{Body, Settings};
 use super::trouble::Failure;
 use super::udp::Udp;
 use crate::egress::Guard;
@@ -103,11 +103,13 @@ impl Courier {
                 let address = url.as_str();
                 let url = Url::parse(address).map_err(|_malformed| Failure::Forbidden)?;
                 self.guard.judge_url(&url).map_err(|_forbidden| Failure::Forbidden)?;
-                self.post(&self.guarded, &url, address, woken.session, notifications).await
+                // It is the device's own, as it were, and has no client that a push could name.
+                let form = if self.settings.http_body == Body::Pap { Body::Bytes } else { self.settings.http_body };
+                self.post(&self.guarded, form, (&url, address), woken.session, notifications).await
             }
             PushAddress::Sms { msisdn } => {
                 let gateway = self.settings.sms_gateway.as_ref().ok_or_else(|| Failure::lasting("NO_SMS_GATEWAY"))?;
-                self.post(&self.own, gateway, msisdn.as_str(), woken.session, notifications).await
+                self.post(&self.own, self.settings.http_body, (gateway, msisdn.as_str()), woken.session, notifications).await
             }
         }
     }
@@ -115,8 +117,8 @@ impl Courier {
     async fn post(
         &self,
         client: &Client,
-        url: &Url,
-        address: &str,
+        form: Body,
+        (url, address): (&Url, &str),
         session: u16,
         notifications: &[Vec<u8>],
     ) -> Result<(), Failure> {
@@ -125,7 +127,7 @@ impl Courier {
             // A further attempt is a further push: the gateway has forgotten the one before, or would refuse it as a duplicate.
             let push_id = format!("{}@dmwsi", self.clock.new_id());
             let request = Request { url, address, session, notification, push_id: &push_id };
-            http::send(client, &self.settings, &request).await?;
+            http::send(client, &self.settings, form, &request).await?;
         }
         Ok(())
     }

@@ -36,13 +36,13 @@ pub(super) struct Request<'a> {
     pub(super) push_id: &'a str,
 }
 
-/// Hands a notification to a gateway.
-pub(super) async fn send(client: &Client, settings: &Settings, request: &Request<'_>) -> Result<(), Failure> {
+/// Hands a notification to a gateway, in that body.
+pub(super) async fn send(client: &Client, settings: &Settings, form: Body, request: &Request<'_>) -> Result<(), Failure> {
     let Request { url, address, session, notification, push_id } = request;
     let kind = content_type(settings.http_form);
     for message in carried(settings.http_form, *session, notification) {
         let post = client.post((*url).clone());
-        let post = match settings.http_body {
+        let post = match form {
             Body::Bytes => {
                 let post = post.header(CONTENT_TYPE, kind).header("x-wap-application-id", "x-wap-application:syncml.dm");
                 post.header(ADDRESS, *address).header(SESSION, format!("{session:X}")).body(message)
@@ -66,7 +66,7 @@ async fn pap(client: &Client, url: &Url, push: &Submission<'_>) -> Result<(), Fa
     let post = client.post(url.clone()).header(CONTENT_TYPE, push.content_type()).body(push.body());
     let mut response = answered(post).await?;
     let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(|_broken| Failure::passing("GATEWAY_UNREACHABLE"))? {
+    while let Some(piece) = response.chunk().await.map_err(|error| unreached(&error))? {
         body.extend_from_slice(&piece);
         if body.len() > LONGEST_RESPONSE {
             return Err(Failure::passing("GATEWAY_UNCLEAR"));
@@ -86,13 +86,17 @@ fn asked_wait(response: &reqwest::Response) -> Option<Duration> {
     asked.map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT))
 }
 
+/// There was no answer, or not all of it.
+fn unreached(error: &reqwest::Error) -> Failure {
+    Failure::passing(if error.is_timeout() { "GATEWAY_TIMEOUT" } else { "GATEWAY_UNREACHABLE" })
+}
+
 /// What an answer means by its status.
 async fn answered(post: RequestBuilder) -> Result<reqwest::Response, Failure> {
     let response = match post.send().await {
         Ok(response) => response,
         Err(error) if is_forbidden(&error) => return Err(Failure::Forbidden),
-        Err(error) if error.is_timeout() => return Err(Failure::passing("GATEWAY_TIMEOUT")),
-        Err(_unreachable) => return Err(Failure::passing("GATEWAY_UNREACHABLE")),
+        Err(error) => return Err(unreached(&error)),
     };
     let status = response.status();
     if status.is_success() {

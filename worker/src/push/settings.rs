@@ -127,6 +127,7 @@ pub enum Body {
     Bytes,
     /// In a JSON object with `address`, `sessionId`, `contentType` and, in base64, `data`.
     Json,
-    /// As a push by the Push Access Protocol to a push proxy gateway, which puts its own headers before it: `httpForm` is not looked at.
+    /// As a push by the Push Access Protocol to `smsGateway`, a push proxy gateway, which puts its own headers before it: `httpForm` is not looked at.
+    /// Gateways that are the address of one device get it as with `bytes`, since they have no client to push to.
     Pap,
 }
