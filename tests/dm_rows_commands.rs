@@ -308,7 +308,7 @@ both! {
         ground.server.stop().await;
     }
 
-    /// S-CM-09: the server sends no Sequence; what a device passes over after a No (215) is asked again, and a Sequence of a device gets 406.
+    /// S-CM-09: without a profile that says so the server sends no Sequence; what a device passes over after a No (215) is asked again, and a Sequence of a device gets 406.
     async fn what_is_passed_over_after_a_no_is_asked_again(database: Database) {
         let ground = Ground::on(&database).await;
         for encoding in ENCODINGS {

@@ -171,7 +171,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-12: Sequence, correlator, Data, and how much goes into a message, as they stand on the wire.
+    /// AD-12, S-CM-09: Sequence, correlator, Data, and how much goes into a message, as they stand on the wire.
     async fn what_is_sent_keeps_to_what_is_known(database: Database) {
         let mut scene = Scene::set(&database, |_| {}).await;
         let get = json!({"type": "NODES_GET", "nodes": ["./A", "./B", "./C"]});
