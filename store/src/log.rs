@@ -127,13 +127,13 @@ impl Tx<'_> {
             .bind::<Text, _>(&types)
             .sql(" = '') AND (job_id = ")
             .bind::<Nullable<Text>, _>(&job)
-            .sql(" OR ")
+            .sql(" OR CAST(")
             .bind::<Nullable<Text>, _>(&job)
-            .sql(" IS NULL) AND (device_id = ")
+            .sql(" AS TEXT) IS NULL) AND (device_id = ")
             .bind::<Nullable<Text>, _>(&device)
-            .sql(" OR ")
+            .sql(" OR CAST(")
             .bind::<Nullable<Text>, _>(&device)
-            .sql(" IS NULL) ORDER BY number LIMIT ")
+            .sql(" AS TEXT) IS NULL) ORDER BY number LIMIT ")
             // One more tells whether there is more.
             .bind::<BigInt, _>(most.saturating_add(1));
         let found = Kept(found);
