@@ -61,7 +61,9 @@ impl Receivers {
         for number in 0..self.all.len() {
             let wanted =
                 json!({"protocol": "HTTP", "sink": self.url(number), "types": types, "config": {"subscriptionDetail": {}}});
-            let (status, made) = caller.ask(Method::POST, "/v1/subscriptions", &[], Some(&wanted)).await;
+            // An answer that is lost must not make two of one.
+            let key = format!("observer-{number}");
+            let (status, made) = caller.ask(Method::POST, "/v1/subscriptions", &[("idempotency-key", &key)], Some(&wanted)).await;
             assert_eq!(status, 201, "{made}");
             subscriptions.push(made["id"].as_str().unwrap().to_owned());
         }

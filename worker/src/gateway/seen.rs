@@ -31,6 +31,8 @@ struct Gathered {
     wakes: HashMap<DeviceId, (u64, Timestamp)>,
     /// Those of them that called because they were woken, with the number of the session and the opening.
     answers: HashMap<DeviceId, (u16, u64, Timestamp)>,
+    /// The openings that were written last: a message whose sender was read just before that tells nothing new, and must not pass for another call.
+    written: HashMap<DeviceId, u64>,
 }
 
 impl Seen {
@@ -40,7 +42,7 @@ impl Seen {
         let second = Timestamp::from_micros(at.micros() - at.micros().rem_euclid(1_000_000));
         let mut gathered = self.lock();
         gathered.times.insert(device, second);
-        let Some(opening) = wake else { return };
+        let Some(opening) = wake.filter(|opening| gathered.written.get(&device) != Some(opening)) else { return };
         gathered.wakes.insert(device, (opening, at));
         if let Some(session) = answers {
             gathered.answers.insert(device, (session, opening, at));
@@ -58,7 +60,11 @@ impl Seen {
 
     /// Writes what was gathered. What cannot be written is kept for the next time.
     pub(super) async fn flush(&self, store: &Store, clock: &Clock) -> Result<()> {
-        let Gathered { times, wakes, answers } = std::mem::take(&mut *self.lock());
+        let Gathered { times, wakes, answers, .. } = {
+            let mut gathered = self.lock();
+            let written = gathered.wakes.iter().map(|(device, (opening, _))| (*device, *opening)).collect();
+            std::mem::replace(&mut *gathered, Gathered { written, ..Gathered::default() })
+        };
         self.write_answers(store, answers.into_iter().collect()).await;
         let wakes: Vec<_> = wakes.into_iter().map(|(device, (opening, at))| (device, opening, at)).collect();
         if let Err(error) = end_wakes(store, clock, &wakes).await {
