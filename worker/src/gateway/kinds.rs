@@ -30,7 +30,7 @@ pub(super) struct Kinds(Mutex<Option<(Timestamp, Arc<Shares>)>>);
 struct Shares(Vec<(AuthType, Option<AuthType>, u64)>);
 
 impl Kinds {
-    /// The kind of a stranger who is at that place among all that there may be.
+    /// The kind of a stranger who is at that place among all that there may be. One caller counts; the others go by what was counted before.
     pub(super) async fn at(&self, place: u64, store: &Store, now: Timestamp) -> Result<Kind> {
         let shares = match self.lately(now) {
             Some(shares) => shares,
@@ -43,10 +43,16 @@ impl Kinds {
         Ok(shares.at(place))
     }
 
+    /// What was counted, unless the caller is to count now.
     fn lately(&self, now: Timestamp) -> Option<Arc<Shares>> {
-        let counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let lasts = |shares: &Shares| if shares.all() > FEW { COUNTED_EVERY } else { FEW_COUNTED_EVERY };
-        counted.as_ref().filter(|(at, shares)| now.since(*at) < lasts(shares)).map(|(_, shares)| Arc::clone(shares))
+        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, shares) = counted.as_mut()?;
+        let lasts = if shares.all() > FEW { COUNTED_EVERY } else { FEW_COUNTED_EVERY };
+        if now.since(*at) >= lasts {
+            *at = now;
+            return None;
+        }
+        Some(Arc::clone(shares))
     }
 }
 
