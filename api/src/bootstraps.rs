@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dmwsi_domain::Error;
 use dmwsi_domain::bootstrap::{Bootstrap, BootstrapProfile, NewBootstrap};
+use dmwsi_domain::rotation::RotationState;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -65,7 +66,8 @@ impl BootstrapView {
 /// The document by which a device that knows nothing yet learns where this server is and how the two know each other: by OMA Client Provisioning
 /// or by OMA DM, with the MAC that makes the device believe it. You have it sent, by a WAP push or whatever else the device takes; the device
 /// then calls. It holds the secrets of the device's account in the clear. The document itself is not stored:
-/// it can be asked for again, and it is current until the account is changed. Where this server proves itself by digests or MACs and the device has
+/// it can be asked for again, and it is current until the account is changed, by you or by a `SECRET_ROTATE`: a secret that the device said it took
+/// stands in it at once, another one when the device uses it. Where this server proves itself by digests or MACs and the device has
 /// not called yet, it holds the nonce of the first of these, which is the same each time.
 #[utoipa::path(
     tag = "Devices",
@@ -88,7 +90,10 @@ pub async fn write_bootstrap(
     let (writing, organisation, profile) = (app.clone(), caller.organisation, body.value.profile);
     let written = app.store.write(move |tx| {
         let device = tx.device(organisation, inside)?;
-        let contact = tx.contact(device.dm_identity.as_str())?.ok_or(Error::NotFound { what: "device" })?;
+        let mut contact = tx.contact(device.dm_identity.as_str())?.ok_or(Error::NotFound { what: "device" })?;
+        if let Some(rotation) = tx.rotation(inside)?.filter(|rotation| rotation.state == RotationState::Taken) {
+            contact.account.client.secret = rotation.secret;
+        }
         let bootstrap = (writing.bootstrap)(&device.dm_identity, &contact, &body.value)?;
         if let Some(nonce) = &bootstrap.server_nonce {
             tx.begin_server_nonce(inside, nonce)?;

@@ -199,6 +199,10 @@ pub async fn change_device(
         let before = device.clone();
         if body.value.clone().apply(&mut device, now, |side, secret| sealing.seal_secret(id, side, secret))? {
             tx.update_device(&device)?;
+            if device.account.client != before.account.client {
+                // What the device was offered by a job counts no more.
+                tx.drop_rotation(id)?;
+            }
             if device.account != before.account {
                 // What was tried against the account before says nothing of the new one.
                 tx.clear_failed_tries(id)?;

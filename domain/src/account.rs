@@ -94,6 +94,12 @@ impl Secret {
         fits.then(|| Self(text.to_owned()))
     }
 
+    /// The text, for what tells it to the device.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
     /// The bytes to be sealed.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

@@ -40,6 +40,7 @@ pub mod pointer;
 pub mod profile;
 pub mod progress;
 pub mod push_address;
+pub mod rotation;
 pub mod scope;
 pub mod session_record;
 pub mod subscription;

@@ -5,6 +5,18 @@ use serde::{Deserialize, Serialize};
 pub const URN: &str = "urn:oma:mo:oma-dm-dmacc:1.0";
 /// Where accounts stand.
 pub const ROOT: &str = "./DMAcc";
+/// Where they stand on devices that kept to the place of OMA DM 1.1.
+pub const OLD_ROOT: &str = "./SyncML/DMAcc";
+/// Below an account: what the device calls the server.
+pub const SERVER_ID: &str = "ServerID";
+/// Below an account: the credentials, one node for each.
+pub const APP_AUTH: &str = "AppAuth";
+/// Below credentials: whose they are.
+pub const AUTH_LEVEL: &str = "AAuthLevel";
+/// Below credentials: the secret.
+pub const AUTH_SECRET: &str = "AAuthSecret";
+/// The level of the credentials by which the device proves who it is.
+pub const CLIENT_LEVEL: &str = "CLCRED";
 
 /// How one side proves who it is (`AAuthType`).
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]

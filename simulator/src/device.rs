@@ -214,6 +214,10 @@ impl Device {
         if memory.gone {
             return Err(SessionError::Gone);
         }
+        // A secret that the server has changed counts from the next session on.
+        if let Some(secret) = memory.handset.take_secret() {
+            memory.account.client_secret = secret;
+        }
         memory.handset.refusal = memory.behaviour.refuse_exec;
         memory.handset.user.clone_from(&memory.behaviour.user);
         let Behaviour { version, encoding, max_message, max_object, quirks, .. } = memory.behaviour;

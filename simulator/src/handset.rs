@@ -10,6 +10,9 @@ use crate::profile::DeviceProfile;
 use crate::task::Task;
 use crate::user::User;
 
+/// Where the server gives the device another secret.
+const CLIENT_SECRET: &str = "./DMAcc/1/AppAuth/C/AAuthSecret";
+
 /// A tree with an update package in it that can be started.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Handset {
@@ -82,6 +85,7 @@ impl Handset {
                 put(&format!("./DMAcc/1/AppAuth/{side}/{name}"), Value { format, ..Value::default() }, Access::NONE);
             }
         }
+        put(CLIENT_SECRET, Value::text(""), Access::REPLACE);
         let change = Access::GET | Access::REPLACE;
         put("./Vendor/Test", Value::node(&[]), Access::GET | Access::ADD);
         put("./Vendor/Test/Text", Value::text(""), change);
@@ -91,6 +95,13 @@ impl Handset {
         let fumo = Fumo::new(behaviour.fumo_root.clone(), &mut tree);
         let task = Task::new(&mut tree);
         Self { tree, fumo, task, shown: Vec::new(), user: User::default(), refusal: None }
+    }
+
+    /// The secret that the server has given the device since this was asked last; the tree does not keep it.
+    pub(crate) fn take_secret(&mut self) -> Option<String> {
+        let secret = self.tree.text(CLIENT_SECRET).filter(|secret| !secret.is_empty())?.to_owned();
+        self.tree.set(CLIENT_SECRET, "");
+        Some(secret)
     }
 
     /// Goes on with an update by one phase.

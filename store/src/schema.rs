@@ -379,6 +379,15 @@ table! {
 }
 
 table! {
+    secret_rotations (device_id) {
+        device_id -> Text,
+        client_secret -> Binary,
+        state -> Text,
+        made_at -> BigInt,
+    }
+}
+
+table! {
     device_nodes (device_id, path) {
         device_id -> Text,
         path -> Text,

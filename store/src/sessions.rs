@@ -1,13 +1,21 @@
 //! Sessions of devices that have work: one row a device, stored between messages so that any gateway process may take the next.
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use diesel::prelude::*;
 use dmwsi_domain::id::{DeviceId, JobId};
 use dmwsi_domain::{Error, Result, Timestamp};
 
-use crate::column::{counted, number, text, uuid};
+use crate::column::{counted, damaged, number, text, uuid};
 use crate::failed::belongs;
 use crate::schema::sessions;
+use crate::seal::Place;
 use crate::tx::Tx;
-use crate::{Kept, failed, on};
+use crate::{Kept, Keys, failed, on};
+
+/// How the document of a sealed session begins. No JSON begins so.
+pub const SEALED_SESSION: &str = "sealed:";
+
+/// What stands between document and reply where both are sealed. No JSON holds it.
+const BETWEEN: u8 = 0;
 
 /// A session as it rests between two messages.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,6 +114,31 @@ impl TryFrom<Row> for StoredSession {
             revision: counted(row.revision, "revision")?,
         })
     }
+}
+
+impl Keys {
+    /// The session with its document and its last reply sealed, for one in which a secret was said that is not answered yet.
+    pub fn seal_session(&self, session: StoredSession) -> Result<StoredSession> {
+        let clear = [session.document.as_bytes(), &[BETWEEN], &session.last_reply].concat();
+        let sealed = self.seal(place(&text(session.device.uuid())), &clear)?;
+        let document = format!("{SEALED_SESSION}{}", BASE64_STANDARD.encode(sealed));
+        Ok(StoredSession { document, last_reply: Vec::new(), ..session })
+    }
+
+    /// The session as it was before it was sealed, if it was.
+    pub fn open_session(&self, session: StoredSession) -> Result<StoredSession> {
+        let Some(sealed) = session.document.strip_prefix(SEALED_SESSION) else { return Ok(session) };
+        let sealed = BASE64_STANDARD.decode(sealed).map_err(Error::internal)?;
+        let clear = self.open(place(&text(session.device.uuid())), &sealed)?;
+        let mut parts = clear.expose().splitn(2, |octet| *octet == BETWEEN);
+        let (Some(document), Some(reply)) = (parts.next(), parts.next()) else { return Err(damaged("session")) };
+        let document = String::from_utf8(document.to_vec()).map_err(Error::internal)?;
+        Ok(StoredSession { document, last_reply: reply.to_vec(), ..session })
+    }
+}
+
+const fn place(row: &str) -> Place<'_> {
+    Place { table: "sessions", column: "document", row }
 }
 
 impl Tx<'_> {

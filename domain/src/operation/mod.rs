@@ -21,6 +21,7 @@ mod nodes_exec;
 mod nodes_get;
 mod nodes_set;
 mod patience;
+mod secret_rotate;
 mod tally;
 mod tree_read;
 mod user_prompt;
@@ -37,6 +38,7 @@ use crate::deliverable::Target;
 use crate::evidence::Fact;
 use crate::facts::Facts;
 use crate::id::DeliverableId;
+use crate::rotation::SecretNews;
 use crate::{Error, Result};
 
 pub use firmware_package::Supply;
@@ -51,6 +53,7 @@ pub use nodes_delete::{NodesDelete, NodesDeleteRequest};
 pub use nodes_exec::{NodeExec, NodesExec, NodesExecRequest};
 pub use nodes_get::{NodesGet, NodesGetRequest};
 pub use nodes_set::{Change, ChangeCommand, NodesSet, NodesSetRequest};
+pub use secret_rotate::{NewSecret, SecretRotate, SecretRotateRequest};
 pub use tree_read::{NodeProperty, TreeMethod, TreeRead, TreeReadRequest};
 pub use user_prompt::{InputType, UserPrompt, UserPromptKind, UserPromptRequest};
 
@@ -127,6 +130,8 @@ operations! {
     NodesGet(NodesGetRequest) = "NODES_GET";
     /// Change nodes.
     NodesSet(NodesSetRequest) = "NODES_SET";
+    /// Give the device another secret to prove itself by.
+    SecretRotate(SecretRotateRequest) = "SECRET_ROTATE";
     /// Read a part of the tree, whatever is in it.
     TreeRead(TreeReadRequest) = "TREE_READ";
     /// Tell or ask the user of the device something.
@@ -207,6 +212,34 @@ impl Operation {
     pub fn supply(&mut self, supply: Supply) {
         if let Self::FirmwareUpdate(update) = self {
             update.supply(supply);
+        }
+    }
+
+    /// Whether it needs a new secret for the device, to be handed in by [`Self::hand_secret`] before each step.
+    #[must_use]
+    pub const fn wants_secret(&self) -> bool {
+        matches!(self, Self::SecretRotate(_))
+    }
+
+    /// Hands in the secret that it needs. It is forgotten when the operation is stored.
+    pub fn hand_secret(&mut self, secret: NewSecret) {
+        if let Self::SecretRotate(rotate) = self {
+            rotate.hand(secret);
+        }
+    }
+
+    /// Whether what it said last holds a secret, which is stored with the session until it is answered.
+    #[must_use]
+    pub const fn tells_secret(&self) -> bool {
+        matches!(self, Self::SecretRotate(rotate) if rotate.tells_secret())
+    }
+
+    /// What became of the secret that it was handed, in the steps since it was read.
+    #[must_use]
+    pub const fn secret_news(&self) -> SecretNews {
+        match self {
+            Self::SecretRotate(rotate) => rotate.news(),
+            _ => SecretNews::NONE,
         }
     }
 

@@ -1,4 +1,5 @@
 //! What a message leads to, written in one transaction.
+use dmwsi_domain::account::Sealed;
 use dmwsi_domain::contact::Contact;
 use dmwsi_domain::event::{Event, MAX_ALERT_CORRELATOR, MAX_ALERT_DATA, MAX_ALERT_TYPE};
 use dmwsi_domain::facts::Facts;
@@ -13,6 +14,7 @@ use dmwsi_store::sweep::EVERY;
 
 use super::Gateway;
 use super::record::Noted;
+use super::rotation::RotationChange;
 use super::work::Change;
 
 /// What is to be written.
@@ -26,6 +28,10 @@ pub(super) struct Effects {
     pub(super) lessons: Vec<Lesson>,
     pub(super) server_nonce: Option<Vec<u8>>,
     pub(super) nonce_epoch: Option<u64>,
+    /// The device proved itself by the secret that it was offered.
+    pub(super) adopted: Option<Sealed>,
+    /// What became of a secret that it was, or is, offered.
+    pub(super) rotation: Option<RotationChange>,
     pub(super) clear_tries: bool,
     pub(super) failed_try: bool,
     pub(super) session: SessionEffect,
@@ -55,6 +61,8 @@ impl Effects {
             && self.lessons.is_empty()
             && self.server_nonce.is_none()
             && self.nonce_epoch.is_none()
+            && self.adopted.is_none()
+            && self.rotation.is_none()
             && !self.clear_tries
             && !self.failed_try
             && matches!(self.session, SessionEffect::None)
@@ -90,6 +98,12 @@ impl Gateway {
                 }
                 for change in &effects.changes {
                     tx.save_execution(change.was, &change.execution, &change.moved, None, now, &mut ids)?;
+                }
+                if let Some(secret) = &effects.adopted {
+                    tx.adopt_secret(device, secret, now, &mut ids)?;
+                }
+                if let Some(RotationChange { secret, was, is }) = &effects.rotation {
+                    tx.save_rotation(device, secret, *was, *is, now)?;
                 }
                 tx.learn_nodes(device, &lessons)?;
                 if let Some(facts) = &effects.facts {

@@ -3,6 +3,7 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use bytes::Bytes;
 use dmwsi_domain::contact::{Contact, StrangerReason};
 use dmwsi_domain::known_tree::lessons;
+use dmwsi_domain::rotation::Rotation;
 use dmwsi_domain::session_record::FaultCode;
 use dmwsi_domain::{Error, Result, Timestamp};
 use dmwsi_objects::dmacc::AuthType;
@@ -69,13 +70,14 @@ impl Gateway {
                 let kind = (account.client.auth, account.server.as_ref().map(|server| server.auth));
                 self.stranger(incoming, StrangerReason::Credentials, Some(kind)).await
             }
-            Some(known) => self.known(incoming, known).await,
+            Some(known) => self.known(incoming, self.opened(known)?, None).await,
             None => self.stranger(incoming, StrangerReason::Unknown, None).await,
         }
     }
 
-    async fn known(&self, incoming: &Incoming, known: Known) -> Result<Said, Refusal> {
-        let Known { contact, stored, mut executions, deliverables } = known;
+    /// The reply to a message of a known device; `adopts` is the secret that it was offered where that stands in its account by now, for this message.
+    async fn known(&self, incoming: &Incoming, known: Known, adopts: Option<Rotation>) -> Result<Said, Refusal> {
+        let Known { mut contact, stored, mut executions, deliverables, rotation } = known;
         let (now, key) = (incoming.at, incoming.key());
         let header = &incoming.message.header;
         if let Some(row) = stored.as_ref().filter(|row| row.session == header.session) {
@@ -136,6 +138,15 @@ impl Gateway {
                 return Err(fault.into());
             }
         };
+        let is_wrong = matches!(received.turn, Turn::Refused { missing: false, .. }) && !received.stale;
+        if is_wrong
+            && adopts.is_none()
+            && let Some(offered) = self.offered(&contact, rotation.clone()).await?
+        {
+            contact.account.client.secret = offered.secret.clone();
+            let known = Known { contact, stored, executions, deliverables, rotation: None };
+            return Box::pin(self.known(incoming, known, Some(offered))).await;
+        }
         state.session = session;
         let refused = matches!(received.turn, Turn::Refused { .. });
         // Nothing may come of a message that does not prove itself, however it is answered.
@@ -161,12 +172,14 @@ impl Gateway {
         // Only one session has the device's work: a new one takes it from any other, whatever else comes from outside of it gets none.
         let takes_over = stored.is_some() && !goes_on && is_proven && incoming.begins();
         let is_outside = stored.is_some() && !goes_on && !takes_over;
+        let mut offer = None;
         // Who proves nothing has nothing read for him.
         if is_proven && !is_outside {
             let contents = self.supplies.contents(&deliverables, &executions, now).await?;
             for execution in &mut executions {
                 self.supplies.supply(execution, &deliverables, &contents, now);
             }
+            offer = self.hand_secret(&contact, rotation, &mut executions)?;
         }
         let mut work = Work::new(if is_outside { Vec::new() } else { executions }, now);
         if let Some(row) = stored.as_ref().filter(|_| takes_over) {
@@ -219,6 +232,9 @@ impl Gateway {
         (facts.max_object, facts.traits) = (contact.facts.max_object, contact.facts.traits.clone());
         let (session, reply) = state.session.reply(commands, &account, &nonces, incoming.form, &self.limits);
         state.session = session;
+        effects.rotation = offer.and_then(|offer| offer.after(work.secret_news()));
+        effects.adopted = adopts.filter(|_| received.accepted_with.is_some()).map(|offered| offered.secret);
+        let tells_secret = state.current.is_some_and(|key| work.tells_secret(key));
         effects.changes = work.into_changes();
         // Who proves nothing where the device had proven itself may be somebody else: the session waits for the device.
         let is_foreign = !is_proven && (was_authenticated || is_held);
@@ -264,10 +280,8 @@ impl Gateway {
                 // Of two sessions one after the other none has a revision of the other's.
                 revision: stored.as_ref().map_or_else(|| u64::try_from(now.micros()).unwrap_or(1), |row| row.revision),
             };
-            effects.session = match &stored {
-                Some(_) => SessionEffect::Update(Box::new(row)),
-                None => SessionEffect::Insert(Box::new(row)),
-            };
+            let row = Box::new(self.at_rest(row, tells_secret)?);
+            effects.session = if stored.is_some() { SessionEffect::Update(row) } else { SessionEffect::Insert(row) };
         } else if let Some(row) = stored.as_ref().filter(|_| takes_over) {
             effects.session = SessionEffect::Delete(row.revision);
         }

@@ -5,6 +5,7 @@ use dmwsi_domain::Result;
 use dmwsi_domain::contact::Contact;
 use dmwsi_domain::deliverable::Deliverable;
 use dmwsi_domain::execution::Execution;
+use dmwsi_domain::rotation::Rotation;
 use dmwsi_store::executions::UNFINISHED;
 use dmwsi_store::{StoredSession, Tx};
 
@@ -17,6 +18,8 @@ pub(super) struct Known {
     pub(super) executions: Vec<Execution>,
     /// The deliverables that executions need before they begin.
     pub(super) deliverables: Vec<Deliverable>,
+    /// The secret that the device was offered and does not use yet, where executions need it.
+    pub(super) rotation: Option<Rotation>,
 }
 
 /// Everything about the device that presents itself so: one statement when it is idle. The session is read before the executions, and both
@@ -24,20 +27,22 @@ pub(super) struct Known {
 pub(super) fn known(tx: &mut Tx<'_>, identity: &str) -> Result<Option<Known>> {
     let Some(contact) = tx.contact(identity)? else { return Ok(None) };
     if !contact.has_work {
-        return Ok(Some(Known { contact, stored: None, executions: Vec::new(), deliverables: Vec::new() }));
+        return Ok(Some(Known { contact, stored: None, executions: Vec::new(), deliverables: Vec::new(), rotation: None }));
     }
     let stored = tx.open_session(contact.device)?;
     let executions = tx.unfinished_executions(contact.device)?;
-    Ok(Some(Known { contact, stored, executions, deliverables: Vec::new() }))
+    Ok(Some(Known { contact, stored, executions, deliverables: Vec::new(), rotation: None }))
 }
 
-/// The same of a device with more work than one read brings, or with work that begins with a deliverable.
+/// The same of a device with more work than one read brings, or with work that begins with a deliverable or a secret.
 pub(super) fn known_busy(tx: &mut Tx<'_>, identity: &str, begins: bool) -> Result<Option<Known>> {
     let Some(contact) = tx.contact(identity)? else { return Ok(None) };
     let stored = tx.open_session(contact.device)?;
     let executions = agenda::executions(tx, contact.device, stored.as_ref(), !begins)?;
     let deliverables = wanted(tx, &contact, &executions)?;
-    Ok(Some(Known { contact, stored, executions, deliverables }))
+    let wants_secret = executions.iter().any(|execution| execution.operation.wants_secret());
+    let rotation = if wants_secret { tx.rotation(contact.device)? } else { None };
+    Ok(Some(Known { contact, stored, executions, deliverables, rotation }))
 }
 
 /// The deliverables that these need before they begin.
@@ -49,6 +54,7 @@ fn wanted(tx: &mut Tx<'_>, contact: &Contact, executions: &[Execution]) -> Resul
 impl Known {
     pub(super) fn has_more(&self) -> bool {
         let is_long = i64::try_from(self.executions.len()).is_ok_and(|rows| rows >= UNFINISHED);
-        is_long || self.executions.iter().any(|execution| execution.operation.wanted().is_some())
+        let wants = |execution: &Execution| execution.operation.wanted().is_some() || execution.operation.wants_secret();
+        is_long || self.executions.iter().any(wants)
     }
 }

@@ -15,6 +15,7 @@ mod memory;
 mod nonce;
 mod prior;
 mod record;
+mod rotation;
 mod secrets;
 mod seen;
 mod settings;

@@ -3,6 +3,7 @@ use bytes::Bytes;
 use dmwsi_domain::id::JobId;
 use dmwsi_domain::session_record::SessionRecord;
 use dmwsi_protocol::server::{Reply, Session};
+use dmwsi_store::SEALED_SESSION;
 use serde::{Deserialize, Serialize};
 
 /// The key of an execution.
@@ -63,6 +64,10 @@ pub(super) struct State {
 impl State {
     /// What stands in a row; none where it cannot be read, as after a change of its form: such a session is over.
     pub(super) fn read(document: &str) -> Option<Self> {
+        // Who has no key for it goes on without.
+        if document.starts_with(SEALED_SESSION) {
+            return None;
+        }
         let read = serde_json::from_str(document);
         if let Err(error) = &read {
             // Not the error itself: it may quote what it stumbled over.

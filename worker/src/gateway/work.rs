@@ -2,6 +2,7 @@
 use dmwsi_domain::Timestamp;
 use dmwsi_domain::execution::{Execution, ExecutionState, Move};
 use dmwsi_domain::facts::Facts;
+use dmwsi_domain::rotation::SecretNews;
 use dmwsi_objects::{Answer, Command, GenericAlert};
 
 use super::state::ExecutionKey;
@@ -75,6 +76,16 @@ impl Work {
                 return Some((key, commands));
             }
         }
+    }
+
+    /// Whether what that execution said last holds a secret.
+    pub(super) fn tells_secret(&self, key: ExecutionKey) -> bool {
+        self.executions.iter().any(|one| key_of(one) == key && !one.state.is_finished() && one.operation.tells_secret())
+    }
+
+    /// What became of the secret that the executions were handed.
+    pub(super) fn secret_news(&self) -> SecretNews {
+        self.executions.iter().map(|one| one.operation.secret_news()).fold(SecretNews::NONE, SecretNews::and)
     }
 
     /// Whether one may say what is too large for one message.

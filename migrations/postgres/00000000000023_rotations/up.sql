@@ -1,0 +1,7 @@
+-- Secrets that devices were offered and do not use yet, sealed as those of their accounts are.
+CREATE TABLE secret_rotations (
+    device_id TEXT PRIMARY KEY NOT NULL REFERENCES devices (id) ON DELETE CASCADE,
+    client_secret BYTEA NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('DOUBTFUL', 'OFFERED', 'TAKEN')),
+    made_at BIGINT NOT NULL
+);
