@@ -80,6 +80,8 @@ pub struct Behaviour {
     pub lose_reply: Option<u32>,
     /// The message that tells of an Exec it has begun never arrives: it drops out of that session, and works on what was asked.
     pub drop_after_exec: bool,
+    /// The message that tells that it took another secret never arrives: it drops out of that session, and comes with the secret in the next.
+    pub drop_after_secret: bool,
     /// It sends every message twice.
     pub send_twice: bool,
     /// After the session in which an update is started, nothing is heard of it again.
@@ -136,6 +138,7 @@ impl Default for Behaviour {
             keep_package: false,
             lose_reply: None,
             drop_after_exec: false,
+            drop_after_secret: false,
             send_twice: false,
             go_away: false,
             omit_correlator: false,

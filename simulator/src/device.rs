@@ -245,6 +245,9 @@ impl Device {
             memory.gone |= begun && memory.behaviour.drop_after_exec && memory.behaviour.go_away;
             match turn {
                 Turn::Send(_) if begun && memory.behaviour.drop_after_exec => return Err(SessionError::Dropped),
+                Turn::Send(_) if memory.behaviour.drop_after_secret && memory.handset.has_new_secret() => {
+                    return Err(SessionError::Dropped);
+                }
                 Turn::Over(ending) => break ending,
                 Turn::Send(next) => message = *next,
             }

@@ -97,11 +97,16 @@ impl Handset {
         Self { tree, fumo, task, shown: Vec::new(), user: User::default(), refusal: None }
     }
 
+    /// Whether the server has given the device a secret that it does not use yet.
+    pub(crate) fn has_new_secret(&self) -> bool {
+        self.tree.text(CLIENT_SECRET).is_some_and(|secret| !secret.is_empty())
+    }
+
     /// The secret that the server has given the device since this was asked last; the tree does not keep it.
     pub(crate) fn take_secret(&mut self) -> Option<String> {
-        let secret = self.tree.text(CLIENT_SECRET).filter(|secret| !secret.is_empty())?.to_owned();
+        let secret = self.has_new_secret().then(|| self.tree.text(CLIENT_SECRET).map(str::to_owned))?;
         self.tree.set(CLIENT_SECRET, "");
-        Some(secret)
+        secret
     }
 
     /// Goes on with an update by one phase.

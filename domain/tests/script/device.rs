@@ -8,7 +8,7 @@ use dmwsi_domain::execution::{Execution, Move};
 use dmwsi_domain::facts::Facts;
 use dmwsi_domain::id::{ClientId, DeviceId, JobId, OrganisationId};
 use dmwsi_domain::job::{Counts, Job, JobState};
-use dmwsi_domain::operation::{Request, Supply};
+use dmwsi_domain::operation::{NewSecret, Request, Supply};
 use dmwsi_domain::{Clock, Timestamp};
 use dmwsi_objects::{AlertType, Answer, Command, GenericAlert, Mark, NodeUri, Reading, StatusCode, Value};
 
@@ -24,6 +24,8 @@ pub(crate) struct Script {
     pub(crate) events: Vec<Event>,
     /// The deliverable, handed in before each step to an operation that wants it.
     pub(crate) supply: Option<Supply>,
+    /// The secret, handed in before each step to an operation that wants one.
+    pub(crate) handed: Option<NewSecret>,
     facts: Facts,
 }
 
@@ -71,6 +73,7 @@ impl Script {
             sent: Vec::new(),
             events: Vec::new(),
             supply: None,
+            handed: None,
             facts: Facts::default(),
         }
     }
@@ -179,6 +182,9 @@ impl Script {
         self.execution.operation = serde_json::from_str(&stored).unwrap();
         if let (Some(_), Some(supply)) = (self.execution.operation.wanted(), &self.supply) {
             self.execution.operation.supply(Supply { at: self.now, ..supply.clone() });
+        }
+        if let Some(secret) = &self.handed {
+            self.execution.operation.hand_secret(secret.clone());
         }
         let moved = run(&mut self.execution);
         self.sent.extend(moved.commands.iter().cloned());

@@ -10,3 +10,4 @@ mod job;
 mod node_commands;
 mod node_groups;
 mod nodes;
+mod secret_rotate;
