@@ -76,6 +76,11 @@ impl Process {
         Ok(Self { child, log: said, _folder: folder, base: format!("http://{address}") })
     }
 
+    /// What it has said so far.
+    pub(crate) fn said(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
