@@ -36,6 +36,11 @@ fn rotate() -> Value {
     json!({"type": "SECRET_ROTATE"})
 }
 
+/// The same for a device that says where its account is.
+fn rotate_own() -> Value {
+    json!({"type": "SECRET_ROTATE", "account": "./DMAcc/1"})
+}
+
 /// Server and portal, where one wrong try shuts the door for long.
 async fn strict(database: &Database) -> (Server, Portal) {
     let server = Server::with(database, Keys::mint().unwrap(), Clock::System, |config| {
@@ -100,8 +105,19 @@ async fn revision(portal: &Portal, id: &str) -> String {
     portal.get(&format!("/v1/devices/{id}")).await.header("etag").to_owned()
 }
 
+/// Says the next thing with what the device proves itself by, if it does so in each message.
+async fn say(talk: &mut Talk, cred: Option<&str>, body: &str) -> Heard {
+    match cred {
+        Some(cred) => {
+            talk.number += 1;
+            talk.say_with(cred, body).await
+        }
+        None => talk.say(body).await,
+    }
+}
+
 /// A session in which the device is asked for its account and tells it; the message with the offer.
-async fn offer(talk: &mut Talk) -> Heard {
+async fn offer(talk: &mut Talk, cred: Option<&str>) -> Heard {
     let mut heard = talk.opens("").await;
     for (question, text) in [("./DMAcc/1/AppAuth", "C"), ("./DMAcc/1/AppAuth/C/AAuthLevel", "CLCRED")] {
         if heard.commands().first().is_some_and(|(name, ..)| *name == "Replace") {
@@ -112,7 +128,7 @@ async fn offer(talk: &mut Talk) -> Heard {
         let id = id.parse().unwrap();
         let answer = format!("{}{}", status(2, message, id, "Get", 200), results(3, message, id, question, text));
         let header = heard.header();
-        heard = talk.say(&format!("{header}{answer}{FINAL}")).await;
+        heard = say(talk, cred, &format!("{header}{answer}{FINAL}")).await;
     }
     assert_eq!(heard.commands().iter().map(|(name, _, node)| (*name, *node)).collect::<Vec<_>>(), [("Replace", SECRET)]);
     heard
@@ -170,7 +186,6 @@ both! {
             let refused = old.check_in().await.unwrap();
             assert_eq!((refused.end, refused.authenticated), (End::Refused(StatusCode(401)), false), "{client_auth:?}");
             database.execute("UPDATE devices SET failed_tries = 0");
-            handset.device.account_mut().client_nonce = old.account().client_nonce.clone();
             assert!(handset.device.check_in().await.unwrap().authenticated);
         }
         server.stop().await;
@@ -254,11 +269,11 @@ both! {
         let ground = Ground::with(&database, |config| config.gateway.max_failed_tries = 1).await;
         for encoding in crate::harness::talk::ENCODINGS {
             let mut talk = ground.talk(encoding).await;
-            let job = talk.job(&json!({"type": "SECRET_ROTATE", "account": "./DMAcc/1"})).await;
-            let first = offer(&mut talk).await;
+            let job = talk.job(&rotate_own()).await;
+            let first = offer(&mut talk, None).await;
             assert!(!stands_in(&database, &first.data()), "the row of the session is sealed");
             assert_eq!(talk.repeat().await.body, first.body, "and answers a repeated message all the same");
-            let again = offer(&mut talk).await;
+            let again = offer(&mut talk, None).await;
             assert_eq!((again.data(), pending(&database)), (first.data(), vec!["DOUBTFUL".to_owned()]));
             answer(&mut talk, &again, 425).await;
             assert_eq!((talk.ended(&job).await["outcome"].clone(), talk.outcomes(&job).await), (json!("NOT_ROTATED"), vec!["PERMISSION_DENIED".to_owned()]));
@@ -268,6 +283,23 @@ both! {
             assert!(pending(&database).is_empty());
             talk.credentials = basic_cred("me", "mine");
             assert_eq!(talk.opens("").await.verdict(), 401, "and then by no other");
+        }
+        ground.server.stop().await;
+    }
+
+    /// S-AU-07: a device that proves itself in every message, and does so by the new secret from the very next one on, is heard.
+    async fn a_device_may_use_its_secret_at_once(database: Database) {
+        let ground = Ground::with(&database, |config| config.gateway.max_failed_tries = 1).await;
+        for encoding in crate::harness::talk::ENCODINGS {
+            let account = json!({"client": {"auth": "BASIC", "name": "me", "secret": "mine"}, "everyMessage": true});
+            let mut talk = ground.talk_with(encoding, account).await;
+            let job = talk.job(&rotate_own()).await;
+            let heard = offer(&mut talk, Some(&basic_cred("me", "mine"))).await;
+            let answers = heard.answers(&[200]);
+            let over = say(&mut talk, Some(&basic_cred("me", &heard.data())), &format!("{answers}{FINAL}")).await;
+            assert_eq!((over.verdict(), over.asks()), (200, false));
+            assert_eq!((talk.ended(&job).await["outcome"].clone(), pending(&database)), (json!("ROTATED"), Vec::new()));
+            assert_eq!(talk.opens("").await.verdict(), 401, "by the old one");
         }
         ground.server.stop().await;
     }
@@ -282,9 +314,8 @@ both! {
         let mut talk = ground.talk(Encoding::Xml).await;
         let id = talk.id.clone();
         let told = async || portal.post(&format!("/v1/devices/{id}/bootstrap"), &json!({"profile": "CP"})).await.of(200)["xml"].to_string();
-        let operation = json!({"type": "SECRET_ROTATE", "account": "./DMAcc/1"});
-        let job = talk.job(&operation).await;
-        let heard = offer(&mut talk).await;
+        let job = talk.job(&rotate_own()).await;
+        let heard = offer(&mut talk, None).await;
         assert!(told().await.contains("\\\"mine\\\""), "it has not said that it took it");
         answer(&mut talk, &heard, 200).await;
         assert_eq!((talk.ended(&job).await["outcome"].clone(), pending(&database)), (json!("ROTATED"), vec!["TAKEN".to_owned()]));
@@ -299,16 +330,16 @@ both! {
             assert_eq!(talk.opens("").await.verdict(), verdict, "{secret}");
         }
         // The same between an offer and its answer.
-        let job = talk.job(&operation).await;
-        let heard = offer(&mut talk).await;
+        let job = talk.job(&rotate_own()).await;
+        let heard = offer(&mut talk, None).await;
         patch(&portal, &id, json!({"account": {"client": {"secret": "mine"}}})).await;
         answer(&mut talk, &heard, 200).await;
         assert_eq!(talk.ended(&job).await["outcome"], "CREDENTIALS_CHANGED");
         assert!(pending(&database).is_empty());
         // With the device goes what it was offered.
         talk.credentials = basic_cred("me", "mine");
-        talk.job(&operation).await;
-        offer(&mut talk).await;
+        talk.job(&rotate_own()).await;
+        offer(&mut talk, None).await;
         assert_eq!(pending(&database), ["OFFERED"]);
         portal.call(Method::DELETE, &format!("/v1/devices/{id}"), &[("if-match", "*")], None).await;
         assert!(pending(&database).is_empty());

@@ -51,6 +51,7 @@ impl Gateway {
             let identity = incoming.message.header.source.uri.clone();
             known = self.store.read(move |tx| known_busy(tx, &identity, begins)).await?;
         }
+        let known = known.map(|known| self.opened(known)).transpose()?;
         let number = incoming.message.header.message;
         if let Some(held) = self.memory.repeated(&incoming.key(), number, &incoming.hash, incoming.at) {
             // Some clients begin every session in the same words. When there is work by now, these are a new session.
@@ -70,7 +71,7 @@ impl Gateway {
                 let kind = (account.client.auth, account.server.as_ref().map(|server| server.auth));
                 self.stranger(incoming, StrangerReason::Credentials, Some(kind)).await
             }
-            Some(known) => self.known(incoming, self.opened(known)?, None).await,
+            Some(known) => self.known(incoming, known, None).await,
             None => self.stranger(incoming, StrangerReason::Unknown, None).await,
         }
     }

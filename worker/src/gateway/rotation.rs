@@ -111,5 +111,5 @@ fn made(sealing: &Keys, contact: &Contact) -> Result<(Secret, Sealed)> {
 /// What tells a secret from any other: it is made of what it is sealed to, which is never the same twice and moves with it.
 fn mark(sealed: &Sealed) -> String {
     let digest = sha256(&sealed.0);
-    BASE64_URL_SAFE_NO_PAD.encode(digest.get(..MARK).unwrap_or(&digest))
+    BASE64_URL_SAFE_NO_PAD.encode(digest.get(..MARK).unwrap_or_default())
 }
