@@ -358,11 +358,9 @@ both! {
         let secret = || Sealed(b"sealed".to_vec());
         let (was, is) = (Some(RotationState::Offered), Some(RotationState::Taken));
         for is in [is, None] {
-            let saved = store.write(move |tx| tx.save_rotation(device, &secret(), was, is, now));
-            statements.extend(sent(async { saved.await.unwrap_err() }).await);
+            statements.extend(sent(store.write(move |tx| tx.save_rotation(device, &secret(), was, is, now))).await);
         }
-        let adopted = store.write(move |tx| tx.adopt_secret(device, &secret(), now, &mut ids.clone()));
-        statements.extend(sent(async { adopted.await.unwrap_err() }).await);
+        statements.extend(sent(store.write(move |tx| tx.adopt_secret(device, &secret(), now, &mut ids.clone()))).await);
         statements.extend(sent(store.write(move |tx| tx.drop_rotation(device))).await);
         for statement in &statements {
             assert_indexed(statement, &plan(&database, statement));

@@ -78,9 +78,9 @@ impl Work {
         }
     }
 
-    /// Whether what that execution said last holds a secret.
+    /// Whether what that execution said last holds a secret; it may where the execution is over, and not here any more.
     pub(super) fn tells_secret(&self, key: ExecutionKey) -> bool {
-        self.executions.iter().any(|one| key_of(one) == key && !one.state.is_finished() && one.operation.tells_secret())
+        self.executions.iter().find(|one| key_of(one) == key).is_none_or(|one| one.operation.tells_secret())
     }
 
     /// What became of the secret that the executions were handed.
