@@ -7,7 +7,9 @@ use actix_tls::accept::openssl::TlsStream;
 use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
 use dmwsi_worker::gateway::Certificate;
-use openssl::ssl::{SslAcceptor, SslAcceptorBuilder, SslFiletype, SslMethod, SslVerifyMode, SslVersion};
+use openssl::ssl::{
+    SslAcceptor, SslAcceptorBuilder, SslFiletype, SslMethod, SslOptions, SslSessionCacheMode, SslVerifyMode, SslVersion,
+};
 use openssl::x509::X509Name;
 use openssl::x509::store::X509Lookup;
 use openssl::x509::verify::X509VerifyFlags;
@@ -80,6 +82,10 @@ fn ask_for_certificate(acceptor: &mut SslAcceptorBuilder, authorities: &Path) ->
 
 /// Whatever of a client's chain of certificates stands in these lists is refused, and so is what none of them is about.
 fn heed_revocations(acceptor: &mut SslAcceptorBuilder, lists: &Path) -> Result<(), openssl::error::ErrorStack> {
+    // Who resumes a session shows no certificate again, and would go on when the lists or the certificate are over.
+    acceptor.set_session_cache_mode(SslSessionCacheMode::OFF);
+    acceptor.set_options(SslOptions::NO_TICKET);
+    acceptor.set_num_tickets(0)?;
     let store = acceptor.cert_store_mut();
     store.add_lookup(X509Lookup::file())?.load_crl_file(lists, SslFiletype::PEM)?;
     store.set_flags(X509VerifyFlags::CRL_CHECK | X509VerifyFlags::CRL_CHECK_ALL)

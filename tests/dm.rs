@@ -10,7 +10,7 @@ use dmwsi_store::sweep::Ages;
 use serde_json::{Value, json};
 
 use crate::harness::handset::{Handset, SCOPES, ended, execution, job};
-use crate::harness::phone::{FINAL, PACKAGE_1, Phone, WBXML, XML, basic_cred, message, results, status};
+use crate::harness::phone::{FINAL, PACKAGE_1, Phone, WBXML, XML, basic_cred, between, message, results, status};
 use crate::harness::server::{Portal, Server};
 use crate::harness::{Database, eventually};
 
@@ -211,6 +211,33 @@ both! {
         assert!(phone.say(first("2")).await.contains(GET));
         phone.say(answers("2", "x")).await;
         assert_eq!(scene.state().await, "SUCCEEDED");
+        scene.server.stop().await;
+    }
+
+    /// UC-3, OES8: a list that is broken off says nothing of what it had not come to.
+    async fn a_list_that_is_broken_off_makes_nothing_forgotten(database: Database) {
+        let scene = Scene::set(&database, |_| {}).await;
+        let phone = scene.phone();
+        phone.say(first("1")).await;
+        phone.say(answers("1", "x")).await;
+        job(&scene.portal, &scene.device, &json!({"type": "TREE_READ", "root": "./Vendor"})).await;
+        let asked = phone.say(first("2")).await;
+        assert!(asked.contains("?list=TNDS"), "{asked}");
+        let id = |asked: &str| between(asked, "<Get><CmdID>", "</CmdID>").parse().unwrap();
+        let refused = [status(1, 1, 0, "SyncHdr", 200), status(2, 1, id(&asked), "Get", 406), FINAL.to_owned()];
+        let asked = phone.say(message(DEVICE, "2", 2, "", &refused.concat())).await;
+        assert!(asked.contains("?list=StructData"), "{asked}");
+        let part = format!(
+            "<Results><CmdID>3</CmdID><MsgRef>2</MsgRef><CmdRef>{}</CmdRef><Item><Source><LocURI>./Vendor</LocURI></Source>\
+            <Meta><Format xmlns=\"syncml:metinf\">node</Format></Meta></Item><Item><Source><LocURI>./Vendor/B</LocURI></Source><Data>b</Data></Item></Results>\
+            <Alert><CmdID>4</CmdID><Data>1223</Data></Alert>",
+            id(&asked)
+        );
+        let told = [status(1, 2, 0, "SyncHdr", 200), status(2, 2, id(&asked), "Get", 200), part, FINAL.to_owned()];
+        phone.say(message(DEVICE, "2", 3, "", &told.concat())).await;
+        let tree = scene.portal.get(&format!("/v1/devices/{}/tree?under=./Vendor", scene.device)).await.of(200);
+        let known: Vec<_> = tree["items"].as_array().unwrap().iter().map(|one| one["node"].as_str().unwrap()).collect();
+        assert!(known.contains(&"./Vendor/A") && known.contains(&"./Vendor/B"), "{known:?}");
         scene.server.stop().await;
     }
 

@@ -178,6 +178,7 @@ both! {
             replies.push([plain(&first), plain(&second), plain(&third)]);
         }
         assert_eq!(replies[0], replies[1]);
+        eventually("both are written down", async || strangers(&server).await.len() == 2).await;
         let mut known = strangers(&server).await;
         known.sort_by(|(a, _), (b, _)| a.cmp(b));
         assert_eq!(known, [("IMEI:000000000000000".to_owned(), StrangerReason::Unknown), (DEVICE.to_owned(), StrangerReason::Credentials)]);

@@ -125,4 +125,38 @@ both! {
         assert_eq!((forget(now.plus(Duration::from_secs(3_600))).await.unwrap(), rows()), (1, 0));
         server.stop().await;
     }
+
+    /// OES1, OES4: a client that is revoked has no say in how often others are told, nor is anything promised where a subscription no longer delivers to.
+    async fn a_rate_is_wanted_by_who_is_there(database: Database) {
+        let (server, portal) = quick(&database, |_| {}).await;
+        let receiver = Receiver::taking().await;
+        let made = paced(&portal, &receiver.url, Some(1)).await;
+        let id: SubscriptionId = serde_json::from_value(made["id"].clone()).unwrap();
+        let store = server.store();
+        // As a row from before endpoints were known.
+        database.execute("UPDATE subscriptions SET endpoint = NULL");
+        let strictest = async || store.read(move |tx| { let found = tx.subscription(id)?; tx.strictest_rate(&found) }).await.unwrap();
+        assert_eq!(strictest().await, None);
+        store.migrate().await.unwrap();
+        assert_eq!(strictest().await, Some(1));
+        receiver.heard("subscription-started", 1).await;
+        let take = async || {
+            let now = server.clock.now();
+            store.write(move |tx| { let found = tx.subscription(id)?; tx.take_turns(&found, 1, 1, now) }).await.unwrap().at > now
+        };
+        assert!(take().await, "it has had its turn of this minute");
+        let promised = || database.lines("SELECT subscription_id AS line FROM turns").len();
+        assert_eq!(promised(), 1);
+        patch(&portal, &made, json!({"sink": format!("{}/moved", receiver.url)})).await.of(200);
+        assert_eq!((promised(), strictest().await), (0, Some(1)));
+        let client = portal.client;
+        let revoke = move |tx: &mut dmwsi_store::Tx<'_>| {
+            let mut client = tx.client(client)?;
+            client.revoke(dmwsi_domain::Clock::System.now());
+            tx.update_client(&mut client)
+        };
+        store.write(revoke).await.unwrap();
+        assert_eq!(strictest().await, None);
+        server.stop().await;
+    }
 }

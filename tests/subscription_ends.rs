@@ -99,6 +99,24 @@ both! {
         server.stop().await;
     }
 
+    /// What is told of one device waits for what was told of it before; the end of the subscription waits for all of it.
+    async fn the_end_comes_after_all_that_wait_for_each_other(database: Database) {
+        let (server, portal) = quick(&database, |_| {}).await;
+        let [(device, _)] = server.devices(&portal, 1).await.try_into().unwrap();
+        let receiver = Receiver::taking().await;
+        // The second is refused at first, so that the others wait for that.
+        receiver.answer(|came, number| if came.kind() == "device-updated" && number == 3 { says("500 No") } else { taken() });
+        let mut new = wanted(&receiver.url, &["device-updated"]);
+        new["config"]["subscriptionMaxEvents"] = json!(5);
+        subscribe(&portal, &new).await;
+        receiver.heard("subscription-started", 1).await;
+        tell(&server, &portal, device, vec![Event::DeviceUpdated {}; 8]).await;
+        receiver.heard("subscription-ended", 1).await;
+        let kinds: Vec<_> = receiver.all().iter().map(|came| came.kind()).collect();
+        assert_eq!(kinds, [vec!["subscription-started"], vec!["device-updated"; 6], vec!["subscription-ended"]].concat());
+        server.stop().await;
+    }
+
     /// Of two who delete it at once one does, and to the other it is not there; whatever both say of its revision.
     async fn a_subscription_is_deleted_once(database: Database) {
         let server = Server::on(&database).await;

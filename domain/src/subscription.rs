@@ -192,19 +192,6 @@ impl Subscription {
             if by_token.is_some() { TerminationReason::AccessTokenExpired } else { TerminationReason::SubscriptionExpired };
     }
 
-    /// Where it delivers to, without the query: what a rate is kept for, whichever subscriptions of the organisation name it.
-    #[must_use]
-    pub fn endpoint(&self) -> String {
-        Url::parse(&self.sink).map_or_else(
-            |_unreadable| self.sink.clone(),
-            |mut sink| {
-                sink.set_query(None);
-                sink.set_fragment(None);
-                sink.into()
-            },
-        )
-    }
-
     /// How many deliveries a minute there are at most, by its client and by its receiver.
     #[must_use]
     pub fn pace(&self) -> Option<u32> {
@@ -249,6 +236,19 @@ impl Subscription {
             event,
         }
     }
+}
+
+/// Where a sink is, without its query: what a rate is kept for, whichever subscriptions of the organisation name it.
+#[must_use]
+pub fn endpoint_of(sink: &str) -> String {
+    Url::parse(sink).map_or_else(
+        |_unreadable| sink.to_owned(),
+        |mut sink| {
+            sink.set_query(None);
+            sink.set_fragment(None);
+            sink.into()
+        },
+    )
 }
 
 #[cfg(test)]

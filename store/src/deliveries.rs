@@ -1,6 +1,7 @@
 //! Deliveries as rows: what is due, what became of each, and what is to be delivered once more.
 use std::collections::BTreeSet;
 
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, Text};
@@ -31,6 +32,21 @@ WHERE deliveries.subscription_id = $1 AND deliveries.order_key = head.order_key 
 const DEMOTE_SQLITE: &str = "UPDATE deliveries SET next_at = NULL
 WHERE subscription_id = $1 AND order_key = $2 AND state = 'PENDING' AND next_at IS NOT NULL AND number > (
     SELECT number FROM deliveries WHERE subscription_id = $1 AND order_key = $2 AND state = 'PENDING' ORDER BY number LIMIT 1)";
+
+/// Whether nothing has to come before a delivery, beside what its order key says: the end of a subscription is told last.
+macro_rules! has_come {
+    ($id:ident) => {{
+        let earlier = diesel::alias!(deliveries as earlier);
+        let pending = earlier
+            .filter(earlier.field(deliveries::subscription_id).eq(text($id.uuid())))
+            .filter(earlier.field(deliveries::state).eq("PENDING"))
+            .filter(earlier.field(deliveries::number).lt(deliveries::number));
+        log::type_.ne(ENDED).or(not(exists(pending)))
+    }};
+}
+
+/// The type of the end of a subscription.
+const ENDED: &str = "dmwsi.v1.subscription-ended";
 
 /// A delivery that is due, with its event.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,6 +103,7 @@ impl Tx<'_> {
             .inner_join(log::table.on(log::id.eq(deliveries::event_id)))
             .filter(deliveries::subscription_id.eq(text(id.uuid())))
             .filter(deliveries::next_at.le(now.micros()))
+            .filter(has_come!(id))
             .order((deliveries::next_at, deliveries::number))
             .limit(limit);
         type Columns = (i64, String, i64, String);
@@ -108,8 +125,10 @@ impl Tx<'_> {
     /// When the next delivery of a subscription is due.
     pub fn next_delivery(&mut self, id: SubscriptionId) -> Result<Option<Timestamp>> {
         let found = deliveries::table
+            .inner_join(log::table.on(log::id.eq(deliveries::event_id)))
             .filter(deliveries::subscription_id.eq(text(id.uuid())))
             .filter(deliveries::next_at.is_not_null())
+            .filter(has_come!(id))
             .order(deliveries::next_at)
             .select(deliveries::next_at);
         let found: Option<Option<i64>> = on!(self, conn => found.first(conn)).optional().map_err(failed)?;

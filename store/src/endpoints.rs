@@ -6,23 +6,25 @@ use diesel::sql_query;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use dmwsi_domain::delivery::Turns;
 use dmwsi_domain::id::SubscriptionId;
-use dmwsi_domain::subscription::Subscription;
+use dmwsi_domain::subscription::{Subscription, endpoint_of};
 use dmwsi_domain::{Result, Timestamp};
 use openssl::sha::sha256;
 
 use crate::column::{counted, text};
-use crate::schema::{endpoints, turns};
+use crate::schema::{endpoints, subscriptions, turns};
 use crate::{Tx, failed, on};
 
 // Each of the two has an index of its own, which is used where the condition is written as it has it.
 const STRICTEST: &str = "SELECT
     (SELECT rate FROM subscriptions WHERE status = 'ACTIVE' AND rate IS NOT NULL AND organisation_id = $1 AND endpoint = $2
-        ORDER BY rate LIMIT 1) AS rate,
+        AND EXISTS (SELECT 1 FROM clients WHERE clients.id = client_id AND revoked_at IS NULL) ORDER BY rate LIMIT 1) AS rate,
     (SELECT allowed_rate FROM subscriptions WHERE status = 'ACTIVE' AND allowed_rate IS NOT NULL AND organisation_id = $1 AND endpoint = $2
-        ORDER BY allowed_rate LIMIT 1) AS allowed_rate";
+        AND EXISTS (SELECT 1 FROM clients WHERE clients.id = client_id AND revoked_at IS NULL) ORDER BY allowed_rate LIMIT 1) AS allowed_rate";
 // Holds the row, whether or not there was one.
 const HOLD: &str = "INSERT INTO endpoints (organisation_id, endpoint, rate, used_until) VALUES ($1, $2, $3, 0)
 ON CONFLICT (organisation_id, endpoint) DO UPDATE SET used_until = endpoints.used_until RETURNING rate, used_until";
+const MOVED: &str = "DELETE FROM turns WHERE subscription_id = $1
+    AND NOT EXISTS (SELECT 1 FROM subscriptions WHERE id = $1 AND endpoint = $2)";
 const UNUSED: &str = "DELETE FROM endpoints WHERE (organisation_id, endpoint) IN (
     SELECT organisation_id, endpoint FROM endpoints WHERE used_until <= $1 ORDER BY used_until LIMIT $2)";
 
@@ -51,17 +53,17 @@ struct Promise {
     rate: i64,
 }
 
-/// The endpoint of a subscription as it stands in rows: however long its sink is, an index can hold it.
-pub(crate) fn endpoint(subscription: &Subscription) -> String {
-    URL_SAFE_NO_PAD.encode(sha256(subscription.endpoint().as_bytes()))
+/// The endpoint of a sink as it stands in rows: however long that is, an index can hold it.
+pub(crate) fn endpoint(sink: &str) -> String {
+    URL_SAFE_NO_PAD.encode(sha256(endpoint_of(sink).as_bytes()))
 }
 
 impl Tx<'_> {
     /// The least number of deliveries a minute that any active subscription of the organisation to the same endpoint, or its receiver, wants; none where
-    /// nobody does.
+    /// nobody does. Those of clients that are revoked want nothing.
     pub fn strictest_rate(&mut self, subscription: &Subscription) -> Result<Option<u32>> {
         let strictest = sql_query(STRICTEST).bind::<Text, _>(text(subscription.organisation.uuid()));
-        let strictest = strictest.bind::<Text, _>(endpoint(subscription));
+        let strictest = strictest.bind::<Text, _>(endpoint(&subscription.sink));
         let rates: Rates = on!(self, conn => strictest.get_result(conn)).map_err(failed)?;
         rates.rate.into_iter().chain(rates.allowed_rate).min().map(|rate| counted(rate, "rate")).transpose()
     }
@@ -87,7 +89,7 @@ impl Tx<'_> {
         if let Some(Turns { turns, .. }) = promised {
             return Ok(Turns { at: now, turns });
         }
-        let key = (text(subscription.organisation.uuid()), endpoint(subscription));
+        let key = (text(subscription.organisation.uuid()), endpoint(&subscription.sink));
         let hold = sql_query(HOLD).bind::<Text, _>(&key.0).bind::<Text, _>(&key.1).bind::<BigInt, _>(i64::from(rate));
         let held: Used = on!(self, conn => hold.get_result(conn)).map_err(failed)?;
         let used = Timestamp::from_micros(held.used_until);
@@ -106,6 +108,26 @@ impl Tx<'_> {
             on!(self, conn => diesel::insert_into(turns::table).values(promise).execute(conn)).map_err(failed)?;
         }
         Ok(taken)
+    }
+
+    /// Takes back what a subscription was promised, unless it still delivers to that endpoint.
+    pub(crate) fn keep_promise_at(&mut self, id: SubscriptionId, endpoint: &str) -> Result<()> {
+        let moved = sql_query(MOVED).bind::<Text, _>(text(id.uuid())).bind::<Text, _>(endpoint);
+        on!(self, conn => moved.execute(conn)).map(drop).map_err(failed)
+    }
+
+    /// Notes the endpoints of active subscriptions from before they were known, at most `most`; how many there were.
+    pub(crate) fn fill_endpoints(&mut self, most: i64) -> Result<usize> {
+        let unknown = subscriptions::table.filter(subscriptions::endpoint.is_null()).filter(subscriptions::status.eq("ACTIVE"));
+        let unknown = unknown.order(subscriptions::id).select((subscriptions::id, subscriptions::sink)).limit(most);
+        let unknown: Vec<(String, String)> = on!(self, conn => unknown.load(conn)).map_err(failed)?;
+        for (id, sink) in &unknown {
+            // One whose sink is changed meanwhile has its endpoint by that.
+            let place = subscriptions::table.find(id).filter(subscriptions::sink.eq(sink));
+            let update = diesel::update(place).set(subscriptions::endpoint.eq(endpoint(sink)));
+            on!(self, conn => update.execute(conn)).map_err(failed)?;
+        }
+        Ok(unknown.len())
     }
 
     /// Forgets endpoints whose rate was used up until `until` at most, at most `most` of them; how many they were.

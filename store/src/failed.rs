@@ -31,7 +31,7 @@ fn passes(error: &Diesel) -> bool {
             | DatabaseErrorKind::ReadOnlyTransaction
             | DatabaseErrorKind::SerializationFailure
             | DatabaseErrorKind::UnableToSendCommand => true,
-            // Neither diesel nor libpq's message has a kind for these. The texts are SQLite's, and PostgreSQL's for deadlock and shutdown.
+            // Neither diesel nor libpq's message has a kind for these. The texts are SQLite's, and PostgreSQL's for deadlock, shutdown and standby.
             DatabaseErrorKind::Unknown => {
                 let text = message.message();
                 [
@@ -41,6 +41,7 @@ fn passes(error: &Diesel) -> bool {
                     "terminating connection",
                     "server closed the connection",
                     "database system is",
+                    "read-write mode during recovery",
                 ]
                 .iter()
                 .any(|passing| text.contains(passing))

@@ -23,7 +23,7 @@ impl Tx<'_> {
         let laid_out = self.distributed(held.organisation)?;
         let Some(told) = held.agree(agreement, laid_out, now) else {
             let update = diesel::update(subscriptions::table.find(text(held.id.uuid()))).set((
-                subscriptions::endpoint.eq(endpoint(held)),
+                subscriptions::endpoint.eq(endpoint(&held.sink)),
                 subscriptions::agreed_at.eq(agreement.at.micros()),
                 subscriptions::allowed_rate.eq(agreement.rate.map(i64::from)),
             ));

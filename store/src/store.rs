@@ -22,6 +22,9 @@ use crate::writer::{Work, Write, Writer, caught};
 /// Notices a slow listener may lag behind before it is told that it lost some.
 const NOTICES: usize = 4_096;
 
+/// How many rows are completed in a transaction after the migrations.
+const FILLED_AT_ONCE: i64 = 500;
+
 /// The database. Cheap to clone; closed when the last clone is dropped, after what was asked has been written.
 #[derive(Clone)]
 pub struct Store(Arc<Opened>);
@@ -190,7 +193,10 @@ impl Store {
 
     /// Brings the schema up to date and says which migrations that took.
     pub async fn migrate(&self) -> Result<Migrations> {
-        self.step(Step::Run).await
+        let migrations = self.step(Step::Run).await?;
+        // What SQL cannot work out. An older program beside this one may leave more of it.
+        while self.write(|tx| tx.fill_endpoints(FILLED_AT_ONCE)).await? > 0 {}
+        Ok(migrations)
     }
 
     /// The migrations that `migrate` would run.

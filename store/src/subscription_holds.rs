@@ -42,7 +42,8 @@ impl Tx<'_> {
         for ids in ids.chunks(HELD_AT_ONCE) {
             let found = subscriptions::table.filter(subscriptions::id.eq_any(ids)).order(subscriptions::id).select(columns);
             let held: Vec<HeldRow> = match &mut self.conn {
-                Conn::Pg(conn) => found.for_update().load(*conn),
+                // What only refers to them need not wait.
+                Conn::Pg(conn) => found.for_no_key_update().load(*conn),
                 Conn::Sqlite(conn) => found.load(*conn),
             }
             .map_err(failed)?;

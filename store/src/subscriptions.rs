@@ -116,7 +116,7 @@ impl TryFrom<&Subscription> for Row {
             client_id: text(one.client.uuid()),
             job_id: one.job.map(|job| text(job.uuid())),
             sink: one.sink.clone(),
-            endpoint: Some(endpoint(one)),
+            endpoint: Some(endpoint(&one.sink)),
             status: one.status.as_str().to_owned(),
             status_reason: one.status_reason.map(|reason| reason.as_str().to_owned()),
             purpose: document(&one.purpose)?,
@@ -282,6 +282,7 @@ impl Tx<'_> {
         ids: &mut Ids,
     ) -> Result<()> {
         let change = self.count_change(subscription.organisation)?;
+        self.keep_promise_at(subscription.id, &endpoint(&subscription.sink))?;
         let place = subscriptions::table
             .find(text(subscription.id.uuid()))
             .filter(subscriptions::revision.eq(subscription.revision.saturating_sub(1)));

@@ -1,4 +1,6 @@
 //! What is known of the trees of devices: a row for each node, what it holds sealed.
+use std::collections::HashSet;
+
 use diesel::prelude::*;
 use dmwsi_domain::id::DeviceId;
 use dmwsi_domain::known_tree::{KnownNode, KnownValue, LearnedBy, Lesson, MAX_KNOWN};
@@ -171,11 +173,11 @@ impl Tx<'_> {
     fn forget_other_children(&mut self, device: DeviceId, node: &NodeUri, names: &[String]) -> Result<usize> {
         let found = under!(device, node).select(device_nodes::path);
         let paths: Vec<String> = on!(self, conn => found.load(conn)).map_err(failed)?;
-        let above = format!("{}/", node.path());
+        let (above, names): (_, HashSet<&str>) = (format!("{}/", node.path()), names.iter().map(String::as_str).collect());
         let is_other = |path: &String| {
             let rest = path.strip_prefix(&above);
             let child = rest.and_then(|rest| rest.split(['/', '?']).next());
-            child.is_some_and(|child| names.iter().all(|name| name != child))
+            child.is_some_and(|child| !names.contains(child))
         };
         let gone: Vec<_> = paths.into_iter().filter(is_other).collect();
         for chunk in gone.chunks(PATHS_PER_STATEMENT) {

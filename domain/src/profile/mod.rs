@@ -52,10 +52,7 @@ impl Profile {
     /// What is known of a device that told these facts.
     #[must_use]
     pub fn of(book: &Book, facts: &Facts, KnownTraits { set, mut observed }: KnownTraits) -> Self {
-        if observed.firmware_version.is_some() && observed.firmware_version != facts.firmware_version {
-            // Another firmware may have learned what that one could not.
-            observed.traits = Traits::default();
-        }
+        observed.renew(facts.firmware_version.as_deref());
         let entries = book.about(facts, &observed);
         let file = entries.iter().fold(Traits::default(), |below, entry| entry.traits.clone().over(below));
         Self { entries: entries.into_iter().map(|entry| entry.name.clone()).collect(), file, observed, set }

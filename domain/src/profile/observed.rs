@@ -49,6 +49,17 @@ pub struct Stated<'s> {
 }
 
 impl Observed {
+    /// Forgets what was seen of the firmware before that one, which may have learned what that could not, and may have another client.
+    pub fn renew(&mut self, firmware: Option<&str>) {
+        if self.firmware_version.as_deref() == firmware {
+            return;
+        }
+        if self.firmware_version.is_some() {
+            (self.traits, self.engine) = (Traits::default(), None);
+        }
+        self.firmware_version = firmware.map(str::to_owned);
+    }
+
     /// Takes what a message showed; true when something is other than before. `traits` are those that hold.
     pub fn learn(
         &mut self,
@@ -59,13 +70,7 @@ impl Observed {
         now: Timestamp,
     ) -> bool {
         let before = self.clone();
-        // Another firmware may have learned what this one could not.
-        if self.firmware_version.as_deref() != firmware {
-            if self.firmware_version.is_some() {
-                self.traits = Traits::default();
-            }
-            self.firmware_version = firmware.map(str::to_owned);
-        }
+        self.renew(firmware);
         let seen = &mut self.traits;
         seen.max_message_bytes = stated.max_message.filter(|size| *size > 0).or(seen.max_message_bytes);
         seen.max_object_bytes = stated.max_object.filter(|size| *size > 0).or(seen.max_object_bytes);
@@ -187,5 +192,7 @@ mod tests {
         let stated = Stated { max_message: Some(4_096), max_object: None, user_agent: Some("phone"), engine: None };
         assert!(observed.learn(&[], stated, &Traits::default(), Some("2"), Timestamp::from_micros(2)));
         assert_eq!((observed.traits.max_message_bytes, observed.user_agent.as_deref()), (Some(4_096), Some("phone")));
+        observed.engine = Some(Engine::Libdmclient);
+        assert!(learned(&mut observed, &[], "3") && observed.engine.is_none(), "another firmware may have another client");
     }
 }

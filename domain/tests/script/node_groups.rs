@@ -251,7 +251,20 @@ fn a_document_without_a_type_is_no_list() {
 }
 
 #[test]
-fn a_copy_may_write_what_is_too_large_for_one_message() {
+fn a_copy_by_hand_asks_about_pieces_where_what_was_read_may_need_them() {
     let request = r#"{"type":"NODES_COPY","copies":[{"source":"./V/a","target":"./V/e"}]}"#;
-    assert!(Script::of(request, TREE).execution.operation.sends_large());
+    for (length, next) in [(4_000, "./DevDetail/LrgObj"), (40, "./V/e")] {
+        let value = "x".repeat(length);
+        let mut script = Script::of(request, &[("./V/a", &value)]);
+        assert!(!script.execution.operation.sends_large());
+        let copy = script.turn().commands.remove(0);
+        let read = script.answered(&[Answer::with(copy, StatusCode::NOT_SUPPORTED)]).commands.remove(0);
+        let value = script.answer(&read);
+        let mut asked = script.answered(&[value]).commands;
+        assert_eq!(asked[0].target_text(), next);
+        if length > 40 {
+            asked = script.answered(&[Answer::with(asked.remove(0), StatusCode::NOT_FOUND)]).commands;
+        }
+        assert!(matches!(&asked[..], [Command::Replace { target, .. }] if target.as_str() == "./V/e"), "{asked:?}");
+    }
 }

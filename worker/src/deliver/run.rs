@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dmwsi_domain::delivery::{Attempt, DeliveryError, DeliveryState, Health, Patience};
-use dmwsi_domain::event::Event;
 use dmwsi_domain::id::SubscriptionId;
 use dmwsi_domain::subscription::{StatusReason, SubscriptionStatus};
 use dmwsi_domain::{Error, Result, Timestamp};
@@ -43,6 +42,9 @@ const UNWRITTEN: usize = 4;
 
 /// How long after the rate of a receiver could not be looked up that is tried again.
 const RATE_AGAIN: Duration = Duration::from_secs(1);
+
+/// For how long at most a run that has nothing under way relies on a rate that it waits for.
+const RATE_BELIEVED: Duration = Duration::from_secs(60);
 
 /// A receiver that takes longer to answer does not do well.
 const SLOW: Duration = Duration::from_secs(1);
@@ -202,12 +204,15 @@ impl Run {
             if self.waiting.is_empty() && self.look_at <= Instant::now() {
                 self.read(now).await?;
             }
-            if self.waiting.is_empty() || self.ends_next() && !self.under_way.is_empty() || self.is_paced(now).await {
+            let Some(next) = self.waiting.front() else { return Ok(()) };
+            let is_told = next.event.told().is_none_or(|recorded| self.target.may_have(recorded));
+            // What is not sent takes no turn from what is.
+            if is_told && self.is_paced(now).await {
                 return Ok(());
             }
             let Some(due) = self.waiting.pop_front() else { return Ok(()) };
             self.numbers.insert(due.number);
-            if due.event.told().is_none_or(|recorded| self.target.may_have(recorded)) {
+            if is_told {
                 self.under_way.spawn(attempt(Arc::clone(&self.deliverer), Arc::clone(&self.target), due));
             } else {
                 let error = Some(DeliveryError::NotPermitted);
@@ -216,12 +221,6 @@ impl Run {
             }
         }
         Ok(())
-    }
-
-    /// Whether the next to begin tells of the end: that comes after what is under way, though the order of one device does not ask for it.
-    fn ends_next(&self) -> bool {
-        let next = self.waiting.front().and_then(|due| due.event.told());
-        next.is_some_and(|recorded| matches!(recorded.event, Event::SubscriptionEnded { .. }))
     }
 
     /// Looks whether the subscription is still as it was; false when nothing more is to be delivered.
@@ -293,9 +292,10 @@ impl Run {
     /// Waits until an attempt ends, ends are written, or it is time to look for more.
     async fn wait(&mut self) -> Result<()> {
         let (has_room, now) = (self.has_room(), self.now());
-        let looks = has_room && self.waiting.is_empty() && self.paced_until.is_none_or(|until| until <= now);
-        // What waits though there is room waits for the rate, or until the receiver is no longer left alone.
-        let until = self.paced_until.max(self.health.open_until).filter(|_| has_room && !looks);
+        // Until then nothing begins though there is room: for the rate, or as the receiver is left alone.
+        let begins_at = self.paced_until.max(self.health.open_until);
+        let looks = has_room && self.waiting.is_empty() && begins_at.is_none_or(|until| until <= now);
+        let until = begins_at.filter(|_| has_room && !looks);
         let pause = until.map(|until| until.since(now));
         let Self { under_way, writing, .. } = self;
         let written = async {
@@ -385,6 +385,8 @@ impl Run {
             // It became due just now, or its event is being forgotten.
             next = now.plus(PAUSE);
         }
-        Ok(Outcome::Progress(Some(next).max(self.health.open_until).max(self.paced_until).unwrap_or(now).max(now)))
+        // The rate may be another before its turn comes.
+        let paced_until = self.paced_until.map(|until| until.min(now.plus(RATE_BELIEVED)));
+        Ok(Outcome::Progress(Some(next).max(self.health.open_until).max(paced_until).unwrap_or(now).max(now)))
     }
 }

@@ -43,7 +43,8 @@ impl Deliverer {
         let found = self.means.store.glance(move |tx| {
             let subscription = tx.subscription(id)?;
             let client = tx.client(subscription.client)?;
-            let rate = [subscription.pace(), tx.strictest_rate(&subscription)?].into_iter().flatten().min();
+            // One that is over does not count for the others, but goes by what they have.
+            let rate = tx.strictest_rate(&subscription)?.or(subscription.pace());
             let promised = rate.map(|rate| tx.promised_turns(id, rate)).transpose()?.flatten();
             Ok((subscription, client.is_active().then_some(client.scopes), rate, promised.map(|turns| turns.at)))
         });

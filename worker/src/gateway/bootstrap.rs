@@ -36,7 +36,9 @@ pub fn bootstrapping(
         let challenge = nonces.challenge(contact.device, contact.nonce_epoch, 0, clock.now())?;
         let account = &contact.account;
         let is_over_nonce = |server: &SealedCredentials| matches!(server.auth, AuthType::Digest | AuthType::Hmac);
-        let is_first = contact.server_nonce.is_empty() && account.server.as_ref().is_some_and(is_over_nonce);
+        // One that has called without giving a nonce knows the server by an empty one.
+        let has_called = contact.last_seen_at.is_some() || !contact.server_nonce.is_empty();
+        let is_first = !has_called && account.server.as_ref().is_some_and(is_over_nonce);
         let minted = is_first.then(|| nonces.minted()).transpose()?;
         let server_nonce = minted.as_deref().unwrap_or(&contact.server_nonce);
         let account = Account {

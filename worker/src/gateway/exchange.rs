@@ -2,7 +2,7 @@
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use bytes::Bytes;
 use dmwsi_domain::contact::{Contact, StrangerReason};
-use dmwsi_domain::known_tree::lessons;
+use dmwsi_domain::known_tree::{Lesson, lessons};
 use dmwsi_domain::rotation::Rotation;
 use dmwsi_domain::session_record::FaultCode;
 use dmwsi_domain::{Error, Result, Timestamp};
@@ -349,6 +349,10 @@ impl Gateway {
         let readings: Vec<Reading> = received.answers.iter().flat_map(|answer| answer.readings.clone()).collect();
         facts.learn(&readings);
         effects.lessons = lessons(&received.answers, now);
+        if received.turn != Turn::Offer {
+            // Of what was broken off nobody knows what was still to come.
+            effects.lessons.retain(|lesson| !matches!(lesson, Lesson::Children(..)));
+        }
         match received.turn {
             Turn::Offer => {}
             Turn::Aborted | Turn::Closed | Turn::Exhausted => {

@@ -1,5 +1,5 @@
 //! How those who are not known seem to be known: as the devices that there are, in the same shares, each always in the same way.
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dmwsi_domain::{Result, Timestamp};
@@ -23,36 +23,51 @@ const FEW: u64 = 10_000;
 
 /// How many devices there are of each kind, as they were counted last.
 #[derive(Debug, Default)]
-pub(super) struct Kinds(Mutex<Option<(Timestamp, Arc<Shares>)>>);
+pub(super) struct Kinds {
+    counted: Mutex<Option<(Timestamp, Arc<Shares>)>>,
+    /// Held by who counts: however many are asked about, they are counted once.
+    counting: tokio::sync::Mutex<()>,
+}
 
 /// How many devices there are of each kind.
 #[derive(Debug)]
 struct Shares(Vec<(AuthType, Option<AuthType>, u64)>);
 
 impl Kinds {
-    /// The kind of a stranger who is at that place among all that there may be. One caller counts; the others go by what was counted before.
+    /// The kind of a stranger who is at that place among all that there may be. One caller counts; the others go by what was counted before, and wait
+    /// where nothing was.
     pub(super) async fn at(&self, place: u64, store: &Store, now: Timestamp) -> Result<Kind> {
-        let shares = match self.lately(now) {
-            Some(shares) => shares,
-            None => {
-                let counted = Arc::new(Shares(store.read(|tx| tx.devices_by_auth()).await?));
-                *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(&counted)));
-                counted
+        let counting = match self.known(now) {
+            Some((shares, true)) => return Ok(shares.at(place)),
+            Some((shares, false)) => match self.counting.try_lock() {
+                Ok(counting) => counting,
+                Err(_others_count) => return Ok(shares.at(place)),
+            },
+            None => self.counting.lock().await,
+        };
+        // Somebody else may have counted meanwhile.
+        let shares = match self.known(now) {
+            Some((shares, true)) => shares,
+            _ => {
+                let shares = Arc::new(Shares(store.read(|tx| tx.devices_by_auth()).await?));
+                *self.lock() = Some((now, Arc::clone(&shares)));
+                shares
             }
         };
+        drop(counting);
         Ok(shares.at(place))
     }
 
-    /// What was counted, unless the caller is to count now.
-    fn lately(&self, now: Timestamp) -> Option<Arc<Shares>> {
-        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, shares) = counted.as_mut()?;
+    /// What was counted last, and whether that still holds.
+    fn known(&self, now: Timestamp) -> Option<(Arc<Shares>, bool)> {
+        let counted = self.lock();
+        let (at, shares) = counted.as_ref()?;
         let lasts = if shares.all() > FEW { COUNTED_EVERY } else { FEW_COUNTED_EVERY };
-        if now.since(*at) >= lasts {
-            *at = now;
-            return None;
-        }
-        Some(Arc::clone(shares))
+        Some((Arc::clone(shares), now.since(*at) < lasts))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(Timestamp, Arc<Shares>)>> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

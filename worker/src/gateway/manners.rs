@@ -11,6 +11,7 @@ impl Gateway {
     pub(super) fn manners(&self, facts: &Facts, known: &KnownTraits, incoming: &Incoming) -> (Manners, Traits) {
         let mut known = known.clone();
         known.observed.user_agent = incoming.user_agent.clone().or(known.observed.user_agent);
+        known.observed.renew(facts.firmware_version.as_deref());
         known.observed.engine = incoming.engine().or(known.observed.engine);
         let profile = Profile::of(&self.book, facts, known);
         let (traits, limits, observed) = (profile.traits(), profile.limits(), profile.observed.traits);

@@ -15,6 +15,9 @@ const BATCH: usize = 1_000;
 /// For how long calls of woken devices are gathered: who is wanted again is only woken again once it is known that it called.
 const WOKEN: Duration = Duration::from_millis(100);
 
+/// For how long it is known which calls were written: longer than a message is worked on.
+const LATELY: Duration = Duration::from_secs(60);
+
 /// The times not yet written.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
@@ -31,8 +34,8 @@ struct Gathered {
     wakes: HashMap<DeviceId, (u64, Timestamp)>,
     /// Those of them that called because they were woken, with the number of the session and the opening.
     answers: HashMap<DeviceId, (u16, u64, Timestamp)>,
-    /// The openings that were written last: a message whose sender was read just before that tells nothing new, and must not pass for another call.
-    written: HashMap<DeviceId, u64>,
+    /// The openings that were written lately: a message whose sender was read before that tells nothing new, and must not pass for another call.
+    written: HashMap<DeviceId, (u64, Timestamp)>,
 }
 
 impl Seen {
@@ -42,7 +45,10 @@ impl Seen {
         let second = Timestamp::from_micros(at.micros() - at.micros().rem_euclid(1_000_000));
         let mut gathered = self.lock();
         gathered.times.insert(device, second);
-        let Some(opening) = wake.filter(|opening| gathered.written.get(&device) != Some(opening)) else { return };
+        let Some(opening) = wake.filter(|opening| gathered.written.get(&device).is_none_or(|(written, _)| written != opening))
+        else {
+            return;
+        };
         gathered.wakes.insert(device, (opening, at));
         if let Some(session) = answers {
             gathered.answers.insert(device, (session, opening, at));
@@ -61,8 +67,10 @@ impl Seen {
     /// Writes what was gathered. What cannot be written is kept for the next time.
     pub(super) async fn flush(&self, store: &Store, clock: &Clock) -> Result<()> {
         let Gathered { times, wakes, answers, .. } = {
-            let mut gathered = self.lock();
-            let written = gathered.wakes.iter().map(|(device, (opening, _))| (*device, *opening)).collect();
+            let (now, mut gathered) = (clock.now(), self.lock());
+            let mut written = std::mem::take(&mut gathered.written);
+            written.retain(|_, (_, at)| now.since(*at) < LATELY);
+            written.extend(gathered.wakes.iter().map(|(device, (opening, _))| (*device, (*opening, now))));
             std::mem::replace(&mut *gathered, Gathered { written, ..Gathered::default() })
         };
         self.write_answers(store, answers.into_iter().collect()).await;

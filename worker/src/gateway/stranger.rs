@@ -111,7 +111,13 @@ impl Gateway {
         let said = Said::from(reply);
         let last = Answered { message: header.message, hash: incoming.hash, reply: said.clone() };
         self.memory.keep(key, Held { session, last, at: incoming.at, record: None });
-        self.note(incoming, reason).await?;
+        // He does not wait for it: how long he does would tell him who is known.
+        let note = self.note(incoming, reason);
+        tokio::spawn(async move {
+            if let Err(error) = note.await {
+                tracing::warn!(cause = ?error, "somebody who is not known could not be written down: {error}");
+            }
+        });
         Ok(said)
     }
 
@@ -124,14 +130,17 @@ impl Gateway {
     }
 
     /// Writes the caller down for the operator, unless that was done lately.
-    pub(super) async fn note(&self, incoming: &Incoming, reason: StrangerReason) -> Result<()> {
+    pub(super) fn note(&self, incoming: &Incoming, reason: StrangerReason) -> impl Future<Output = Result<()>> + Send + use<> {
         let identity = incoming.message.header.source.uri.clone();
-        if identity.len() > 256 || !self.strangers.is_due(&identity, incoming.at) {
-            return Ok(());
+        let is_due = identity.len() <= 256 && self.strangers.is_due(&identity, incoming.at);
+        let description = is_due.then(|| serde_json::to_string(&told(&incoming.message)).map_err(Error::internal));
+        let (store, now, most) = (self.store.clone(), incoming.at, self.strangers.most);
+        async move {
+            match description.transpose()? {
+                Some(description) => store.write(move |tx| tx.note_stranger(&identity, reason, &description, now, most)).await,
+                None => Ok(()),
+            }
         }
-        let description = serde_json::to_string(&told(&incoming.message)).map_err(Error::internal)?;
-        let (now, most) = (incoming.at, self.strangers.most);
-        self.store.write(move |tx| tx.note_stranger(&identity, reason, &description, now, most)).await
     }
 }
 
