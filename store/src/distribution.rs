@@ -325,7 +325,7 @@ impl Tx<'_> {
                         .bind::<Array<Text>, _>(texts(|one| one.order_key.clone()))
                         .bind::<Array<Bool>, _>(first.to_vec())
                         .bind::<BigInt, _>(now.micros());
-                    Kept(query).load::<Laid>(*conn).map_err(failed)?;
+                    query.load::<Laid>(*conn).map_err(failed)?;
                 }
             }
             Conn::Sqlite(conn) => {

@@ -33,7 +33,7 @@ const NUMBER: &str =
 
 /// PostgreSQL plans [`UNNUMBERED`] by how long the log is, not by how little of it is asked for: left alone it reads all of a backlog, for each part of it.
 const BY_INDEX: &str = "SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
-    SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL jit = off";
+    SET LOCAL enable_sort = off";
 
 /// What is told of a device without changing it comes behind the change that made its revision.
 macro_rules! rank {

@@ -7,6 +7,9 @@ use diesel::{QueryResult, RunQueryDsl};
 /// selects and single inserts; of updates, upserts and statements written by hand it cannot know. Only for `load` and `get_result`, so with
 /// `RETURNING`: `execute` asks diesel's own reference to the statement, which does not ask this.
 ///
+/// Nor for those that take many rows at once on PostgreSQL: their plan would be kept, too, and a plan for the few rows of a new table is slow when there
+/// are many, until the table is analysed.
+///
 /// Not for statements whose text depends on values, as lists of values do: each text would stay prepared for ever.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kept<Q>(pub(crate) Q);

@@ -40,14 +40,17 @@ pub(crate) struct Postgres {
     most_stale: u32,
 }
 
+/// Only a transaction that says so may write. Every statement has an index to go by, and must not scan a table because there were few rows when it was
+/// prepared: that plan would be kept while the table grows, until it is analysed.
+const SESSION: &str = "SET default_transaction_read_only = on; SET enable_seqscan = off; SET jit = off";
+
 #[derive(Debug)]
 struct Watched(Watch);
 
 impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for Watched {
     fn on_acquire(&self, conn: &mut PgConnection) -> std::result::Result<(), diesel::r2d2::Error> {
         untranslated(conn)?;
-        // Only a transaction that says so may write.
-        conn.batch_execute("SET default_transaction_read_only = on").map_err(diesel::r2d2::Error::QueryError)?;
+        conn.batch_execute(SESSION).map_err(diesel::r2d2::Error::QueryError)?;
         conn.set_instrumentation(self.0.clone());
         Ok(())
     }

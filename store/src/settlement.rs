@@ -13,6 +13,7 @@ use crate::{Kept, Tx, failed};
 /// How many attempts are kept of a delivery, the last ones.
 const KEPT: usize = 24;
 
+// On PostgreSQL these are planned each time: a plan that is kept is one for the few rows that there were at first, and stays until the table is analysed.
 // Each by its primary key, whatever the planner believes of a table that it has no statistics of: it takes all that are pending for one row.
 const SETTLE_POSTGRES: &str = "
 UPDATE deliveries SET state = settled.state, attempt = settled.attempt + 1, attempts = settled.attempts, next_at = settled.next_at, updated_at = $1
@@ -28,10 +29,11 @@ WHERE subscription_id = $5 AND number = $6 AND attempt = $7 AND state = 'PENDING
 /// The next of an order key is due as soon as the one before it is done.
 const PROMOTE_POSTGRES: &str = "
 UPDATE deliveries SET next_at = $1
-FROM (SELECT (
-    SELECT number FROM deliveries AS next WHERE next.subscription_id = $2 AND next.order_key = done.order_key AND next.state = 'PENDING'
-    ORDER BY number LIMIT 1) AS number FROM UNNEST($3) AS done (order_key)) AS head
-WHERE deliveries.subscription_id = $2 AND deliveries.number = head.number AND deliveries.next_at IS NULL RETURNING deliveries.number";
+FROM UNNEST($3) AS done (order_key)
+CROSS JOIN LATERAL (
+    SELECT own.ctid FROM deliveries AS own WHERE own.subscription_id = $2 AND own.order_key = done.order_key AND own.state = 'PENDING'
+    ORDER BY own.number LIMIT 1) AS head
+WHERE deliveries.ctid = head.ctid AND deliveries.next_at IS NULL RETURNING deliveries.number";
 
 const PROMOTE_SQLITE: &str = "
 UPDATE deliveries SET next_at = $1 WHERE subscription_id = $2 AND next_at IS NULL AND number = (
@@ -93,7 +95,7 @@ impl Tx<'_> {
                     .bind::<Array<Text>, _>(histories)
                     .bind::<Array<Nullable<BigInt>>, _>(settled.iter().map(|one| micros(one.next_at)).collect::<Vec<_>>())
                     .bind::<Text, _>(row.as_str());
-                Kept(settle).load::<Changed>(*conn).map_err(failed)?;
+                settle.load::<Changed>(*conn).map_err(failed)?;
             }
             Conn::Sqlite(conn) => {
                 for (one, history) in settled.iter().zip(histories) {
@@ -121,7 +123,7 @@ impl Tx<'_> {
             Conn::Pg(conn) => {
                 let promote =
                     sql_query(PROMOTE_POSTGRES).bind::<BigInt, _>(now.micros()).bind::<Text, _>(row).bind::<Array<Text>, _>(keys);
-                Kept(promote).load::<Changed>(*conn).map_err(failed)?;
+                promote.load::<Changed>(*conn).map_err(failed)?;
             }
             Conn::Sqlite(conn) => {
                 for key in keys {
