@@ -74,10 +74,12 @@ pub(crate) trait Pull<'a> {
 
     /// The text of the element that is open, without blanks around it, and closes it.
     fn text(&mut self) -> Result<String, DecodeError> {
-        let text = into_text(Cow::Borrowed(self.content()?.bytes().trim_ascii()));
-        // Blanks may have stood behind a control character.
-        let trimmed = text.as_bytes().trim_ascii().len();
-        Ok(if trimmed < text.len() { text.trim_matches(|one: char| one.is_ascii_whitespace()).to_owned() } else { text })
+        let content = self.content()?.bytes();
+        let bytes = content.trim_ascii();
+        let text = into_text(Cow::Borrowed(bytes));
+        // Blanks may have stood behind a control character, which is gone then.
+        let is_whole = text.as_bytes() == bytes;
+        Ok(if is_whole { text } else { text.trim_matches(|one: char| one.is_ascii_whitespace()).to_owned() })
     }
 
     /// Closes the element that is open, whatever is in it.

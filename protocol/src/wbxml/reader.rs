@@ -195,6 +195,28 @@ impl<'a> Pull<'a> for Reader<'a> {
         }
     }
 
+    // As it stands in the trait, without making values of what is passed over: most of a message is elements.
+    fn child(&mut self) -> Result<Option<Tag>, DecodeError> {
+        if mem::take(&mut self.bare) {
+            self.budget.close();
+            return Ok(None);
+        }
+        loop {
+            match self.cursor.byte()? {
+                token::SWITCH_PAGE => self.page = self.cursor.byte()?,
+                token::END => {
+                    self.budget.close();
+                    return Ok(None);
+                }
+                token => {
+                    if let Lexeme::Element = self.lexeme(token)? {
+                        return self.element(token).map(Some);
+                    }
+                }
+            }
+        }
+    }
+
     fn content(&mut self) -> Result<Content<'a>, DecodeError> {
         if !self.bare
             && let Some(text) = self.cursor.only_string()
