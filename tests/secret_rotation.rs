@@ -353,6 +353,38 @@ both! {
         ground.server.stop().await;
     }
 
+    /// S-AU-07, AD-6: what a device may have lets it in, also under another name; who proved himself by a secret that is over is told no other.
+    async fn what_a_device_may_have_lets_it_in_and_nobody_else(database: Database) {
+        let ground = Ground::on(&database).await;
+        let mut talk = ground.talk(Encoding::Xml).await;
+        let id = talk.id.clone();
+        let job = talk.job(&rotate_own()).await;
+        let heard = offer(&mut talk, None).await;
+        answer(&mut talk, &heard, 500).await;
+        assert_eq!((talk.ended(&job).await["outcome"].clone(), pending(&database)), (json!("NOT_ROTATED"), vec!["OFFERED".to_owned()]));
+        patch(&ground.portal, &id, json!({"account": {"client": {"name": "you"}}})).await;
+        for secret in ["mine", &heard.data()] {
+            talk.credentials = basic_cred("you", secret);
+            assert_eq!(talk.opens("").await.verdict(), 212, "{secret}");
+        }
+        assert!(pending(&database).is_empty());
+        talk.job(&rotate_own()).await;
+        let mut heard = talk.opens("").await;
+        patch(&ground.portal, &id, json!({"account": {"client": {"secret": "theirs"}}})).await;
+        for text in ["C", "CLCRED"] {
+            let (message, (name, id, target)) = (heard.message.header.message, heard.commands()[0]);
+            assert_eq!(name, "Get", "{heard:?}");
+            let id = id.parse().unwrap();
+            let told = format!("{}{}{}", heard.header(), status(2, message, id, "Get", 200), results(3, message, id, target, text));
+            heard = talk.say(&format!("{told}{FINAL}")).await;
+        }
+        assert!(!heard.asks() && pending(&database).is_empty(), "{heard:?}");
+        talk.credentials = basic_cred("you", "theirs");
+        offer(&mut talk, None).await;
+        assert_eq!(pending(&database), ["OFFERED"]);
+        ground.server.stop().await;
+    }
+
     /// S-AU-07, AD-12: an idle check-in asks for no offered secret; where one is asked for, an index answers.
     async fn an_offered_secret_is_found_by_an_index(database: Database) {
         drop(database.store().await);

@@ -199,8 +199,8 @@ pub async fn change_device(
         let before = device.clone();
         if body.value.clone().apply(&mut device, now, |side, secret| sealing.seal_secret(id, side, secret))? {
             tx.update_device(&device)?;
-            if device.account.client != before.account.client {
-                // What the device was offered by a job counts no more.
+            if device.account.client.secret != before.account.client.secret {
+                // What the device was offered by a job counts no more. Under another name it does: the device may have it.
                 tx.drop_rotation(id)?;
             }
             if device.account != before.account {

@@ -32,7 +32,7 @@ pub enum RotationState {
 /// What a message brings of a secret.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct SecretNews {
-    /// What the device answered to the offer before: true where it took the secret, false where it certainly did not.
+    /// What the device answered to the offer before: true where it took the secret, false where it certainly did not, none where nobody knows.
     pub taken: Option<bool>,
     /// It is offered now.
     pub is_offered: bool,

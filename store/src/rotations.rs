@@ -33,6 +33,13 @@ impl Tx<'_> {
         .transpose()
     }
 
+    /// Holds a device for a secret that is to take the place of that one. `Stale` where it has another by now.
+    pub fn hold_secret(&mut self, device: DeviceId, present: &Sealed) -> Result<()> {
+        let place = devices::table.find(text(device.uuid())).filter(devices::client_secret.eq(&present.0));
+        let held = diesel::update(place).set(devices::client_secret.eq(&present.0));
+        one(on!(self, conn => held.execute(conn)).map_err(failed)?)
+    }
+
     /// Writes what is known of a secret after it `was` known so: there is a row of it before and after where these are some. `Stale` when it is
     /// not as it was.
     pub fn save_rotation(

@@ -50,6 +50,8 @@ pub struct NewSecret {
     pub mark: String,
     /// The same of the secret by which the device proves itself now.
     pub present: String,
+    /// Whether it may be told now: the device has proven itself by the present one in this session, which may have begun by one before that.
+    pub may_be_told: bool,
 }
 
 /// Finds the account, offers the secret, and offers the same again where the answer was lost. A device that already uses it by then has taken it. It rests
@@ -136,6 +138,9 @@ impl SecretRotate {
                 };
                 return Step { results: vec![result], ..Step::done(End::Succeeded, WORDS.all, None) };
             }
+            if !handed.may_be_told {
+                return Step::rest(WORDS.phase, None);
+            }
             *offered = Some(handed.mark.clone());
             self.news.is_offered = true;
             return Step::send(WORDS.phase, vec![Command::Replace { target, value: Value::text(secret.expose()) }]);
@@ -204,7 +209,7 @@ impl SecretRotate {
         if outcome == NodeOutcome::AnswerLost {
             return Step::rest(WORDS.phase, None).learned(facts);
         }
-        self.news.taken = Some(outcome.is_success());
+        self.news.taken = has_taken(outcome);
         if self.busy.waits(outcome) {
             return Step::rest(WORDS.phase, None).learned(facts);
         }
@@ -251,4 +256,29 @@ fn not_found(answers: &[Answer], why: &str) -> Step {
 /// Those answers that say why it does not go on.
 fn facts(answers: &[Answer]) -> Vec<Fact> {
     answers.iter().filter(|answer| !answer.succeeded()).map(Fact::answer).collect()
+}
+
+/// Whether a device that answers so has the secret; none where that leaves it open, as a fault on the way may come before or after it was written.
+const fn has_taken(outcome: NodeOutcome) -> Option<bool> {
+    use NodeOutcome as Is;
+    match outcome {
+        outcome if outcome.is_success() => Some(true),
+        Is::AddressTooLong
+        | Is::AlreadyExists
+        | Is::Busy
+        | Is::Cancelled
+        | Is::Conflict
+        | Is::Declined
+        | Is::DeviceFull
+        | Is::NotAllowed
+        | Is::NotExecuted
+        | Is::NotFound
+        | Is::NotSupported
+        | Is::PermissionDenied
+        | Is::ServerRefused
+        | Is::TooLarge
+        | Is::Unintelligible
+        | Is::UnsupportedFormat => Some(false),
+        _ => None,
+    }
 }

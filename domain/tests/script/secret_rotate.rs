@@ -21,7 +21,7 @@ const OWN: &str = "./DMAcc/2/AppAuth/B/AAuthSecret";
 
 fn new(secret: &str, present: &str) -> NewSecret {
     let mark = format!("mark of {}", secret.len());
-    NewSecret { server_id: "dm".to_owned(), secret: Secret::parse(secret), mark, present: present.to_owned() }
+    NewSecret { server_id: "dm".to_owned(), secret: Secret::parse(secret), mark, present: present.to_owned(), may_be_told: true }
 }
 
 /// A session in which that secret is handed in, until it is offered; its offer.
@@ -127,4 +127,22 @@ fn a_busy_device_is_asked_again_and_one_that_refuses_is_not() {
     script.handed = Some(new("another one", "mark of somebody's"));
     script.answered(&[Answer::with(offer, StatusCode::OK)]);
     assert_eq!(script.end(), ("FAILED", "CREDENTIALS_CHANGED"));
+}
+
+#[test]
+fn a_fault_leaves_open_whether_the_device_has_it() {
+    for status in [201, 408, 500, 516] {
+        let mut script = Script::of(ROTATE, ACCOUNTS);
+        let offer = offered(&mut script, &new("swordfish", "")).unwrap();
+        script.answered(&[Answer::with(offer, StatusCode(status))]);
+        assert_eq!((script.end().0, news(&script).taken), ("FAILED", None), "{status}");
+    }
+}
+
+#[test]
+fn who_proved_himself_by_a_secret_that_is_over_is_told_none() {
+    let mut script = Script::of(ROTATE, ACCOUNTS);
+    assert_eq!(offered(&mut script, &NewSecret { may_be_told: false, ..new("swordfish", "") }), None);
+    assert_eq!(script.phase(), ("WAITING", "CHANGING"));
+    assert!(offered(&mut script, &new("swordfish", "")).is_some());
 }

@@ -102,7 +102,10 @@ impl Gateway {
                 if let Some(secret) = &effects.adopted {
                     tx.adopt_secret(device, secret, now, &mut ids)?;
                 }
-                if let Some(RotationChange { secret, was, is }) = &effects.rotation {
+                if let Some(RotationChange { present, secret, was, is }) = &effects.rotation {
+                    if was.is_none() {
+                        tx.hold_secret(device, present)?;
+                    }
                     tx.save_rotation(device, secret, *was, *is, now)?;
                 }
                 tx.learn_nodes(device, &lessons)?;

@@ -155,6 +155,7 @@ impl Gateway {
         if !was_authenticated && is_proven {
             state.session.respond_at(self.secret_address()?);
         }
+        state.note_proof(&received, &contact);
         self.count(&received.turn);
         if received.rejected {
             tracing::warn!(device = %device, "device {device} does not accept the server's credentials");
@@ -180,7 +181,7 @@ impl Gateway {
             for execution in &mut executions {
                 self.supplies.supply(execution, &deliverables, &contents, now);
             }
-            offer = self.hand_secret(&contact, rotation, &mut executions)?;
+            offer = self.hand_secret(&contact, &state, rotation, &mut executions)?;
         }
         let mut work = Work::new(if is_outside { Vec::new() } else { executions }, now);
         if let Some(row) = stored.as_ref().filter(|_| takes_over) {

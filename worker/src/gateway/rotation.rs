@@ -7,12 +7,14 @@ use dmwsi_domain::operation::NewSecret;
 use dmwsi_domain::rotation::{Rotation, RotationState, SecretNews};
 use dmwsi_domain::{Error, Result};
 use dmwsi_objects::dmacc::AuthType;
+use dmwsi_protocol::server::Received;
 use dmwsi_store::{Keys, StoredSession};
 use openssl::rand::rand_bytes;
 use openssl::sha::sha256;
 
 use super::Gateway;
 use super::known::Known;
+use super::state::State;
 
 /// The octets of chance in a secret: 192 bits make 32 characters, which no client known finds too long or too odd.
 const CHANCE: usize = 24;
@@ -22,12 +24,15 @@ const MARK: usize = 12;
 
 /// The secret that a device may be offered in a message.
 pub(super) struct Offer {
+    present: Sealed,
     secret: Sealed,
     was: Option<RotationState>,
 }
 
 /// What is to be written of it.
 pub(super) struct RotationChange {
+    /// The one that the device has in the account.
+    pub(super) present: Sealed,
     pub(super) secret: Sealed,
     pub(super) was: Option<RotationState>,
     pub(super) is: Option<RotationState>,
@@ -37,7 +42,16 @@ impl Offer {
     /// What the message made of it, where that is anything.
     pub(super) fn after(self, news: SecretNews) -> Option<RotationChange> {
         let is = RotationState::after(self.was, news);
-        (is != self.was).then_some(RotationChange { secret: self.secret, was: self.was, is })
+        (is != self.was).then_some(RotationChange { present: self.present, secret: self.secret, was: self.was, is })
+    }
+}
+
+impl State {
+    /// Notes by which secret the device has proven itself in this session, where it did so in this message.
+    pub(super) fn note_proof(&mut self, received: &Received, contact: &Contact) {
+        if received.accepted_with.is_some() {
+            self.proven_by = Some(mark(&contact.account.client.secret));
+        }
     }
 }
 
@@ -52,10 +66,12 @@ impl Gateway {
         }
     }
 
-    /// Hands in a secret where executions want one: the one that the device was offered before, or a new one.
+    /// Hands in a secret where executions want one: the one that the device was offered before, or a new one. Who has proven himself in this session by a
+    /// secret that the account has no more is not told it.
     pub(super) fn hand_secret(
         &self,
         contact: &Contact,
+        state: &State,
         rotation: Option<Rotation>,
         executions: &mut [Execution],
     ) -> Result<Option<Offer>> {
@@ -64,23 +80,25 @@ impl Gateway {
             return Ok(None);
         }
         let (device, account) = (contact.device, &contact.account);
+        let present = &account.client.secret;
         let (secret, offer) = match rotation {
             _ if account.client.auth == AuthType::Transport => (None, None),
-            Some(Rotation { secret, state }) => {
+            Some(Rotation { secret, state: known }) => {
                 let clear = self.sealing.open_secret(device, Side::Client, &secret)?;
                 let clear = std::str::from_utf8(clear.expose()).ok().and_then(Secret::parse);
                 let clear = clear.ok_or_else(|| Error::internal("a secret is no text"))?;
-                (Some(clear), Some(Offer { secret, was: Some(state) }))
+                (Some(clear), Some(Offer { present: present.clone(), secret, was: Some(known) }))
             }
             None => {
                 let (clear, secret) = made(&self.sealing, contact)?;
-                (Some(clear), Some(Offer { secret, was: None }))
+                (Some(clear), Some(Offer { present: present.clone(), secret, was: None }))
             }
         };
         let new = NewSecret {
             server_id: account.server_id.clone(),
             mark: offer.as_ref().map(|offer| mark(&offer.secret)).unwrap_or_default(),
-            present: mark(&account.client.secret),
+            present: mark(present),
+            may_be_told: state.proven_by.as_ref() == Some(&mark(present)),
             secret,
         };
         wanting.for_each(|execution| execution.operation.hand_secret(new.clone()));

@@ -56,6 +56,9 @@ pub(super) struct State {
     /// The MAC that went out with the last reply.
     #[serde(default)]
     pub(super) mac: Option<String>,
+    /// What tells the secret by which the device has proven itself; none where it did so before that mattered.
+    #[serde(default)]
+    pub(super) proven_by: Option<String>,
     /// What is written down of it.
     #[serde(default)]
     pub(super) record: Option<Box<SessionRecord>>,
@@ -79,6 +82,6 @@ impl State {
 
     /// A session that has done nothing yet.
     pub(super) const fn new(session: Session) -> Self {
-        Self { session, current: None, visited: Vec::new(), asked_details: false, mac: None, record: None }
+        Self { session, current: None, visited: Vec::new(), asked_details: false, mac: None, proven_by: None, record: None }
     }
 }
