@@ -313,11 +313,8 @@ both! {
 
     /// S-AU-07, AD-6: whoever gives the account other credentials ends what was offered before; a bootstrap document holds what the device last said it has.
     async fn an_operator_overrules_what_was_offered(database: Database) {
-        let (ground, portal) = {
-            let ground = Ground::on(&database).await;
-            let portal = ground.server.portal("acme", &format!("{SCOPES} devices:bootstrap")).await;
-            (ground, portal)
-        };
+        let ground = Ground::on(&database).await;
+        let portal = ground.server.portal("acme", &format!("{SCOPES} devices:bootstrap")).await;
         let mut talk = ground.talk(Encoding::Xml).await;
         let id = talk.id.clone();
         let told = async || portal.post(&format!("/v1/devices/{id}/bootstrap"), &json!({"profile": "CP"})).await.of(200)["xml"].to_string();

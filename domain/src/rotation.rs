@@ -18,7 +18,7 @@ pub struct Rotation {
 /// | `OFFERED` | none (the device refused it), `DOUBTFUL` (offered once more), `TAKEN` |
 /// | `DOUBTFUL` | `TAKEN` |
 ///
-/// From each the device leads to none by using it, and so does whoever gives the account other credentials.
+/// From each the device leads to none by using it, and so does whoever gives the account another secret.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RotationState {
     /// It was offered more than once: a refusal of one offer says nothing of the others, and the device may have it.
