@@ -85,6 +85,7 @@ mod repeats;
 mod requests;
 mod retention;
 mod schema;
+mod secret_offers;
 mod secret_rotation;
 mod selfcare;
 mod session_faults;
