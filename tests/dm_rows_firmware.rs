@@ -16,15 +16,15 @@ fn told(kind: &str, source: &str, data: &str) -> String {
 }
 
 both! {
-    /// F-04: a request of the device or of its user is answered 200 and told to whoever listens.
+    /// F-04: a request of the device or of its user is accepted (202), in either spelling, and told to whoever listens.
     async fn a_device_or_its_user_may_ask_for_an_update(database: Database) {
         let ground = Ground::on(&database).await;
         for encoding in ENCODINGS {
             let mut talk = ground.talk(encoding).await;
-            for who in ["devicerequest", "userrequest"] {
-                let kind = format!("org.openmobilealliance.dm.firmwareupdate.{who}");
+            for who in ["dm.firmwareupdate.devicerequest", "firmwareupdate.userrequest"] {
+                let kind = format!("org.openmobilealliance.{who}");
                 let heard = talk.opens(&told(&kind, "./FUMO", "")).await;
-                assert_eq!(heard.codes()[3..], [("Alert", 200)]);
+                assert_eq!(heard.codes()[3..], [("Alert", 202)]);
                 let events = database.lines("SELECT data AS line FROM events WHERE type = 'dmwsi.v1.device-alert'");
                 assert!(events.iter().any(|line| line.contains(&kind)), "{events:?}");
             }

@@ -106,10 +106,10 @@ both! {
             assert_eq!(portal.post(&format!("{}/recover", path(one)), &since).await.status.as_u16(), 202);
         }
         tell(&server, &portal, device, [Event::DeviceWakeRequested {}]).await;
-        live.heard("device-wake-requested", 1).await;
-        short.heard("device-alert", 1).await;
-        assert!(long.of("device-updated").is_empty(), "those are not done yet");
-        long.heard("device-updated", 1).await;
+        let first = async |receiver: &Receiver, kind| receiver.heard(kind, 1).await[0].at;
+        let (live, short, long) =
+            (first(&live, "device-wake-requested").await, first(&short, "device-alert").await, first(&long, "device-updated").await);
+        assert!(live < long && short < long, "those are not done yet");
         drop(server);
     }
 

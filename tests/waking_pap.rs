@@ -1,4 +1,6 @@
 //! Devices woken through a push proxy gateway (PAP).
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use dmwsi_simulator::Behaviour;
 use dmwsi_worker::push::Body;
 use serde_json::{Value, json};
@@ -9,11 +11,11 @@ use crate::harness::server::{Portal, Server};
 use crate::harness::wake::{ask, comes_to, gateway, push_proxy, quick, wake};
 
 both! {
-    /// S-NT-01, CC3: the gateway gets a control entity with the number and the package 0 as it is, and the device that hears it calls.
+    /// S-NT-01, CC3: the gateway gets its credentials, a control entity with the number and the package 0 as it is, and the device that hears it calls.
     async fn a_push_proxy_gateway_gets_the_number_and_the_package(database: Database) {
         let (url, requests) = push_proxy().await;
         let (server, portal) = quick(&database, |config| {
-            config.push.sms_gateway = Some(url.parse().unwrap());
+            config.push.sms_gateway = Some(url.replace("://", "://dmwsi:a%2Fb@").parse().unwrap());
             config.push.http_body = Body::Pap;
         })
         .await;
@@ -24,6 +26,7 @@ both! {
         eventually("a request", async || !requests.lock().unwrap().is_empty()).await;
         let (head, body) = requests.lock().unwrap()[0].clone();
         assert!(head.starts_with("POST /pap HTTP/1.1"), "{head}");
+        assert!(head.contains(&format!("authorization: Basic {}\r\n", STANDARD.encode("dmwsi:a/b"))), "{head}");
         let boundary = head.split("boundary=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
         assert!(head.contains(&format!("content-type: multipart/related; boundary=\"{boundary}\"; type=\"application/xml\"")), "{head}");
 

@@ -125,17 +125,26 @@ impl Completion {
     /// Reads the type of an alert; the older spelling without `.dm` counts too.
     #[must_use]
     pub fn from_alert(alert_type: &AlertType) -> Option<Self> {
-        let text = alert_type.as_str();
-        let last = text
-            .strip_prefix("org.openmobilealliance.dm.firmwareupdate.")
-            .or_else(|| text.strip_prefix("org.openmobilealliance.firmwareupdate."))?;
-        match last {
+        match kind(alert_type)? {
             "download" => Some(Self::Download),
             "downloadandupdate" => Some(Self::DownloadAndUpdate),
             "update" => Some(Self::Update),
             _ => None,
         }
     }
+}
+
+/// Whether the device, or its user, asks for an update by that alert (OMA FUMO 1.0, 5.4).
+#[must_use]
+pub fn is_request(alert_type: &AlertType) -> bool {
+    matches!(kind(alert_type), Some("devicerequest" | "userrequest"))
+}
+
+/// What an alert of this object is about, in either spelling.
+fn kind(alert_type: &AlertType) -> Option<&str> {
+    let text = alert_type.as_str();
+    text.strip_prefix("org.openmobilealliance.dm.firmwareupdate.")
+        .or_else(|| text.strip_prefix("org.openmobilealliance.firmwareupdate."))
 }
 
 /// The result code of a completion alert (OMA FUMO 1.0, 5.5), kept as it came: vendors have codes of their own.
@@ -208,6 +217,14 @@ mod tests {
         let old = AlertType::lenient("Reversed-Domain-Name: org.openmobilealliance.firmwareupdate.downloadandupdate");
         assert_eq!(Completion::from_alert(&old), Some(Completion::DownloadAndUpdate));
         assert_eq!(Completion::from_alert(&AlertType::lenient("org.openmobilealliance.dm.firmwareupdate.userrequest")), None);
+        for (text, is_so) in [
+            ("org.openmobilealliance.dm.firmwareupdate.userrequest", true),
+            ("org.openmobilealliance.firmwareupdate.devicerequest", true),
+            ("org.openmobilealliance.dm.firmwareupdate.update", false),
+            ("userrequest", false),
+        ] {
+            assert_eq!(is_request(&AlertType::lenient(text)), is_so, "{text}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A receiver of events that answers as a test wants it to.
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -25,6 +25,8 @@ pub(crate) struct Came {
     pub(crate) path: String,
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: String,
+    /// When all of it had come.
+    pub(crate) at: Instant,
 }
 
 /// What it answers.
@@ -225,7 +227,7 @@ async fn serve(
         let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
         let mut body = vec![0; length];
         stream.read_exact(&mut body).await?;
-        let came = Came { method, path, headers, body: String::from_utf8(body).unwrap() };
+        let came = Came { method, path, headers, body: String::from_utf8(body).unwrap(), at: Instant::now() };
         let reply = {
             let mut all = all.lock().unwrap();
             let reply = (decide.lock().unwrap())(&came, all.len());

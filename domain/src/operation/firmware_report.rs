@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use dmwsi_objects::fumo::{Completion, ResultCode, State};
-use dmwsi_objects::{Answer, GenericAlert};
+use dmwsi_objects::{Answer, GenericAlert, NodeUri};
 
 use super::firmware_answer::version_in;
 use super::firmware_request::Delivery;
@@ -115,8 +115,12 @@ impl FirmwareUpdate {
                 (theirs.job, theirs.ordinal, theirs.attempt) == (cx.correlator.job, cx.correlator.ordinal, cx.correlator.attempt)
             }),
             None => match (&self.root, &alert.source) {
-                (Some(root), Some(source)) => source.is_within(root),
-                (Some(_), None) => matches!(self.stage, Stage::Start | Stage::Downloading | Stage::StartUpdate | Stage::Updating),
+                (Some(root), Some(source)) if source.is_within(root) => true,
+                // Some name what lies above it, or nothing.
+                (Some(root), source) => {
+                    let is_out = matches!(self.stage, Stage::Start | Stage::Downloading | Stage::StartUpdate | Stage::Updating);
+                    is_out && source.as_ref().is_none_or(|source| root.is_within(source) && source != &NodeUri::root())
+                }
                 (None, _) => false,
             },
         }

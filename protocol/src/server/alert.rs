@@ -1,14 +1,16 @@
 //! Alerts of the device.
-use dmwsi_objects::{AlertType, GenericAlert, Mark, StatusCode};
+use dmwsi_objects::{AlertType, GenericAlert, Mark, StatusCode, fumo};
 
 use super::item;
 use crate::message::{Alert, Item, Meta};
 
-/// What the items of an alert (1226 or 1224) tell, and the Status for it: 412 where an item has no type or no data, which is then left out, or where there is none.
+/// What the items of an alert (1226 or 1224) tell, and the Status for it: 412 where an item has no type or no data, which is then left out, or where there is
+/// none; 202 to who asks for an update, which is not commanded in the same session for that (OMA FUMO 1.0, 5.4).
 pub(super) fn told(alert: &Alert, items: &[Item]) -> (Vec<GenericAlert>, StatusCode) {
     let told: Vec<_> = items.iter().filter_map(|item| tell(alert, item)).collect();
     let complete = !told.is_empty() && told.len() == items.len();
-    (told, if complete { StatusCode::OK } else { StatusCode::INCOMPLETE })
+    let status = if told.iter().any(|one| fumo::is_request(&one.alert_type)) { StatusCode::ACCEPTED } else { StatusCode::OK };
+    (told, if complete { status } else { StatusCode::INCOMPLETE })
 }
 
 fn tell(alert: &Alert, said: &Item) -> Option<GenericAlert> {

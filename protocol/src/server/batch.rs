@@ -114,6 +114,13 @@ impl Batch {
         one.answer.status = Some(code);
     }
 
+    /// Notes the code of a Sequence, which is all of that message, for those of its commands that have none of their own.
+    pub(super) fn refuse(&mut self, message: u32, code: StatusCode) {
+        for one in self.0.iter_mut().filter(|one| one.was_in(message) && one.part.is_none()) {
+            one.answer.status.get_or_insert(code);
+        }
+    }
+
     /// Gives up what is on its way in pieces: the device has dropped what it had of it.
     pub(super) fn drop_piece(&mut self) {
         for one in self.0.iter_mut().filter(|one| one.part.is_some()) {

@@ -64,6 +64,7 @@ impl Session {
 
     pub(super) fn absorb(&mut self, body: &[Element], limits: &Limits, received: &mut Received) -> Heard {
         let mut heard = Heard::default();
+        let mut refused = None;
         self.objects.begin_message();
         for element in body {
             match element {
@@ -82,6 +83,8 @@ impl Session {
                         if !self.plain && status.name == "Sequence" && is_unknown {
                             batch.requeue();
                             (self.plain, received.no_sequence) = (true, true);
+                        } else if status.name == "Sequence" && !status.code.is_success() && !status.code.is_challenge() {
+                            refused = Some((status.message, status.code));
                         }
                     }
                 }
@@ -89,6 +92,9 @@ impl Session {
             }
         }
         self.objects.end_message();
+        if let (Some(batch), Some((message, code))) = (&mut self.batch, refused) {
+            batch.refuse(message, code);
+        }
         if let (Some(batch), Some((message, command))) = (&mut self.batch, self.objects.unanswerable()) {
             batch.settle(message, command, StatusCode::SIZE_MISMATCH);
         }

@@ -1,7 +1,7 @@
 //! Objects that the device sends in pieces (OMA DM Protocol 1.2, 6.3).
 use std::borrow::Cow;
 
-use dmwsi_objects::StatusCode;
+use dmwsi_objects::{Format, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::account::Limits;
@@ -41,6 +41,9 @@ struct Partial {
     size: Option<u64>,
     /// What has come so far; none once it is too large.
     octets: Option<Octets>,
+    /// Some of it came as octets, not as text.
+    #[serde(default)]
+    is_opaque: bool,
     /// In how many pieces.
     #[serde(default)]
     pieces: usize,
@@ -143,6 +146,7 @@ impl Partial {
             mark: meta.mark,
             size: meta.size,
             octets: fits.then(Octets::default),
+            is_opaque: false,
             pieces: 0,
         }
     }
@@ -160,6 +164,7 @@ impl Partial {
             Some(Data::Octets(octets)) => octets,
             Some(Data::Text(text)) => text.as_bytes(),
         };
+        self.is_opaque |= matches!(item.data, Some(Data::Octets(_)));
         let room = usize::try_from(limit).unwrap_or(usize::MAX);
         self.pieces = self.pieces.saturating_add(1);
         let fits = |had: &Octets| had.0.len().saturating_add(piece.len()) <= room && self.pieces <= Limits::MAX_PIECES;
@@ -179,9 +184,16 @@ impl Partial {
         [length, decoded].into_iter().any(|length| u64::try_from(length) == Ok(size))
     }
 
-    /// The whole item, when the last one has come. A piece may end within a character, so only the whole tells text from octets.
+    /// The whole item, when the last one has come. A piece may end within a character, so only the whole tells text from octets, unless its format
+    /// says that it is octets.
     fn end(self, last: &Item) -> Option<Item> {
-        let data = String::from_utf8(self.octets?.0).map_or_else(|error| Data::Octets(error.into_bytes()), Data::Text);
+        let octets = self.octets?.0;
+        let is_bin = self.format.as_deref().map(Format::lenient) == Some(Format::Bin);
+        let data = if self.is_opaque && is_bin {
+            Data::Octets(octets)
+        } else {
+            String::from_utf8(octets).map_or_else(|error| Data::Octets(error.into_bytes()), Data::Text)
+        };
         let begun = Meta { format: self.format, media_type: self.media_type, mark: self.mark, size: None };
         Some(Item {
             target: last.target.clone(),

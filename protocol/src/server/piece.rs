@@ -20,9 +20,15 @@ pub(super) fn piece(
     let (Command::Add { value, .. } | Command::Replace { value, .. }) = command else { return None };
     let octets = if value.format == Format::Bin { BASE64_STANDARD.decode(&value.data).ok() } else { None };
     let all = octets.as_deref().unwrap_or(value.data.as_bytes());
+    // Base64 is cut where a device may decode each piece by itself.
+    let group = match value.format {
+        Format::Bin => octets.as_ref().map(|_octets| 3),
+        Format::B64 => Some(4),
+        _ => None,
+    };
     let mut length = all.len().checked_sub(begun)?.min(room);
     while length > 0 {
-        let end = cut(all, begun, length, octets.is_some())?;
+        let end = cut(all, begun, length, group)?;
         if end < all.len() && end.checked_sub(begun)? < all.len() / Limits::MAX_PIECES {
             return None;
         }
@@ -44,14 +50,14 @@ pub(super) fn value_size(command: &Command, encoding: Encoding) -> u64 {
     u64::try_from(size).unwrap_or(u64::MAX)
 }
 
-/// Where a piece of about that length ends: base64 of octets between groups of three, text between characters.
-fn cut(all: &[u8], begun: usize, length: usize, is_octets: bool) -> Option<usize> {
+/// Where a piece of about that length ends: between groups of so many, or else between characters.
+fn cut(all: &[u8], begun: usize, length: usize, group: Option<usize>) -> Option<usize> {
     let end = begun.checked_add(length)?;
     if end >= all.len() {
         return Some(all.len());
     }
-    if is_octets {
-        let end = end - end % 3;
+    if let Some(group) = group {
+        let end = end - end.checked_rem(group)?;
         return (end > begun).then_some(end);
     }
     let is_start = |at: &usize| all.get(*at).is_none_or(|byte| byte & 0xc0 != 0x80);

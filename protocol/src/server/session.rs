@@ -336,9 +336,9 @@ impl Session {
     /// Decides what comes next, after all of a message was heard.
     fn pass_turn(&mut self, heard: Heard, last: bool, account: &Account<'_>, limits: &Limits, received: &mut Received) {
         let awaits = self.batch.as_ref().is_some_and(Batch::awaits);
-        let complete = (last || heard.asked && !awaits) && !self.objects.want_more();
-        // An object may have many pieces; their number is limited by itself.
+        // An object may have many pieces; their number is limited by itself. Some devices ask for the next one by 213 alone.
         let sends_pieces = !awaits && self.batch.as_ref().is_some_and(Batch::is_in_pieces);
+        let complete = (last || heard.asked && !awaits || sends_pieces) && !self.objects.want_more();
         let goes_on = last && complete || self.objects.want_more() || sends_pieces;
         // Some devices have not ended their package; those hear that it is over, to others saying no more says it.
         let is_exhausted = self.sent >= Limits::MAX_MESSAGES && !self.objects.go_on() && !sends_pieces;

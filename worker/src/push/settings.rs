@@ -41,7 +41,8 @@ pub struct Settings {
     pub http_concurrency_each: usize,
     /// How long a gateway may take to answer, in seconds.
     pub http_timeout_seconds: u64,
-    /// The operator's gateway that takes short messages for phone numbers. Without it such devices are not woken.
+    /// The operator's gateway that takes short messages for phone numbers; a name and password in the address are shown to it (RFC 7617). Without it such
+    /// devices are not woken.
     pub sms_gateway: Option<Url>,
 }
 
