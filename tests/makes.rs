@@ -96,12 +96,13 @@ both! {
         server.stop().await;
     }
 
-    /// AD-12, CC3, S-PK-01: a client that reads the number of the session the wrong way round answers the notification all the same.
-    async fn a_session_with_its_number_swapped_answers_the_notification(database: Database) {
+    /// AD-12, CC3, S-PK-01: a client that reads the number of the session the wrong way round, or writes it in decimal, answers the notification all the same.
+    async fn a_session_with_its_number_in_another_way_answers_the_notification(database: Database) {
         let (server, portal) = quick(&database, |_| {}).await;
-        for encoding in [Encoding::Xml, Encoding::Wbxml] {
+        let both = [Encoding::Xml, Encoding::Wbxml];
+        for (encoding, is_decimal) in both.into_iter().flat_map(|encoding| [(encoding, false), (encoding, true)]) {
             let (ear, push) = ear().await;
-            let quirks = Quirks { swapped_session_id: true, ..Quirks::default() };
+            let quirks = Quirks { swapped_session_id: !is_decimal, decimal_session_id: is_decimal, ..Quirks::default() };
             let mut handset = Handset::register_at(&portal, server.url(), Behaviour { encoding, quirks, ..Behaviour::default() }, &push).await;
             let asked: Value = ask(&portal, &handset.id).await;
             let session = u16::from_str_radix(asked["sessionId"].as_str().unwrap(), 16).unwrap();

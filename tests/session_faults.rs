@@ -67,6 +67,9 @@ both! {
         let version = scene.latest().await;
         assert_eq!(fault(&version), ("VERSION_NOT_SUPPORTED", "REFUSED"), "{version}");
         assert!(version["fault"]["detail"].as_str().unwrap().contains("DM/7.4"), "{version}");
+        // It may come down to one that is spoken here, in the same session.
+        let lower = good.replace("<SessionID>1<", "<SessionID>2<").replace("<MsgID>1<", "<MsgID>2<");
+        assert!(phone.say(lower).await.contains("<Data>212</Data>"));
 
         for (cut, is_told) in [(good.len() - 20, true), (60, false)] {
             let count = sessions(&scene.portal, &scene.device).await.len();
@@ -79,6 +82,12 @@ both! {
         let said = messages(&scene.portal, &scene.device, &malformed).await;
         assert!(said[0]["sent"].is_null() && said[0]["received"].to_string().contains("./DevInfo/Man"), "as far as it goes: {said:?}");
         assert!(!said[0].to_string().contains(&crate::harness::phone::basic("me", "mine")));
+
+        let large = good.replace(FINAL, &format!("{}{FINAL}", " ".repeat(300_000)));
+        assert_eq!(phone.post(XML, large).await.status, 413);
+        let large = scene.latest().await;
+        assert_eq!(fault(&large), ("MALFORMED", "REFUSED"), "{large}");
+        assert!(large["fault"]["detail"].as_str().unwrap().contains("262144"), "{large}");
 
         assert_eq!(phone.post(XML, good.replace("<MsgID>1<", "<MsgID>0<")).await.status, 400);
         assert_eq!(fault(&scene.latest().await).1, "REFUSED");

@@ -169,7 +169,7 @@ both! {
         let session = state().await.session;
         let late = now.plus(MINUTE);
         store.write(move |tx| tx.end_wakes_called(&[(device, seen, late)])).await.unwrap();
-        assert!(!store.write(move |tx| tx.end_wake_answered(device, session, seen, late)).await.unwrap());
+        assert!(!store.write(move |tx| tx.end_wake_answered(device, [Some(session), None], seen, late)).await.unwrap());
         assert_eq!(state().await.state, WakeState::Waking);
         let seen = contact().await.wake.unwrap();
         store.write(move |tx| tx.end_wakes_called(&[(device, seen, now)])).await.unwrap();

@@ -18,7 +18,8 @@ const MAX_LESSONS: usize = 2_000;
 const MAX_VALUE: usize = 65_536;
 
 /// What nodes are called whose values are nobody's to see: compared without case, anywhere in the name.
-const SECRETS: [&str; 8] = ["aauthdata", "secret", "password", "passwd", "passphrase", "privatekey", "presharedkey", "pincode"];
+const SECRETS: [&str; 10] =
+    ["aauthdata", "clientpw", "passphrase", "passwd", "password", "pincode", "presharedkey", "privatekey", "secret", "serverpw"];
 
 /// How much of a value is looked at to tell whether it is a document, in bytes; a multiple of four.
 const BEGINNING: usize = 512;

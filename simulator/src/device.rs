@@ -180,9 +180,12 @@ impl Device {
     /// Holds one session that the device itself wants.
     pub async fn check_in(&mut self) -> Result<SessionReport, SessionError> {
         self.memory.sessions = self.memory.sessions.checked_add(1).unwrap_or(1);
-        let (number, is_decimal) = (self.memory.sessions, self.memory.behaviour.quirks.decimal_session_id);
-        let session = if is_decimal { number.to_string() } else { format!("{number:X}") };
-        self.session(session, Initiator::Client).await
+        self.session(self.written(self.memory.sessions), Initiator::Client).await
+    }
+
+    /// The number of a session as this device writes it.
+    fn written(&self, number: u16) -> String {
+        if self.memory.behaviour.quirks.decimal_session_id { number.to_string() } else { format!("{number:X}") }
     }
 
     /// The session that a datagram asks for: package 0 of the server that the device knows, bare, as a WAP push or as a short message, with a digest over the
@@ -206,7 +209,7 @@ impl Device {
     pub async fn answer_call(&mut self, session: u16) -> Result<SessionReport, SessionError> {
         let is_swapped = self.memory.behaviour.quirks.swapped_session_id;
         let number = if is_swapped { session.swap_bytes() } else { session };
-        self.session(format!("{number:X}"), Initiator::Server).await
+        self.session(self.written(number), Initiator::Server).await
     }
 
     async fn session(&mut self, session: String, initiator: Initiator) -> Result<SessionReport, SessionError> {

@@ -51,11 +51,13 @@ impl FirmwareUpdate {
         let supply = self.supply.as_ref().filter(|_| self.wanted().is_some())?;
         // Once the device is told something, it stays with one way to get the package.
         let chosen = self.package.as_ref().map(|package| package.delivery).filter(|_| self.stage != Stage::Locate);
-        let large_objects = match (chosen, input) {
-            (Some(delivery), _) => Some(delivery == Delivery::DmDirect),
+        // What is known of its kind counts for more than what it says.
+        let large_objects = match (chosen, cx.facts.traits.large_objects, input) {
+            (Some(delivery), _, _) => Some(delivery == Delivery::DmDirect),
+            (None, Some(known), _) => Some(known),
             // It has just been asked, or was before.
-            (None, Input::Answers(answers)) => learned(answers, cx).large_objects,
-            (None, _) => cx.facts.large_objects.or(Some(true)),
+            (None, None, Input::Answers(answers)) => learned(answers, cx).large_objects,
+            (None, None, _) => cx.facts.large_objects.or(Some(true)),
         };
         match Package::of_supply(supply, &self.request, large_objects == Some(true), cx.facts.max_object) {
             Ok(package) => {

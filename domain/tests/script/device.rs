@@ -26,7 +26,8 @@ pub(crate) struct Script {
     pub(crate) supply: Option<Supply>,
     /// The secret, handed in before each step to an operation that wants one.
     pub(crate) handed: Option<NewSecret>,
-    facts: Facts,
+    /// What is known of the device without asking it.
+    pub(crate) known: Facts,
 }
 
 pub(crate) fn node(text: &str) -> NodeUri {
@@ -74,7 +75,7 @@ impl Script {
             events: Vec::new(),
             supply: None,
             handed: None,
-            facts: Facts::default(),
+            known: Facts::default(),
         }
     }
 
@@ -95,7 +96,7 @@ impl Script {
             if moved.commands.iter().any(|command| command.name() == name) {
                 let lost = |command: &Command| Answer::unheard(command.clone());
                 let answers: Vec<_> = moved.commands.iter().map(lost).collect();
-                let (facts, now) = (self.facts.clone(), self.now);
+                let (facts, now) = (self.known.clone(), self.now);
                 self.step(|execution| execution.cut(&answers, &facts, now));
                 return self;
             }
@@ -106,12 +107,12 @@ impl Script {
     }
 
     pub(crate) fn turn(&mut self) -> Move {
-        let (facts, now) = (self.facts.clone(), self.now);
+        let (facts, now) = (self.known.clone(), self.now);
         self.step(|execution| execution.turn(&facts, now))
     }
 
     pub(crate) fn answered(&mut self, answers: &[Answer]) -> Move {
-        let (facts, now) = (self.facts.clone(), self.now);
+        let (facts, now) = (self.known.clone(), self.now);
         self.step(|execution| execution.answered(answers, &facts, now))
     }
 
@@ -130,7 +131,7 @@ impl Script {
 
     /// The device tells that.
     pub(crate) fn alerted(&mut self, alert: &GenericAlert) -> Move {
-        let (facts, now) = (self.facts.clone(), self.now);
+        let (facts, now) = (self.known.clone(), self.now);
         self.step(|execution| execution.alerted(alert, &facts, now))
     }
 
@@ -138,7 +139,7 @@ impl Script {
     pub(crate) fn pass(&mut self, time: Duration) -> &mut Self {
         self.now = self.now.plus(time);
         if self.execution.due_at.is_some_and(|due| due <= self.now) {
-            let (facts, now) = (self.facts.clone(), self.now);
+            let (facts, now) = (self.known.clone(), self.now);
             self.step(|execution| execution.timed_out(&facts, now));
         }
         self

@@ -128,6 +128,22 @@ fn a_small_package_is_sent_within_the_messages() {
     }
 }
 
+/// FU-1, AD-12: what is known of its kind counts for more than what the device says of itself.
+#[test]
+fn a_device_is_not_believed_where_its_kind_is_known() {
+    for (methods, known, says, end) in [
+        (json!(["DM_DIRECT", "HTTP"]), false, "true", "./FUMO/DownloadAndUpdate"),
+        (json!(["DM_DIRECT"]), true, "false", "./FUMO/Update"),
+    ] {
+        let mut script = by_deliverable(&json!({"delivery": {"methods": methods}}));
+        script.known.traits.large_objects = Some(known);
+        script.set("./DevDetail/LrgObj", says).set("./FUMO/Update/PkgData", "");
+        script.supply.as_mut().unwrap().content = Some("x".repeat(8_196));
+        script.session();
+        assert_eq!(script.execs()[0].0, end);
+    }
+}
+
 #[test]
 fn what_is_withdrawn_expired_or_gone_before_the_device_began_is_refused_before_anything_is_said() {
     let withdrawn: fn(&mut Deliverable) = |one| one.state = ContainerState::Withdrawn;

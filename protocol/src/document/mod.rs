@@ -12,7 +12,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-use crate::encoding::{self, DecodeError, Encoding, Form, Piece, PublicId, Pull, Tag, into_text, is_text};
+use crate::encoding::{self, DecodeError, Encoding, Form, Piece, PublicId, Pull, Tag, into_text};
 use crate::{wbxml, xml};
 
 /// A message, a tree or a description as elements.
@@ -61,7 +61,8 @@ impl Document {
     pub fn decode(encoding: Encoding, body: &[u8]) -> Result<Self, DecodeError> {
         match encoding {
             Encoding::Wbxml => {
-                let root = read(wbxml::Reader::of_any(body)?)?;
+                let mut root = read(wbxml::Reader::of_any(body)?)?;
+                root.settle(false);
                 Ok(Self { public_id: Form::of(body, None).public_id, root })
             }
             Encoding::Xml => {
@@ -77,7 +78,8 @@ impl Document {
     pub fn beginning(encoding: Encoding, body: &[u8]) -> Option<Self> {
         match encoding {
             Encoding::Wbxml => {
-                let root = begun(wbxml::Reader::of_any(body).ok()?)?;
+                let mut root = begun(wbxml::Reader::of_any(body).ok()?)?;
+                root.settle(false);
                 Some(Self { public_id: Form::of(body, None).public_id, root })
             }
             Encoding::Xml => begun(xml::Reader::of_tree(&xml::text(body))).map(|root| Self { public_id: None, root }),
@@ -130,7 +132,7 @@ fn content(children: Vec<Element>, whole: Option<encoding::Content<'_>>) -> Cont
     match whole {
         _ if !children.is_empty() => Content::Children(children),
         None => Content::Empty,
-        Some(encoding::Content::Opaque(octets)) if !is_text(&octets) => Content::Octets(octets.into_owned()),
+        Some(encoding::Content::Opaque(octets)) => Content::Octets(octets.into_owned()),
         Some(content) => Content::Text(into_text(content.bytes())),
     }
 }
@@ -166,6 +168,27 @@ fn element<'a>(pull: &mut impl Pull<'a>, tag: Tag) -> Result<Element, DecodeErro
 }
 
 impl Element {
+    /// Makes texts of octets where nothing is lost by that. What an item in the format `bin` holds stays octets; `is_bin` says so of what is around it.
+    fn settle(&mut self, is_bin: bool) {
+        match &mut self.content {
+            Content::Children(children) => {
+                let holds = |child: &Self| child.name == Tag::Data.name() || child.name == Tag::Item.name();
+                children.iter_mut().filter(|child| !holds(child)).for_each(|child| child.settle(false));
+                let is_bin = self.text(&["Meta", "Format"]).map_or(is_bin, |format| format.trim() == "bin");
+                if let Content::Children(children) = &mut self.content {
+                    children.iter_mut().filter(|child| holds(child)).for_each(|child| child.settle(is_bin));
+                }
+            }
+            Content::Octets(octets) if !(is_bin && self.name == Tag::Data.name()) => {
+                let text = into_text(Cow::Borrowed(octets));
+                if text.as_bytes() == octets {
+                    self.content = Content::Text(text);
+                }
+            }
+            Content::Empty | Content::Octets(_) | Content::Text(_) => {}
+        }
+    }
+
     /// The text of the element at that path of names below this one, if there is one.
     #[must_use]
     pub fn text(&self, path: &[&str]) -> Option<Cow<'_, str>> {

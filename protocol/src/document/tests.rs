@@ -50,6 +50,19 @@ fn octets_are_base64_in_the_other_views_and_the_format_says_so() {
 }
 
 #[test]
+fn octets_are_a_text_only_where_nothing_is_lost_and_no_format_forbids_it() {
+    let item = |format: &[u8], data: &[u8]| {
+        let head = b"\x02\x00\x00\x6A\x1D-//SYNCML//DTD SyncML 1.1//EN\x54".as_slice();
+        let length = u8::try_from(data.len()).unwrap();
+        [head, b"\x4F\xC3", &[length], data, b"\x01\x5A\x00\x01\x47\x03", format, b"\0\x01\x01\x01"].concat()
+    };
+    let view = |body: &[u8]| serde_json::to_value(Document::decode(Encoding::Wbxml, body).unwrap()).unwrap()["Item"][0].clone();
+    assert_eq!(view(&item(b"chr", b"hello")), json!({"Data": "hello"}));
+    assert_eq!(view(&item(b"chr", b"A\0B\0")), json!({"Data": {"base64": "QQBCAA=="}}));
+    assert_eq!(view(&item(b"bin", b"hello")), json!({"Data": {"base64": "aGVsbG8="}}));
+}
+
+#[test]
 fn what_nobody_knows_has_a_name_all_the_same() {
     let odd = b"\x02\x01\x6A\x00\x6D\x70\x03x\0\x01\x00\x07\x3D\x00\x00\x2B\x01";
     let document = Document::decode(Encoding::Wbxml, odd).unwrap();

@@ -256,6 +256,8 @@ impl<'a, P: Pull<'a>> Reading<'a, P> {
             let format = item.meta.format.as_deref().or(outer.format.as_deref());
             match content {
                 Content::Opaque(octets) if format == Some("bin") || !is_text(&octets) => Data::Octets(octets.into_owned()),
+                // Without a format it may be a later piece of octets, of which none may be lost.
+                Content::Opaque(octets) if format.is_none() && octets.contains(&0) => Data::Octets(octets.into_owned()),
                 Content::Opaque(bytes) | Content::Text(bytes) => Data::Text(into_text(bytes)),
             }
         });

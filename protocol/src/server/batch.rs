@@ -3,6 +3,7 @@ use dmwsi_objects::{Answer, Command, NodeUri, Reading, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::item;
+use crate::encoding::{into_text, is_text};
 use crate::message::{Data, Item, Results, Status};
 
 /// The commands of one offer, sent over as many messages as they need, with what has been heard of them.
@@ -235,6 +236,6 @@ fn is_same(one: &NodeUri, other: &NodeUri) -> bool {
 fn said(data: &Data) -> Option<String> {
     match data {
         Data::Text(text) => Some(text.clone()),
-        Data::Octets(octets) => String::from_utf8(octets.clone()).ok(),
+        Data::Octets(octets) => is_text(octets).then(|| into_text(octets.into())),
     }
 }

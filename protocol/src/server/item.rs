@@ -2,7 +2,7 @@
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use dmwsi_objects::{Format, NodeUri, Reading, Value};
 
-use crate::encoding::Encoding;
+use crate::encoding::{Encoding, into_text, is_text};
 use crate::message::{Data, Item, Meta};
 use crate::tnds;
 
@@ -23,6 +23,8 @@ pub(super) fn value(item: &Item, outer: &Meta) -> Value {
     let (format, data) = match &item.data {
         None => (format, String::new()),
         Some(Data::Text(text)) => (format, text.clone()),
+        // Some clients leave a NUL at the end of what they call nothing in particular.
+        Some(Data::Octets(octets)) if meta.format.is_none() && is_text(octets) => (format, into_text(octets.into())),
         // Octets are no text, whatever the device calls them.
         Some(Data::Octets(octets)) => (if format == Format::B64 { format } else { Format::Bin }, BASE64_STANDARD.encode(octets)),
     };

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::account::Limits;
 use super::item;
 use super::octets::Octets;
+use crate::encoding::{into_text, is_text};
 use crate::message::{Data, Item, Meta};
 
 /// The object that the device has begun, if any; there is never more than one.
@@ -189,11 +190,8 @@ impl Partial {
     fn end(self, last: &Item) -> Option<Item> {
         let octets = self.octets?.0;
         let is_bin = self.format.as_deref().map(Format::lenient) == Some(Format::Bin);
-        let data = if self.is_opaque && is_bin {
-            Data::Octets(octets)
-        } else {
-            String::from_utf8(octets).map_or_else(|error| Data::Octets(error.into_bytes()), Data::Text)
-        };
+        let is_octets = self.is_opaque && (is_bin || !is_text(&octets));
+        let data = if is_octets { Data::Octets(octets) } else { Data::Text(into_text(octets.into())) };
         let begun = Meta { format: self.format, media_type: self.media_type, mark: self.mark, size: None };
         Some(Item {
             target: last.target.clone(),

@@ -195,6 +195,12 @@ impl Session {
         self.check(&message.header).is_ok()
     }
 
+    /// Whether it ended because it began in a version that nobody speaks here: the device may begin anew in another one, under the same SessionID.
+    #[must_use]
+    pub const fn is_in_no_version(&self) -> bool {
+        matches!(self.state, State::Ended(StatusCode::DTD_VERSION | StatusCode::PROTOCOL_VERSION))
+    }
+
     /// Gives the session up without a word, because the device is gone or has begun another one: the answers as far as they are known, as in
     /// [`Received::answers`].
     #[must_use]

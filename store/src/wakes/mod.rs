@@ -209,12 +209,18 @@ impl Tx<'_> {
         if renewed > 0 { self.ring_waking(now, ids) } else { Ok(()) }
     }
 
-    /// Ends the wake of a device that called because it was woken: its session has that number, or the one with its bytes swapped. False when the wake
+    /// Ends the wake of a device that called because it was woken: its session has one of those numbers, or one with its bytes swapped. False when the wake
     /// was for another session, is over, or was opened once more since the call has seen that `opening`.
-    pub fn end_wake_answered(&mut self, device: DeviceId, session: u16, opening: u64, at: Timestamp) -> Result<bool> {
-        let place = open_wake(text(device.uuid()))
-            .filter(wakes::openings.eq(number(opening)))
-            .filter(wakes::session.eq_any([i64::from(session), i64::from(session.swap_bytes())]));
+    pub fn end_wake_answered(
+        &mut self,
+        device: DeviceId,
+        sessions: [Option<u16>; 2],
+        opening: u64,
+        at: Timestamp,
+    ) -> Result<bool> {
+        let may_be = sessions.into_iter().flatten().flat_map(|session| [session, session.swap_bytes()].map(i64::from));
+        let place =
+            open_wake(text(device.uuid())).filter(wakes::openings.eq(number(opening))).filter(wakes::session.eq_any(may_be));
         let update = diesel::update(place).set(ended(WakeState::Answered, at.micros()));
         Ok(on!(self, conn => update.execute(conn)).map_err(failed)? > 0)
     }

@@ -82,11 +82,13 @@ impl Incoming {
         (self.message.header.source.uri.clone(), self.message.header.session.clone())
     }
 
-    /// The number of the session where the device calls because it was woken: a SessionID in hexadecimal, in package 1 with that alert.
-    pub(super) fn answers(&self) -> Option<u16> {
+    /// The numbers that the session may have where the device calls because it was woken, in package 1 with that alert: a SessionID is in hexadecimal, but
+    /// clients of Windows write it in decimal.
+    pub(super) fn answers(&self) -> Option<[Option<u16>; 2]> {
         let woken = |element: &Element| matches!(element, Element::Alert(alert) if alert.code == alert::SERVER_INITIATED);
         let is_woken = self.message.body.iter().any(woken);
-        is_woken.then(|| u16::from_str_radix(&self.message.header.session, 16).ok()).flatten()
+        let read = |radix| u16::from_str_radix(&self.message.header.session, radix).ok();
+        is_woken.then(|| [read(16), read(10)]).filter(|numbers| *numbers != [None; 2])
     }
 
     /// Whether it is a package 1, by which a session begins: by its alert, or by DevInfo in a first message, since some clients forget the alert.

@@ -1,6 +1,6 @@
 //! What is said in a session as people may see it: without passwords, nonces, digests and the addresses that let whoever knows them in.
 use dmwsi_domain::known_tree::is_secret;
-use dmwsi_objects::NodeUri;
+use dmwsi_objects::{AlertType, NodeUri};
 use dmwsi_protocol::document::{Content, Document, Element};
 use dmwsi_protocol::encoding::Encoding;
 use serde_json::Value;
@@ -17,10 +17,13 @@ const MAX_SHOWN: usize = 4_096;
 /// The largest view of one message, in bytes; of a larger one the header is shown alone.
 const MAX_VIEW: usize = 128 * 1024;
 
+/// How deep elements lie at most that are shown: each is two levels of JSON, and what is kept is read again with 128 of them at most.
+const MAX_SHOWN_DEPTH: usize = 48;
+
 /// The view of a message, as far as it can be read.
 pub(super) fn view(encoding: Encoding, body: &[u8]) -> Option<Value> {
     let mut document = Document::beginning(encoding, body)?;
-    mask(&mut document.root);
+    mask(&mut document.root, 1);
     let view = serde_json::to_value(&document).ok()?;
     if view.to_string().len() <= MAX_VIEW {
         return Some(view);
@@ -31,7 +34,11 @@ pub(super) fn view(encoding: Encoding, body: &[u8]) -> Option<Value> {
     serde_json::to_value(&document).ok().filter(|view| view.to_string().len() <= MAX_VIEW)
 }
 
-fn mask(element: &mut Element) {
+fn mask(element: &mut Element, depth: usize) {
+    if depth > MAX_SHOWN_DEPTH {
+        element.content = Content::Text("…".to_owned());
+        return;
+    }
     match element.name.as_str() {
         "Cred" => return hide_in(element, "Data"),
         "NextNonce" => return hide(element),
@@ -39,7 +46,7 @@ fn mask(element: &mut Element) {
         _ => {}
     }
     match &mut element.content {
-        Content::Children(children) => children.iter_mut().for_each(mask),
+        Content::Children(children) => children.iter_mut().for_each(|child| mask(child, depth.saturating_add(1))),
         Content::Text(text) => shorten(text),
         Content::Octets(octets) => octets.truncate(MAX_SHOWN),
         Content::Empty => {}
@@ -50,17 +57,30 @@ fn mask(element: &mut Element) {
 fn mask_items(command: &mut Element) {
     let outer = text_of(command, &["SourceRef"]).or_else(|| text_of(command, &["TargetRef"]));
     let is_answer = matches!(command.name.as_str(), "Results" | "Status");
+    let outer_kind = kind_of(command);
     let Content::Children(children) = &mut command.content else { return };
     for item in children.iter_mut().filter(|child| child.name == "Item") {
         let own = ["Source", "Target"].into_iter().find_map(|side| text_of(item, &[side, "LocURI"]));
         let node = own.or_else(|| outer.clone()).and_then(|address| NodeUri::parse(address.trim()).ok());
-        let hides = node.as_ref().map_or(is_answer, names_secret);
-        let is_tree = text_of(item, &["Meta", "Type"]).is_some_and(|kind| kind.contains("dmtnds"));
+        let kind = kind_of(item).or_else(|| outer_kind.clone());
+        let tells_secret = kind.as_deref().is_some_and(|kind| AlertType::lenient(kind).is_secret());
+        let hides = tells_secret || node.as_ref().map_or(is_answer, names_secret);
+        // Some clients have no type for a tree, so that the question must tell.
+        let asks_tree = |node: &NodeUri| node.question().is_some_and(|question| question.starts_with("list=TNDS"));
+        let is_tree =
+            kind.map_or_else(|| node.as_ref().is_some_and(asks_tree), |kind| kind.to_ascii_lowercase().contains("dmtnds"));
         let Content::Children(parts) = &mut item.content else { continue };
         for data in parts.iter_mut().filter(|part| part.name == "Data") {
             if hides { hide(data) } else { mask_tree(data, is_tree) }
         }
     }
+}
+
+/// The type of what an item or a command holds, wherever clients put it.
+fn kind_of(element: &Element) -> Option<String> {
+    [&["Meta", "Type"][..], &["Meta", "MetInf", "Type"], &["MetInf", "Type"], &["Type"]]
+        .into_iter()
+        .find_map(|path| text_of(element, path))
 }
 
 /// Whether the node, or one above it, is called like a secret.
@@ -78,12 +98,13 @@ fn names_secret(node: &NodeUri) -> bool {
 /// Opens a serialised tree and hides the secrets in it; one that cannot be opened is hidden whole.
 fn mask_tree(data: &mut Element, is_tree: bool) {
     let looks_like = |text: &str| ["<MgmtTree", "<Node", "</Value", "<Value"].iter().any(|part| text.contains(part));
-    let opened = match &data.content {
-        Content::Text(text) if is_tree || looks_like(text) => Some(Document::decode(Encoding::Xml, text.as_bytes()).ok()),
-        Content::Octets(octets) if is_tree => Some(Document::decode(Encoding::Wbxml, octets).ok()),
-        _ => None,
+    let octets = match &data.content {
+        Content::Text(text) => text.as_bytes(),
+        Content::Octets(octets) => octets,
+        Content::Children(_) | Content::Empty => &[],
     };
-    match opened {
+    let is_tree = !octets.is_empty() && (is_tree || std::str::from_utf8(octets).is_ok_and(looks_like));
+    match is_tree.then(|| Document::decode(Encoding::sniff(octets, None), octets).ok()) {
         Some(Some(tree)) => data.content = Content::Children(vec![tree.root]),
         Some(None) => return hide(data),
         None => {}
@@ -199,6 +220,22 @@ mod tests {
         assert!(view(Encoding::Xml, plain.as_bytes()).unwrap().to_string().contains("plain-word"));
         hides(&message("", &item("Add", "./DMAcc/1", tree)));
         hides(&message("", &item("Add", "./DMAcc/1", "<![CDATA[dden</NodeName><Value>hidden-word</Value></No]]>")));
+    }
+
+    #[test]
+    fn what_windows_tells_of_who_is_logged_on_is_hidden() {
+        let kind = "<Type xmlns=\"syncml:metinf\">com.microsoft/MDM/AADUserToken</Type>";
+        for meta in [format!("<Meta>{kind}</Meta>"), kind.to_owned(), format!("<Meta><MetInf>{kind}</MetInf></Meta>")] {
+            let item = format!("<Item>{meta}<Data>hidden-word</Data></Item>");
+            hides(&message("", &format!("<Alert><CmdID>2</CmdID><Data>1224</Data>{item}</Alert>")));
+        }
+    }
+
+    #[test]
+    fn what_lies_very_deep_is_left_out() {
+        let deep = format!("{}x{}", "<Atomic>".repeat(60), "</Atomic>".repeat(60));
+        let view = view(Encoding::Xml, message("", &deep).as_bytes()).unwrap().to_string();
+        assert!(view.contains('…') && serde_json::from_str::<Value>(&view).is_ok(), "{view}");
     }
 
     #[test]

@@ -29,9 +29,10 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::error::PayloadError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use actix_web::web::{self, Bytes, Data, PayloadConfig, ServiceConfig};
+use actix_web::web::{self, Bytes, BytesMut, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use dmwsi_domain::contact::Contact;
 use dmwsi_domain::profile::Book;
@@ -41,6 +42,7 @@ use dmwsi_protocol::mac;
 use dmwsi_protocol::server::{Fault, Limits, Turn};
 use dmwsi_store::content::Content;
 use dmwsi_store::{Keys, Store};
+use futures_util::StreamExt as _;
 
 use crate::download::Tokens;
 
@@ -90,10 +92,14 @@ pub struct Gateway {
 pub(crate) enum Refusal {
     #[error("not a SyncML message: {0}")]
     Undecodable(#[from] DecodeError),
+    #[error("it did not come whole: {0}")]
+    Broken(#[from] PayloadError),
     #[error("{0}")]
     Failed(#[from] Error),
     #[error("against the protocol: {0}")]
     Fault(#[from] Fault),
+    #[error("it has more than {limit} bytes")]
+    TooLarge { limit: u32 },
 }
 
 impl Gateway {
@@ -145,10 +151,8 @@ impl Gateway {
     /// Puts the device side into a server.
     pub fn configure(self: &Arc<Self>) -> impl FnOnce(&mut ServiceConfig) + use<> {
         let gateway = Data::from(Arc::clone(self));
-        let largest = usize::try_from(self.settings.max_message_bytes).unwrap_or(usize::MAX);
         move |config| {
-            let route = web::resource(PATH).app_data(gateway).app_data(PayloadConfig::new(largest)).route(web::post().to(dm));
-            config.service(route);
+            config.service(web::resource(PATH).app_data(gateway).route(web::post().to(dm)));
         }
     }
 
@@ -170,17 +174,39 @@ impl Gateway {
         }
     }
 
-    async fn answer(&self, request: &HttpRequest, body: &Bytes) -> Result<(Form, Said), Refusal> {
-        let form = Form::of(body, request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()));
+    async fn answer(&self, request: &HttpRequest, payload: Payload) -> Result<(Form, Said), Refusal> {
+        let (body, is_whole) = self.gather(payload).await?;
+        let form = Form::of(&body, request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()));
         let now = self.clock.now();
-        let incoming = match Incoming::read(request, body, form, now) {
+        if !is_whole {
+            let refusal = Refusal::TooLarge { limit: self.settings.max_message_bytes };
+            self.note_unread(&body, form, &refusal, now).await;
+            return Err(refusal);
+        }
+        let incoming = match Incoming::read(request, &body, form, now) {
             Ok(incoming) => incoming,
             Err(error) => {
-                self.note_malformed(body, form, error, now).await;
-                return Err(error.into());
+                let refusal = error.into();
+                self.note_unread(&body, form, &refusal, now).await;
+                return Err(refusal);
             }
         };
         Ok((form, self.reply(incoming).await?))
+    }
+
+    /// A message as it comes in, and whether that is all of it: of one that is too large the rest stays unread.
+    async fn gather(&self, mut payload: Payload) -> Result<(Bytes, bool), Refusal> {
+        let largest = usize::try_from(self.settings.max_message_bytes).unwrap_or(usize::MAX);
+        let mut body = BytesMut::new();
+        while let Some(piece) = payload.next().await {
+            let piece = piece?;
+            let room = largest.saturating_sub(body.len());
+            body.extend_from_slice(piece.get(..room).unwrap_or(&piece));
+            if piece.len() > room {
+                return Ok((body.freeze(), false));
+            }
+        }
+        Ok((body.freeze(), true))
     }
 
     fn count(&self, turn: &Turn) {
@@ -212,8 +238,8 @@ fn address(public_url: &str) -> String {
     format!("{}{PATH}", public_url.trim_end_matches('/'))
 }
 
-async fn dm(gateway: Data<Gateway>, request: HttpRequest, body: Bytes) -> HttpResponse {
-    let refused = match gateway.answer(&request, &body).await {
+async fn dm(gateway: Data<Gateway>, request: HttpRequest, body: Payload) -> HttpResponse {
+    let refused = match gateway.answer(&request, body).await {
         Ok((form, reply)) => {
             let mut response = HttpResponse::Ok();
             response.insert_header((CONTENT_TYPE, form.content_type())).insert_header((CACHE_CONTROL, "no-store"));
@@ -225,7 +251,8 @@ async fn dm(gateway: Data<Gateway>, request: HttpRequest, body: Bytes) -> HttpRe
         Err(refused) => refused,
     };
     let status = match &refused {
-        Refusal::Undecodable(_) | Refusal::Fault(_) => StatusCode::BAD_REQUEST,
+        Refusal::Broken(_) | Refusal::Fault(_) | Refusal::Undecodable(_) => StatusCode::BAD_REQUEST,
+        Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Refusal::Failed(Error::Unavailable(_) | Error::Stale { .. }) => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
     };

@@ -20,7 +20,8 @@ pub(super) fn found(incoming: &Incoming, stored: Option<&StoredSession>, held: O
 /// The one found, if the message belongs to it. None when the message begins a new one.
 pub(super) fn prior(incoming: &Incoming, found: Option<(State, bool)>) -> Option<(State, bool)> {
     // A package 1 that comes after a challenge repeats the first; after that it begins anew under the same SessionID.
-    let begins_anew = |session: &Session| session.is_authenticated() || !session.continues(&incoming.message);
+    let begins_anew =
+        |session: &Session| session.is_authenticated() || session.is_in_no_version() || !session.continues(&incoming.message);
     found.filter(|(state, _)| !(incoming.begins() && begins_anew(&state.session)))
 }
 

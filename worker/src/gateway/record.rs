@@ -7,15 +7,15 @@ use dmwsi_domain::session_record::{Authentication, Course, FaultCode, Initiator,
 use dmwsi_domain::tracing::TracedMessage;
 use dmwsi_domain::{Result, Timestamp};
 use dmwsi_protocol::document::Document;
-use dmwsi_protocol::encoding::{DecodeError, Encoding, Form};
+use dmwsi_protocol::encoding::{Encoding, Form};
 use dmwsi_protocol::message::{Element, Message, alert};
 use dmwsi_protocol::server::{Received, Reply, Turn};
 use dmwsi_store::{MessageRow, Tx};
 
-use super::Gateway;
 use super::incoming::Incoming;
 use super::mask::view;
 use super::work::Change;
+use super::{Gateway, Refusal};
 
 /// How often a session that goes on is written down anew, where nothing happens that must be.
 const EVERY: std::time::Duration = std::time::Duration::from_secs(30);
@@ -129,7 +129,7 @@ impl Gateway {
     }
 
     /// The same of a body that could not be read, where it can be told which device it names.
-    pub(super) async fn note_malformed(&self, body: &Bytes, form: Form, error: DecodeError, now: Timestamp) {
+    pub(super) async fn note_unread(&self, body: &Bytes, form: Form, refusal: &Refusal, now: Timestamp) {
         let Some(document) = Document::beginning(form.encoding, body) else { return };
         let text = |path: &[&str]| document.root.text(path).map(|text| text.trim().to_owned()).unwrap_or_default();
         let identity = text(&["SyncHdr", "Source", "LocURI"]);
@@ -156,7 +156,7 @@ impl Gateway {
             ..Course::default()
         };
         let record = SessionRecord::begin(SessionId::new(self.clock.new_id()), contact.device, course, now);
-        let detail = format!("A message could not be read: {error}.");
+        let detail = format!("A message could not be read: {refusal}.");
         self.write_refused(record, &contact, (FaultCode::Malformed, detail), form.encoding, body, now).await;
     }
 

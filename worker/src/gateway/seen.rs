@@ -18,6 +18,9 @@ const WOKEN: Duration = Duration::from_millis(100);
 /// For how long it is known which calls were written: longer than a message is worked on.
 const LATELY: Duration = Duration::from_secs(60);
 
+/// The numbers that a session may have, the opening of the wake that it answers, and when it did.
+type Answered = ([Option<u16>; 2], u64, Timestamp);
+
 /// The times not yet written.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
@@ -32,15 +35,16 @@ struct Gathered {
     times: HashMap<DeviceId, Timestamp>,
     /// Those whose wake was open, with its opening.
     wakes: HashMap<DeviceId, (u64, Timestamp)>,
-    /// Those of them that called because they were woken, with the number of the session and the opening.
-    answers: HashMap<DeviceId, (u16, u64, Timestamp)>,
+    /// Those of them that called because they were woken, with what tells which session that is.
+    answers: HashMap<DeviceId, Answered>,
     /// The openings that were written lately: a message whose sender was read before that tells nothing new, and must not pass for another call.
     written: HashMap<DeviceId, (u64, Timestamp)>,
 }
 
 impl Seen {
-    /// The device called; `wake` is the opening of its wake that this has seen, `answers` the number of its session where it says that it was woken.
-    pub(super) fn note(&self, device: DeviceId, at: Timestamp, wake: Option<u64>, answers: Option<u16>) {
+    /// The device called; `wake` is the opening of its wake that this has seen, `answers` the numbers that its session may have where it says that it
+    /// was woken.
+    pub(super) fn note(&self, device: DeviceId, at: Timestamp, wake: Option<u64>, answers: Option<[Option<u16>; 2]>) {
         // Devices of one second are written by one statement.
         let second = Timestamp::from_micros(at.micros() - at.micros().rem_euclid(1_000_000));
         let mut gathered = self.lock();
@@ -50,8 +54,8 @@ impl Seen {
             return;
         };
         gathered.wakes.insert(device, (opening, at));
-        if let Some(session) = answers {
-            gathered.answers.insert(device, (session, opening, at));
+        if let Some(sessions) = answers {
+            gathered.answers.insert(device, (sessions, opening, at));
         }
         self.woken.notify_one();
     }
@@ -99,13 +103,13 @@ impl Seen {
     }
 
     /// Ends the wakes of those that called because of them. Where that fails, they end as those of devices that called by themselves.
-    async fn write_answers(&self, store: &Store, mut answers: Vec<(DeviceId, (u16, u64, Timestamp))>) {
+    async fn write_answers(&self, store: &Store, mut answers: Vec<(DeviceId, Answered)>) {
         answers.sort_unstable();
         let chunks: Vec<Vec<_>> = answers.chunks(BATCH).map(<[_]>::to_vec).collect();
         for chunk in chunks {
             let end = move |tx: &mut Tx<'_>| {
-                chunk.iter().try_for_each(|(device, (session, opening, at))| {
-                    tx.end_wake_answered(*device, *session, *opening, *at).map(drop)
+                chunk.iter().try_for_each(|(device, (sessions, opening, at))| {
+                    tx.end_wake_answered(*device, *sessions, *opening, *at).map(drop)
                 })
             };
             if let Err(error) = store.write(end).await {

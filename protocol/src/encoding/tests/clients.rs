@@ -210,7 +210,9 @@ fn opaque_data_is_text_unless_it_is_not() {
         only_item(&Encoding::Wbxml.decode(&wbxml(&item)).unwrap()).data.clone().unwrap()
     };
     let bin = b"\x5A\x00\x01\x47\x03bin\0\x01\x01";
-    assert_eq!(data(b"", b"a/b\0"), Data::Text("a/b".to_owned()));
+    assert_eq!(data(b"", b"a/b"), Data::Text("a/b".to_owned()));
+    assert_eq!(data(b"\x5A\x00\x01\x47\x03chr\0\x01\x01", b"a/b\0"), Data::Text("a/b".to_owned()));
+    assert_eq!(data(b"", b"a/b\0"), Data::Octets(b"a/b\0".to_vec()), "it may be a piece of octets");
     assert_eq!(data(b"", b"\xFF\xD8"), Data::Octets(b"\xFF\xD8".to_vec()));
     assert_eq!(data(b"", b"\x02\x00\x00\x6A\x00"), Data::Octets(b"\x02\x00\x00\x6A\x00".to_vec()));
     assert_eq!(data(bin, b"abc"), Data::Octets(b"abc".to_vec()));

@@ -73,6 +73,30 @@ fn an_object_beyond_the_limit_is_refused_and_its_tail_is_not_taken_for_the_whole
 }
 
 #[test]
+fn octets_in_pieces_are_octets_whatever_they_look_like() {
+    for (format, pieces, is) in [
+        (Some("bin"), [&b"ab"[..], b"cd"], "YWJjZA=="),
+        (Some("bin"), [b"a\xFF", b"\0\0"], "Yf8AAA=="),
+        (Some("chr"), [b"caf\xC3", b"\xA9"], "caf\u{E9}"),
+        (Some("chr"), [b"ab", b"\x01c"], "YWIBYw=="),
+    ] {
+        let [_xml, mut scene] = scenes();
+        scene.begin();
+        scene.say(vec![get("./B")]);
+        let octets = |data: &[u8]| Item { data: Some(Data::Octets(data.to_vec())), ..leaf("./B", "") };
+        let mut first = Item { more: true, ..octets(pieces[0]) };
+        first.meta.format = format.map(str::to_owned);
+        first.meta.size = Some(4).filter(|_| format == Some("bin"));
+        let message = scene.message(vec![header_status(1, 212), status(1, 4, 200), results(1, 4, vec![first])]);
+        scene.hear(message);
+        let number = scene.say(vec![]).message.header.message;
+        let message = scene.message(vec![header_status(number, 212), results(1, 4, vec![octets(pieces[1])])]);
+        let received = scene.hear(message);
+        assert_eq!(received.answers[0].value().map(|value| value.data.as_str()), Some(is), "{pieces:?}");
+    }
+}
+
+#[test]
 fn an_object_that_is_not_ended_is_dropped_and_the_device_told() {
     for with_another in [true, false] {
         for mut scene in scenes() {
