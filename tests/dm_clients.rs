@@ -4,12 +4,16 @@ use std::net::TcpStream;
 
 use dmwsi::keys::Keys;
 use dmwsi_domain::Clock;
+use dmwsi_protocol::encoding::Encoding;
+use dmwsi_protocol::message::{Element, Message};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::Database;
 use crate::harness::handset::{SCOPES, ended, job};
 use crate::harness::phone::{Phone, WBXML, between, md5};
 use crate::harness::server::{Portal, Server};
+use crate::harness::talk::ENCODINGS;
 
 async fn server(database: &Database) -> (Server, Portal) {
     let server = Server::with(database, Keys::mint().unwrap(), Clock::System, |config| config.gateway.details_days = 0).await;
@@ -55,6 +59,112 @@ const LIB_ANSWERS: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><SyncML xml
     <LocURI>./DevDetail/FwV</LocURI></Source><Meta><Format xmlns='syncml:metinf'>chr</Format><Type xmlns='syncml:metinf'>text/plain</Type></Meta>\
     <Data>TODO\0</Data></Item></Results><Status><CmdID>6</CmdID><MsgRef>1</MsgRef><CmdRef>6</CmdRef><Cmd>Get</Cmd><TargetRef>./nothere</TargetRef>\
     <Data>404</Data></Status><Final/></SyncBody></SyncML>";
+
+/// What such a client answers to message `number - 1` of the server, in which there was one Get as command `get`: a code for the header with a nonce for the
+/// server, a code for the Get, and what it read where it did.
+struct LibAnswer<'a> {
+    session: u32,
+    number: u32,
+    header: u16,
+    nonce: &'a str,
+    get: &'a str,
+    code: u16,
+}
+
+impl LibAnswer<'_> {
+    fn xml(&self) -> String {
+        let Self { session, number, header, nonce, get, code } = self;
+        let about = number - 1;
+        let read = format!(
+            "<Results><CmdID>3</CmdID><MsgRef>{about}</MsgRef><CmdRef>{get}</CmdRef><Item><Source><LocURI>./DevDetail/FwV</LocURI></Source><Meta>\
+            <Format xmlns='syncml:metinf'>chr</Format><Type xmlns='syncml:metinf'>text/plain</Type></Meta><Data>TODO</Data></Item></Results>"
+        );
+        format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><SyncML xmlns='SYNCML:SYNCML1.2'><SyncHdr><VerDTD>1.2</VerDTD><VerProto>DM/1.2</VerProto>\
+            <SessionID>{session}</SessionID><MsgID>{number}</MsgID><Target><LocURI>http://127.0.0.1:8080/funambol/dm</LocURI></Target><Source>\
+            <LocURI>Lab-Client</LocURI></Source><Meta><MaxMsgSize xmlns='syncml:metinf'>16384</MaxMsgSize></Meta></SyncHdr><SyncBody><Status><CmdID>1</CmdID>\
+            <MsgRef>{about}</MsgRef><CmdRef>0</CmdRef><Cmd>SyncHdr</Cmd><TargetRef>Lab-Client</TargetRef><SourceRef>http://127.0.0.1:8080/funambol/dm\
+            </SourceRef><Chal><Meta><Format xmlns='syncml:metinf'>b64</Format><Type xmlns='syncml:metinf'>syncml:auth-md5</Type>\
+            <NextNonce xmlns='syncml:metinf'>{nonce}</NextNonce></Meta></Chal><Data>{header}</Data></Status><Status><CmdID>2</CmdID><MsgRef>{about}</MsgRef>\
+            <CmdRef>{get}</CmdRef><Cmd>Get</Cmd><TargetRef>./DevDetail/FwV</TargetRef><Data>{code}</Data></Status>{}<Final/></SyncBody></SyncML>",
+            if *code == 200 { read } else { String::new() }
+        )
+    }
+
+    /// The same in its tokens: codes and values are opaque, and a Meta ends before its code page does.
+    fn tokens(&self) -> Vec<u8> {
+        let about = (self.number - 1).to_string();
+        let text = |tag: u8, text: &str| [&[tag, 3], text.as_bytes(), &[0, 1]].concat();
+        let opaque = |text: &str| [&[0x4F, 0xC3, u8::try_from(text.len()).unwrap()], text.as_bytes(), &[1]].concat();
+        let metinf =
+            [&[0x5A, 0, 1][..], &text(0x47, "b64"), &text(0x53, "syncml:auth-md5"), &text(0x50, self.nonce), &[1, 1, 0, 0]]
+                .concat();
+        let header = [
+            text(0x4B, "1"),
+            text(0x5C, &about),
+            text(0x4C, "0"),
+            text(0x4A, "SyncHdr"),
+            text(0x6F, "Lab-Client"),
+            vec![0x49],
+            metinf,
+        ];
+        let get = [text(0x4B, "2"), text(0x5C, &about), text(0x4C, self.get), text(0x4A, "Get"), text(0x6F, "./DevDetail/FwV")];
+        let results = [
+            &[0x62][..],
+            &text(0x4B, "3"),
+            &text(0x5C, &about),
+            &text(0x4C, self.get),
+            b"\x54\x67",
+            &text(0x57, "./DevDetail/FwV"),
+            b"\x01\x5A\x00\x01\x47\x03chr\0\x01\x53\x03text/plain\0\x01\x01\x00\x00",
+            &opaque("TODO"),
+            &[1, 1],
+        ];
+        [
+            lib_head(self.session, self.number).as_slice(),
+            LIB_LIMIT,
+            &[0x69],
+            &header.concat(),
+            &opaque(&self.header.to_string()),
+            &[1],
+            &[0x69],
+            &get.concat(),
+            &opaque(&self.code.to_string()),
+            &[1],
+            &if self.code == 200 { results.concat() } else { Vec::new() },
+            b"\x12\x01\x01",
+        ]
+        .concat()
+    }
+}
+
+/// The header of its messages in tokens, up to its credentials.
+fn lib_head(session: u32, number: u32) -> Vec<u8> {
+    let head = b"\x02\xA4\x01\x6A\x00\x6D\x6C\x71\x031.2\0\x01\x72\x03DM/1.2\0\x01\x65\x03";
+    let sender = b"\0\x01\x6E\x57\x03http://127.0.0.1:8080/funambol/dm\0\x01\x01\x67\x57\x03Lab-Client\0\x01\x01";
+    [&head[..], session.to_string().as_bytes(), b"\0\x01\x5B\x03", number.to_string().as_bytes(), sender].concat()
+}
+
+/// The rest of it, after them, and the beginning of the body.
+const LIB_LIMIT: &[u8] = b"\x5A\x00\x01\x4C\x0316384\0\x01\x01\x01\x00\x00\x6B";
+
+const LIB_CRED: &[u8] =
+    b"\x4E\x5A\x00\x01\x47\x03b64\0\x01\x53\x03syncml:auth-basic\0\x01\x01\x00\x00\x4F\x03ZnVuYW1ib2w6ZnVuYW1ib2w=\0\x01\x01";
+
+/// Its alert and its DevInfo.
+const LIB_PACKAGE_1: &[u8] = b"\x46\x4B\x031\0\x01\x4F\x031201\0\x01\x01\x60\x4B\x032\0\x01\
+    \x54\x67\x57\x03./DevInfo/Ext/other\0\x01\x01\x5A\x00\x01\x47\x03node\0\x01\x01\x00\x00\x4F\xC3\x05test3\x01\x01\
+    \x54\x67\x57\x03./DevInfo/Man\0\x01\x01\x5A\x00\x01\x47\x03chr\0\x01\x53\x03text/plain\0\x01\x01\x00\x00\
+    \x4F\xC3\x11test manufacturer\x01\x01\x01\x12\x01\x01";
+
+/// The CmdID of the one Get of a message, if there is one.
+fn one_get(message: &Message) -> Option<String> {
+    let mut gets = message.body.iter().filter_map(|element| match element {
+        Element::Command(command) => Some(command.id.clone()),
+        _ => None,
+    });
+    gets.next().filter(|_| gets.next().is_none())
+}
 
 /// The first message of the engine that phones of Motorola's carry: a public identifier in the string table, texts inline, page switches.
 fn engine_first(session: &str, alert: &[u8]) -> Vec<u8> {
@@ -107,20 +217,13 @@ both! {
         let (server, portal) = server(&database).await;
         let id = device(&portal, "Lab-Client", "BASIC", "funambol", "funambol").await;
         let job = job(&portal, &id, &json!({"type": "NODES_GET", "nodes": ["./DevDetail/FwV"]})).await;
-        let head = b"\x02\xA4\x01\x6A\x00\x6D\x6C\x71\x031.2\0\x01\x72\x03DM/1.2\0\x01\x65\x031\0\x01\x5B\x03";
-        let sender = b"\0\x01\x6E\x57\x03http://127.0.0.1:8080/funambol/dm\0\x01\x01\x67\x57\x03Lab-Client\0\x01\x01";
-        let limit = b"\x5A\x00\x01\x4C\x0316384\0\x01\x01\x01\x00\x00\x6B";
-        let cred = b"\x4E\x5A\x00\x01\x47\x03b64\0\x01\x53\x03syncml:auth-basic\0\x01\x01\x00\x00\x4F\x03ZnVuYW1ib2w6ZnVuYW1ib2w=\0\x01\x01";
-        let first = b"\x46\x4B\x031\0\x01\x4F\x031201\0\x01\x01\x60\x4B\x032\0\x01\
-            \x54\x67\x57\x03./DevInfo/Ext/other\0\x01\x01\x5A\x00\x01\x47\x03node\0\x01\x01\x00\x00\x4F\xC3\x05test3\x01\x01\
-            \x54\x67\x57\x03./DevInfo/Man\0\x01\x01\x5A\x00\x01\x47\x03chr\0\x01\x53\x03text/plain\0\x01\x01\x00\x00\
-            \x4F\xC3\x11test manufacturer\x01\x01\x01\x12\x01\x01";
         let told = b"\x69\x4B\x031\0\x01\x5C\x031\0\x01\x4C\x030\0\x01\x4A\x03SyncHdr\0\x01\x4F\x03200\0\x01\x01\
             \x69\x4B\x032\0\x01\x5C\x031\0\x01\x4C\x034\0\x01\x4A\x03Get\0\x01\x6F\x03./DevDetail/FwV\0\x01\x4F\x03200\0\x01\x01\
             \x62\x4B\x033\0\x01\x5C\x031\0\x01\x4C\x034\0\x01\x54\x67\x57\x03./DevDetail/FwV\0\x01\x01\
             \x5A\x00\x01\x47\x03chr\0\x01\x53\x03text/plain\0\x01\x01\x00\x00\x4F\xC3\x04TODO\x01\x01\x01\x12\x01\x01";
         let phone = Phone::of(server.url());
-        for body in [[&head[..], b"1", sender, cred, limit, first].concat(), [&head[..], b"2", sender, limit, told].concat()] {
+        let first = [&lib_head(1, 1), LIB_CRED, LIB_LIMIT, LIB_PACKAGE_1].concat();
+        for body in [first, [&lib_head(1, 2), LIB_LIMIT, told].concat()] {
             let heard = phone.post("application/vnd.syncml+wbxml", body).await;
             assert_eq!((heard.status, heard.content_type.as_str()), (200, "application/vnd.syncml+wbxml"));
             assert!(heard.body.starts_with(b"\x02\xA4\x01\x6A\x00\x6D"), "{}", heard.body.escape_ascii());
@@ -150,6 +253,60 @@ both! {
         let text = String::from_utf8(heard.body.to_vec()).unwrap();
         assert!(text.contains("<Data>212</Data>") && !text.contains("<Data>401</Data>"), "{text}");
         assert_eq!(portal.get(&format!("/v1/devices/{id}")).await.of(200)["facts"]["manufacturer"], "test manufacturer");
+        server.stop().await;
+    }
+
+    /// AD-6, AD-12, S-AU-05, X-01: it has another nonce for the server than the server has, and refuses header and Get by 401; shown the digest over the nonce that
+    /// it gave with that, it says 212 and answers, and in its next session believes the server at once.
+    async fn a_client_on_libdmclient_refuses_the_server_and_then_believes_it(database: Database) {
+        let (server, portal) = server(&database).await;
+        let id = device(&portal, "Lab-Client", "BASIC", "funambol", "funambol").await;
+        let merge = [("content-type", "application/merge-patch+json"), ("if-match", "*")];
+        let theirs = json!({"account": {"server": {"auth": "DIGEST", "name": "funambol", "secret": "srvpwd"}}});
+        portal.call(Method::PATCH, &format!("/v1/devices/{id}"), &merge, Some(&theirs)).await.of(200);
+        let (phone, mut kept) = (Phone::of(server.url()), String::new());
+        for (encoding, session) in ENCODINGS.into_iter().zip([1, 3]) {
+            let kind = if encoding == Encoding::Xml { "application/vnd.syncml+xml" } else { "application/vnd.syncml+wbxml" };
+            let say = async |body: Vec<u8>| {
+                let heard = phone.post(kind, body).await;
+                assert_eq!((heard.status, heard.content_type.as_str()), (200, kind));
+                encoding.decode(&heard.body).unwrap()
+            };
+            let first = |session: u32| match encoding {
+                Encoding::Xml => {
+                    lib_first(1, "basic", "ZnVuYW1ib2w6ZnVuYW1ib2w=", "", 1).replace("<SessionID>1<", &format!("<SessionID>{session}<")).into_bytes()
+                }
+                Encoding::Wbxml => [&lib_head(session, 1), LIB_CRED, LIB_LIMIT, LIB_PACKAGE_1].concat(),
+            };
+            let answer = |answer: LibAnswer<'_>| if encoding == Encoding::Xml { answer.xml().into_bytes() } else { answer.tokens() };
+            let shown = |heard: &Message| heard.header.credentials.clone().map(|credentials| credentials.data);
+            let over = |nonce: &str| Some(md5("funambol", "srvpwd", nonce));
+            let read = json!({"type": "NODES_GET", "nodes": ["./DevDetail/FwV"]});
+
+            let job_1 = job(&portal, &id, &read).await;
+            let heard = say(first(session)).await;
+            assert_eq!(shown(&heard), over(&kept));
+            let (given, next) = ("bmxkY2R6Q01kNVU9", format!("SkNCakpUQk0vNDg{session}"));
+            let get = one_get(&heard).unwrap();
+            let heard = say(answer(LibAnswer { session, number: 2, header: 401, nonce: given, get: &get, code: 401 })).await;
+            assert_eq!(shown(&heard), over(given));
+            let get = one_get(&heard).expect("what was refused is asked again");
+            let heard = say(answer(LibAnswer { session, number: 3, header: 212, nonce: &next, get: &get, code: 200 })).await;
+            assert_eq!((shown(&heard), one_get(&heard), heard.last), (None, None, true));
+            assert_eq!(ended(&portal, &job_1).await["outcome"], "SUCCEEDED");
+
+            let job_2 = job(&portal, &id, &read).await;
+            let heard = say(first(session + 1)).await;
+            assert_eq!(shown(&heard), over(&next), "over the nonce that came with 212");
+            let get = one_get(&heard).unwrap();
+            kept = format!("bm9uY2Utb25lLTE{session}");
+            say(answer(LibAnswer { session: session + 1, number: 2, header: 212, nonce: &kept, get: &get, code: 200 })).await;
+            for job in [job_1, job_2] {
+                ended(&portal, &job).await;
+                let results = portal.get(&format!("{job}/executions/{id}/results")).await.of(200);
+                assert_eq!(results["results"][0]["value"]["data"], "TODO");
+            }
+        }
         server.stop().await;
     }
 

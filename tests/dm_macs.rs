@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use crate::harness::Database;
 use crate::harness::handset::{Handset, SCOPES, ended, job, outcome, package, update};
-use crate::harness::phone::{FINAL, Heard, PACKAGE_1, Phone, XML, between, mac, md5_cred, message, next_nonce, results, status};
+use crate::harness::phone::{FINAL, Heard, PACKAGE_1, Phone, between, mac, md5_cred, message, next_nonce, results, status};
 use crate::harness::server::{Portal, Server};
+use crate::harness::talk::ENCODINGS;
 
 const DEVICE: &str = "IMEI:490154203237518";
 
@@ -24,9 +25,14 @@ async fn start(database: &Database, keys: &Keys) -> Server {
 
 /// Registers the device of these tests; its id.
 async fn device(portal: &Portal, server: &Value) -> String {
+    device_called(DEVICE, portal, server).await
+}
+
+/// Registers one by that name.
+async fn device_called(identity: &str, portal: &Portal, server: &Value) -> String {
     let client = json!({"auth": "HMAC", "name": "me", "secret": "mine"});
     let account = json!({"serverId": "dmwsi", "client": client, "server": server});
-    let made = portal.post("/v1/devices", &json!({"dmIdentity": DEVICE, "account": account})).await.of(201);
+    let made = portal.post("/v1/devices", &json!({"dmIdentity": identity, "account": account})).await.of(201);
     made["deviceId"].as_str().unwrap().to_owned()
 }
 
@@ -36,20 +42,35 @@ fn server_by_macs() -> Value {
 
 /// Says something with that header; the reply, and the header that came with it.
 async fn say(phone: &Phone, header: Option<&str>, body: &str) -> (String, Heard) {
+    say_in(Encoding::Xml, phone, header, body.as_bytes()).await
+}
+
+/// The same in that encoding; the reply is as it would be in XML.
+async fn say_in(encoding: Encoding, phone: &Phone, header: Option<&str>, body: &[u8]) -> (String, Heard) {
     let headers: Vec<_> = header.map(|value| ("X-SyncML-Hmac", value)).into_iter().collect();
-    let heard = phone.post_with(XML, &headers, body).await;
-    assert_eq!((heard.status, heard.content_type.as_str()), (200, XML), "{body}\n{:?}", heard.body);
-    (String::from_utf8(heard.body.to_vec()).unwrap(), heard)
+    let heard = phone.post_with(encoding.content_type(), &headers, body).await;
+    assert_eq!(
+        (heard.status, heard.content_type.as_str()),
+        (200, encoding.content_type()),
+        "{}\n{:?}",
+        body.escape_ascii(),
+        heard.body
+    );
+    let reply = match encoding {
+        Encoding::Xml => heard.body.to_vec(),
+        Encoding::Wbxml => Encoding::Xml.encode(&encoding.decode(&heard.body).unwrap()),
+    };
+    (String::from_utf8(reply).unwrap(), heard)
 }
 
 /// The header as the standard has it.
-fn header(nonce: &str, body: &str) -> String {
-    format!("algorithm=MD5, username=\"me\", mac={}", mac("me", "mine", nonce, body.as_bytes()))
+fn header(nonce: &str, body: impl AsRef<[u8]>) -> String {
+    format!("algorithm=MD5, username=\"me\", mac={}", mac("me", "mine", nonce, body.as_ref()))
 }
 
 /// The same in base64 of hexadecimal characters, in odd case and order, and with blanks.
-fn odd_header(nonce: &str, body: &str) -> String {
-    let octets = BASE64_STANDARD.decode(mac("me", "mine", nonce, body.as_bytes())).unwrap();
+fn odd_header(nonce: &str, body: &[u8]) -> String {
+    let octets = BASE64_STANDARD.decode(mac("me", "mine", nonce, body)).unwrap();
     let hexadecimal: String = octets.iter().map(|octet| format!("{octet:02X}")).collect();
     format!(" MAC=\"{}\" ,  Username = me,ALGORITHM=md5", BASE64_STANDARD_NO_PAD.encode(hexadecimal))
 }
@@ -89,50 +110,59 @@ fn read() -> Value {
 }
 
 both! {
-    /// AD-6, AD-12, OES2, SC-1, S-AU-06: every message of either side has its MAC, over a nonce of its own and the octets as they are; what has none, or a wrong
-    /// one, is refused and spoils nothing.
+    /// AD-6, AD-12, OES2, SC-1, S-AU-06: every message of either side has its MAC, over a nonce of its own and the octets as they are, in either encoding; what has
+    /// none, or a wrong one, is refused and spoils nothing.
     async fn each_message_of_either_side_is_proven_by_itself(database: Database) {
         let server = start(&database, &Keys::mint().unwrap()).await;
         let portal = server.portal("acme", SCOPES).await;
-        let id = device(&portal, &server_by_macs()).await;
-        let job = job(&portal, &id, &read()).await;
-        let phone = Phone::of(server.url());
+        for (encoding, identity) in ENCODINGS.into_iter().zip([DEVICE, "IMEI:490154203237526"]) {
+            let id = device_called(identity, &portal, &server_by_macs()).await;
+            let job = job(&portal, &id, &read()).await;
+            let phone = Phone::of(server.url());
+            let in_bytes = |text: &str| match encoding {
+                Encoding::Xml => text.replace(DEVICE, identity).into_bytes(),
+                Encoding::Wbxml => encoding.encode(&Encoding::Xml.decode(text.replace(DEVICE, identity).as_bytes()).unwrap()),
+            };
+            let say = async |header: Option<&str>, body: &[u8]| say_in(encoding, &phone, header, body).await;
 
-        let (challenged, heard) = say(&phone, None, &first("1", 1)).await;
-        assert_eq!(codes(&challenged), ["401", "401", "401"]);
-        assert_eq!(between(&challenged, "<Type xmlns=\"syncml:metinf\">", "</Type>"), "syncml:auth-MAC");
-        assert!(!challenged.contains("<Cred>") && !challenged.contains("<Get>"));
-        assert_eq!(heard.mac, Some(servers("", &heard)), "over the nonce that the device never gave");
+            let (challenged, heard) = say(None, &in_bytes(&first("1", 1))).await;
+            assert_eq!(codes(&challenged), ["401", "401", "401"]);
+            assert_eq!(between(&challenged, "<Type xmlns=\"syncml:metinf\">", "</Type>"), "syncml:auth-MAC");
+            assert!(!challenged.contains("<Cred>") && !challenged.contains("<Get>"));
+            assert_eq!(heard.mac, Some(servers("", &heard)), "over the nonce that the device never gave");
 
-        let body = first("1", 2);
-        let (offered, heard) = say(&phone, Some(&odd_header(next_nonce(&challenged), &body)), &body).await;
-        assert_eq!(codes(&offered), ["200", "200", "200"]);
-        assert!(offered.contains("<LocURI>./A</LocURI>") && next_nonce(&offered) != next_nonce(&challenged));
-        assert_eq!(heard.mac, Some(servers("", &heard)));
+            let body = in_bytes(&first("1", 2));
+            let (offered, heard) = say(Some(&odd_header(next_nonce(&challenged), &body)), &body).await;
+            assert_eq!(codes(&offered), ["200", "200", "200"]);
+            assert!(offered.contains("<LocURI>./A</LocURI>") && next_nonce(&offered) != next_nonce(&challenged));
+            assert_eq!(heard.mac, Some(servers("", &heard)));
 
-        // None, the last one again, one over other octets, one by another name: nobody hears more than that.
-        let body = answer("1", 3, 2, "bm9uY2U=", "told");
-        let nonce = next_nonce(&offered).to_owned();
-        let other = header(&nonce, &body.replace("told", "sold"));
-        let named = header(&nonce, &body).replace("\"me\"", "\"you\"");
-        for wrong in [None, Some(header(next_nonce(&challenged), &body)), Some(other), Some(named), Some("mac".to_owned())] {
-            let (refused, heard) = say(&phone, wrong.as_deref(), &body).await;
-            assert_eq!(codes(&refused), ["401"], "{wrong:?}");
-            assert!(refused.contains("syncml:auth-MAC") && !refused.contains("RespURI"));
-            assert_eq!(heard.mac, Some(servers("", &heard)), "nobody unproven chooses the nonce of the server");
+            // None, the last one again, one over other octets, one by another name: nobody hears more than that.
+            let text = answer("1", 3, 2, "bm9uY2U=", "told");
+            let body = in_bytes(&text);
+            let nonce = next_nonce(&offered).to_owned();
+            let other = header(&nonce, in_bytes(&text.replace("told", "sold")));
+            let named = header(&nonce, &body).replace("\"me\"", "\"you\"");
+            for wrong in [None, Some(header(next_nonce(&challenged), &body)), Some(other), Some(named), Some("mac".to_owned())] {
+                let (refused, heard) = say(wrong.as_deref(), &body).await;
+                assert_eq!(codes(&refused), ["401"], "{wrong:?}");
+                assert!(refused.contains("syncml:auth-MAC") && !refused.contains("RespURI"));
+                assert_eq!(heard.mac, Some(servers("", &heard)), "nobody unproven chooses the nonce of the server");
+            }
+            let (done, heard) = say(Some(&header(&nonce, &body)), &body).await;
+            assert_eq!(codes(&done), ["200"]);
+            assert_ne!(next_nonce(&done), nonce, "a nonce for each message");
+            assert_eq!(heard.mac, Some(servers("bm9uY2U=", &heard)), "over the nonce that the device gave");
+            ended(&portal, &job).await;
+            let told = portal.get(&format!("{job}/results")).await.of(200).to_string();
+            assert!(told.contains("told") && !told.contains("sold"), "{told}");
+
+            // The same once more, body and header, is answered the same, body and header; the same body with another header is not.
+            let (again, same) = say(Some(&header(&nonce, &body)), &body).await;
+            assert_eq!((again.as_str(), &same.mac), (done.as_str(), &heard.mac));
+            let refused = phone.post_with(encoding.content_type(), &[("x-syncml-hmac", &odd_header(&nonce, &body))], body.clone()).await;
+            assert_eq!((refused.status, refused.mac), (400, None));
         }
-        let (done, heard) = say(&phone, Some(&header(&nonce, &body)), &body).await;
-        assert_eq!(codes(&done), ["200"]);
-        assert_eq!(heard.mac, Some(servers("bm9uY2U=", &heard)), "over the nonce that the device gave");
-        ended(&portal, &job).await;
-        let told = portal.get(&format!("{job}/results")).await.of(200).to_string();
-        assert!(told.contains("told") && !told.contains("sold"), "{told}");
-
-        // The same once more, body and header, is answered the same, body and header; the same body with another header is not.
-        let (again, same) = say(&phone, Some(&header(&nonce, &body)), &body).await;
-        assert_eq!((again.as_str(), &same.mac), (done.as_str(), &heard.mac));
-        let refused = phone.post_with(XML, &[("x-syncml-hmac", &odd_header(&nonce, &body))], body.clone()).await;
-        assert_eq!((refused.status, refused.mac), (400, None));
         server.stop().await;
     }
 

@@ -2,7 +2,7 @@
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
 
-use crate::harness::phone::{FINAL, PACKAGE_1, basic_cred, md5_cred};
+use crate::harness::phone::{FINAL, PACKAGE_1, basic, basic_cred, mac, md5, md5_cred, status};
 use crate::harness::talk::{ENCODINGS, Ground, Heard};
 
 fn account(client: &str, server: Option<&str>) -> Value {
@@ -29,11 +29,33 @@ fn package_1() -> String {
 
 /// The device's Status for the header of the server's last message, with a challenge.
 fn challenge(heard: &Heard, code: u16, nonce: &str) -> String {
+    challenge_to("md5", heard, code, nonce)
+}
+
+/// The same to credentials of that kind; without a nonce where there is none.
+fn challenge_to(kind: &str, heard: &Heard, code: u16, nonce: &str) -> String {
+    let nonce = if nonce.is_empty() { String::new() } else { format!("<NextNonce xmlns=\"syncml:metinf\">{nonce}</NextNonce>") };
     format!(
         "<Status><CmdID>1</CmdID><MsgRef>{}</MsgRef><CmdRef>0</CmdRef><Cmd>SyncHdr</Cmd><Chal><Meta><Format xmlns=\"syncml:metinf\">b64</Format>\
-        <Type xmlns=\"syncml:metinf\">syncml:auth-md5</Type><NextNonce xmlns=\"syncml:metinf\">{nonce}</NextNonce></Meta></Chal><Data>{code}</Data></Status>",
+        <Type xmlns=\"syncml:metinf\">syncml:auth-{kind}</Type>{nonce}</Meta></Chal><Data>{code}</Data></Status>",
         heard.message.header.message
     )
+}
+
+/// What the server shows in the header of its message.
+fn proof(heard: &Heard) -> Option<(String, String)> {
+    heard.message.header.credentials.clone().map(|credentials| (credentials.kind, credentials.data))
+}
+
+/// Its digest over that nonce.
+fn digest(nonce: &str) -> Option<(String, String)> {
+    Some(("syncml:auth-md5".to_owned(), md5("you", "yours", nonce)))
+}
+
+/// The device refuses the server by a code for the header, with a challenge, and for its one Get.
+fn refusal(kind: &str, heard: &Heard, code: u16, nonce: &str) -> String {
+    let get = status(2, heard.message.header.message, heard.commands()[0].1.parse().unwrap(), "Get", code.into());
+    format!("{}{get}{FINAL}", challenge_to(kind, heard, code, nonce))
 }
 
 both! {
@@ -139,15 +161,13 @@ both! {
             for zero in ["AAAAAA==", "MHgwMDAwMDAwMA=="] {
                 let mut talk = ground.talk_with(encoding, account("DIGEST", Some("DIGEST"))).await;
                 let woken = package_1().replace("1201", "1200");
-                let proof = |heard: &Heard| heard.message.header.credentials.clone().map(|credentials| credentials.data);
-                let of = |nonce: &str| Some(crate::harness::phone::md5("you", "yours", nonce));
                 // Both sides have nonces by then.
                 talk.credentials = String::new();
                 let challenged = talk.opens("").await;
                 talk.number += 1;
                 let given = challenge(&challenged, 200, "b2xk");
                 let accepted = talk.say_with(&md5_cred("me", "mine", &challenged.nonce()), &format!("{given}{}", package_1())).await;
-                assert_eq!((accepted.verdict(), proof(&accepted)), (212, of("b2xk")));
+                assert_eq!((accepted.verdict(), proof(&accepted)), (212, digest("b2xk")));
                 let job = talk.job(&json!({"type": "NODES_GET", "nodes": ["./Vendor/A"]})).await;
                 for own in [zero, "bm9uY2Utb25lLTEyMzQ1"] {
                     talk.begin();
@@ -158,7 +178,7 @@ both! {
                     talk.number += 1;
                     let lost = challenge(&refused, 401, own);
                     let let_in = talk.say_with(&md5_cred("me", "mine", &refused.nonce()), &format!("{lost}{woken}")).await;
-                    assert_eq!((let_in.verdict(), proof(&let_in)), (212, of(own)));
+                    assert_eq!((let_in.verdict(), proof(&let_in)), (212, digest(own)));
                     assert_eq!(let_in.commands()[0].2, "./Vendor/A");
                     talk.credentials = md5_cred("me", "mine", &BASE64_STANDARD.encode(let_in.nonce()));
                 }
@@ -172,37 +192,82 @@ both! {
         ground.server.stop().await;
     }
 
-    /// S-AU-05, S-PK-04: credentials in every message until the device says 212; after its challenge, others, and what it refused again; after a second refusal, 1223.
+    /// S-AU-05, S-PK-04: credentials in every message until the device says 212; after its challenge, by 401 or 407, others, and what it refused again; after a
+    /// second refusal, 1223.
     async fn the_server_proves_itself_until_it_is_believed(database: Database) {
         let ground = Ground::on(&database).await;
-        for encoding in ENCODINGS {
+        let get = json!({"type": "NODES_GET", "nodes": ["./Vendor/A"]});
+        let (one, two) = ("bm9uY2Utb25lLTEyMzQ1", "bm9uY2UtdHdvLTEyMzQ1");
+        for (encoding, code) in ENCODINGS.into_iter().flat_map(|encoding| [(encoding, 401), (encoding, 407)]) {
             let mut talk = ground.talk_with(encoding, account("BASIC", Some("DIGEST"))).await;
-            let job = talk.job(&json!({"type": "NODES_GET", "nodes": ["./Vendor/A"]})).await;
-            let proof = |heard: &Heard| heard.message.header.credentials.clone().map(|credentials| credentials.data);
-            let of = |nonce: &str| Some(crate::harness::phone::md5("you", "yours", nonce));
+            let job = talk.job(&get).await;
             let first = talk.opens("").await;
-            assert_eq!(proof(&first), of(""));
-            let id = first.commands()[0].1.to_owned();
-            let refusal = |heard: &Heard, id: &str, nonce: &str| {
-                let command = crate::harness::phone::status(2, heard.message.header.message, id.parse().unwrap(), "Get", 401);
-                format!("{}{command}{FINAL}", challenge(heard, 401, nonce))
-            };
-            let second = talk.say(&refusal(&first, &id, "bm9uY2Utb25lLTEyMzQ1")).await;
-            assert_eq!(proof(&second), of("bm9uY2Utb25lLTEyMzQ1"));
+            assert_eq!(proof(&first), digest(""));
+            let second = talk.say(&refusal("md5", &first, code, one)).await;
+            assert_eq!(proof(&second), digest(one));
             assert_eq!(second.commands(), [("Get", second.commands()[0].1, "./Vendor/A")], "what was refused is asked again");
-            let answer = format!("{}{}{FINAL}", challenge(&second, 212, "bm9uY2UtdHdvLTEyMzQ1"), second.answers(&[404]).split_once("</Status>").unwrap().1);
+            let answer = format!("{}{}{FINAL}", challenge(&second, 212, two), second.answers(&[404]).split_once("</Status>").unwrap().1);
             let third = talk.say(&answer).await;
             assert_eq!((proof(&third), third.message.last), (None, true), "who is believed shows nothing more");
             assert_eq!(talk.ended(&job).await["outcome"], "NODES_UNREADABLE");
             // The nonce is kept, and a device that believes nothing is left alone.
-            let job = talk.job(&json!({"type": "NODES_GET", "nodes": ["./Vendor/A"]})).await;
+            let job = talk.job(&get).await;
             let first = talk.opens("").await;
-            assert_eq!(proof(&first), of("bm9uY2UtdHdvLTEyMzQ1"));
-            let id = first.commands()[0].1.to_owned();
-            let second = talk.say(&refusal(&first, &id, "bm9uY2Utb25lLTEyMzQ1")).await;
-            let id = second.commands()[0].1.to_owned();
-            let third = talk.say(&refusal(&second, &id, "bm9uY2UtdHdvLTEyMzQ1")).await;
+            assert_eq!(proof(&first), digest(two));
+            let second = talk.say(&refusal("md5", &first, code, one)).await;
+            let third = talk.say(&refusal("md5", &second, code, two)).await;
             assert_eq!((third.alert(), third.message.last), (Some(1223), true));
+            assert_eq!((talk.ended(&job).await["state"].as_str(), talk.outcomes(&job).await), (Some("FAILED"), vec!["SERVER_REFUSED".to_owned()]));
+        }
+        ground.server.stop().await;
+    }
+
+    /// S-AU-05: a device that wants credentials of another kind than its account says gets those, by 401 or 407; of a kind that nobody knows, 1223.
+    async fn the_server_proves_itself_in_the_way_that_the_device_wants(database: Database) {
+        let ground = Ground::on(&database).await;
+        let get = json!({"type": "NODES_GET", "nodes": ["./Vendor/A"]});
+        let (one, two) = ("bm9uY2Utb25lLTEyMzQ1", "bm9uY2UtdHdvLTEyMzQ1");
+        for (encoding, code) in ENCODINGS.into_iter().flat_map(|encoding| [(encoding, 401), (encoding, 407)]) {
+            // A password, until it is believed.
+            let mut talk = ground.talk_with(encoding, account("BASIC", Some("DIGEST"))).await;
+            let job = talk.job(&get).await;
+            let first = talk.opens("").await;
+            assert_eq!((proof(&first), first.mac.as_ref()), (digest(""), None));
+            let second = talk.say(&refusal("basic", &first, code, "")).await;
+            assert_eq!(proof(&second), Some(("syncml:auth-basic".to_owned(), basic("you", "yours"))));
+            assert_eq!(second.commands(), [("Get", second.commands()[0].1, "./Vendor/A")], "what was refused is asked again");
+            let third = talk.say(&format!("{}{FINAL}", second.answers(&[404]).replacen("<Data>200<", "<Data>212<", 1))).await;
+            assert_eq!((proof(&third), third.message.last), (None, true));
+            assert_eq!(talk.ended(&job).await["outcome"], "NODES_UNREADABLE");
+            // A digest in the place of a password.
+            let mut talk = ground.talk_with(encoding, account("BASIC", Some("BASIC"))).await;
+            let job = talk.job(&get).await;
+            let first = talk.opens("").await;
+            let second = talk.say(&refusal("md5", &first, code, one)).await;
+            assert_eq!(proof(&second), digest(one));
+            talk.say(&format!("{}{FINAL}", second.answers(&[404]))).await;
+            assert_eq!(talk.ended(&job).await["outcome"], "NODES_UNREADABLE");
+            // A MAC over each message, with the nonce that came last.
+            let mut talk = ground.talk_with(encoding, account("BASIC", Some("DIGEST"))).await;
+            let job = talk.job(&json!({"type": "NODES_EXEC", "nodes": [{"node": "./Vendor/A"}, {"node": "./Vendor/B"}]})).await;
+            let of = |nonce: &str, heard: &Heard| Some(format!("algorithm=MD5, username=\"you\", mac={}", mac("you", "yours", nonce, &heard.body)));
+            let mut heard = talk.opens("").await;
+            let refused = refusal("MAC", &heard, code, one).replace("<Cmd>Get<", "<Cmd>Exec<");
+            heard = talk.say(&refused).await;
+            for (nonce, next, node) in [(one, two, "./Vendor/A"), (two, one, "./Vendor/B")] {
+                assert_eq!((proof(&heard), heard.mac.clone()), (None, of(nonce, &heard)));
+                assert_eq!(heard.commands(), [("Exec", heard.commands()[0].1, node)]);
+                let answer = heard.answers(&[200]);
+                heard = talk.say(&format!("{}{}{FINAL}", challenge_to("MAC", &heard, 200, next), answer.split_once("</Status>").unwrap().1)).await;
+            }
+            assert_eq!((heard.mac.clone(), heard.asks(), heard.message.last), (of(one, &heard), false, true));
+            assert_eq!(talk.ended(&job).await["outcome"], "EXECUTED");
+            // What nobody knows.
+            let mut talk = ground.talk_with(encoding, account("BASIC", Some("DIGEST"))).await;
+            let job = talk.job(&get).await;
+            let first = talk.opens("").await;
+            let second = talk.say(&refusal("securid", &first, code, "")).await;
+            assert_eq!((second.alert(), second.message.last), (Some(1223), true));
             assert_eq!((talk.ended(&job).await["state"].as_str(), talk.outcomes(&job).await), (Some("FAILED"), vec!["SERVER_REFUSED".to_owned()]));
         }
         ground.server.stop().await;

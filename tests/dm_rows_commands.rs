@@ -307,24 +307,4 @@ both! {
         }
         ground.server.stop().await;
     }
-
-    /// S-CM-09: without a profile that says so the server sends no Sequence; what a device passes over after a No (215) is asked again, and a Sequence of a device gets 406.
-    async fn what_is_passed_over_after_a_no_is_asked_again(database: Database) {
-        let ground = Ground::on(&database).await;
-        for encoding in ENCODINGS {
-            let mut talk = ground.talk(encoding).await;
-            let job = talk.job(&json!({"type": "NODES_SET", "changes": [{"node": "./Vendor/A", "value": "a"}, {"node": "./Vendor/B", "value": "b"}]})).await;
-            let heard = talk.opens("").await;
-            assert!(heard.commands().iter().all(|(name, ..)| *name == "Replace"));
-            talk.say(&format!("{}{FINAL}", heard.answers(&[200, 215]))).await;
-            assert_eq!(talk.state(&job).await, "WAITING");
-            let sequence = "<Sequence><CmdID>7</CmdID><Get><CmdID>8</CmdID><Item><Target><LocURI>./X</LocURI></Target></Item></Get></Sequence>";
-            let heard = talk.opens(sequence).await;
-            assert_eq!(heard.codes()[3..], [("Sequence", 406), ("Get", 215)]);
-            assert_eq!(heard.commands(), [("Replace", heard.commands()[0].1, "./Vendor/B")]);
-            talk.say(&format!("{}{FINAL}", heard.answers(&[200]))).await;
-            assert_eq!(talk.ended(&job).await["outcome"], "CHANGED");
-        }
-        ground.server.stop().await;
-    }
 }

@@ -4,9 +4,9 @@ use dmwsi_simulator::Behaviour;
 use serde_json::{Value, json};
 
 use crate::harness::handset::{Handset, SCOPES, job, outcome, package, update};
-use crate::harness::phone::FINAL;
+use crate::harness::phone::{FINAL, results};
 use crate::harness::server::Server;
-use crate::harness::talk::{ENCODINGS, Ground};
+use crate::harness::talk::{ENCODINGS, Ground, Heard, Talk};
 
 fn told(kind: &str, source: &str, data: &str) -> String {
     format!(
@@ -15,7 +15,77 @@ fn told(kind: &str, source: &str, data: &str) -> String {
     )
 }
 
+/// All that is asked in a message is there, and read so: no update is under way, of the usual object, on a device of that version.
+fn has_all(heard: &Heard, version: &str) -> String {
+    let commands = heard.commands();
+    let mut answer = heard.answers(&vec![200; commands.len()]);
+    for (name, id, target) in &commands {
+        if *name == "Get" {
+            let value = match target {
+                target if target.ends_with("State") => "10",
+                target if target.contains("?prop=Type") => "urn:oma:mo:oma-fumo:1.0",
+                target if target.ends_with("FwV") => version,
+                _ => "",
+            };
+            answer.push_str(&results(40, heard.message.header.message, id.parse().unwrap(), target, value));
+        }
+    }
+    answer
+}
+
+/// Goes on until the device is told to begin, and begins; the node that it was told so at.
+async fn begun(talk: &mut Talk) -> String {
+    let mut heard = talk.opens("").await;
+    for _ in 0..8 {
+        if heard.commands().iter().any(|(name, ..)| *name == "Exec") {
+            break;
+        }
+        heard = talk.say(&format!("{}{FINAL}", has_all(&heard, "1.0.0"))).await;
+    }
+    let exec = heard.commands()[0].2.to_owned();
+    assert!(exec.ends_with("DownloadAndUpdate"), "{:?}", heard.message);
+    talk.say(&format!("{}{FINAL}", heard.answers(&[202]))).await;
+    exec
+}
+
 both! {
+    /// F-02: the codes of vendors: from 250 to 299 the version tells whether it succeeded, from 452 to 499 and from 550 to 599 it failed; so it did by any other.
+    async fn the_codes_of_vendors_succeed_and_fail_by_their_ranges(database: Database) {
+        let ground = Ground::on(&database).await;
+        let package = package("2.0.0").await;
+        let mut operation = update(&package, "2.0.0");
+        operation["delivery"] = "DOWNLOAD_AND_UPDATE".into();
+        operation["maxAttempts"] = 1.into();
+        for encoding in ENCODINGS {
+            for (code, version, state, outcome) in [
+                ("250", "2.0.0", "SUCCEEDED", "UPDATED"),
+                ("299", "2.0.0", "SUCCEEDED", "UPDATED"),
+                ("250", "1.0.0", "FAILED", "VERSION_UNCHANGED"),
+                ("201", "", "FAILED", "CLIENT_ERROR"),
+                ("249", "", "FAILED", "CLIENT_ERROR"),
+                ("300", "", "FAILED", "CLIENT_ERROR"),
+                ("452", "", "FAILED", "CLIENT_VENDOR_ERROR"),
+                ("499", "", "FAILED", "CLIENT_VENDOR_ERROR"),
+                ("550", "", "FAILED", "SERVER_VENDOR_ERROR"),
+                ("599", "", "FAILED", "SERVER_VENDOR_ERROR"),
+            ] {
+                let mut talk = ground.talk(encoding).await;
+                let job = talk.job(&operation).await;
+                let exec = begun(&mut talk).await;
+                let mut heard = talk.opens(&told("org.openmobilealliance.dm.firmwareupdate.downloadandupdate", &exec, code)).await;
+                assert_eq!(heard.codes()[3..], [("Alert", 200)]);
+                assert_eq!(heard.commands().iter().any(|(_, _, target)| *target == "./DevDetail/FwV"), !version.is_empty(), "{code}");
+                if heard.asks() {
+                    heard = talk.say(&format!("{}{FINAL}", has_all(&heard, version))).await;
+                }
+                assert!(!heard.asks(), "{:?}", heard.message);
+                let execution = talk.ended(&job).await;
+                assert_eq!((execution["state"].as_str(), execution["outcome"].as_str()), (Some(state), Some(outcome)), "{code} {execution}");
+            }
+        }
+        ground.server.stop().await;
+    }
+
     /// F-04: a request of the device or of its user is accepted (202), in either spelling, and told to whoever listens.
     async fn a_device_or_its_user_may_ask_for_an_update(database: Database) {
         let ground = Ground::on(&database).await;
@@ -42,26 +112,7 @@ both! {
             operation["delivery"] = "DOWNLOAD_AND_UPDATE".into();
             operation["maxAttempts"] = 1.into();
             let job = talk.job(&operation).await;
-            let mut heard = talk.opens("").await;
-            // Whatever it is asked it has, until it is told to begin.
-            for _ in 0..8 {
-                let number = heard.message.header.message;
-                let commands = heard.commands();
-                if commands.iter().any(|(name, ..)| *name == "Exec") {
-                    break;
-                }
-                let mut answer = heard.answers(&vec![200; commands.len()]);
-                for (name, id, target) in &commands {
-                    if *name == "Get" {
-                        let value = if target.ends_with("State") { "10" } else if target.contains("?prop=Type") { "urn:oma:mo:oma-fumo:1.0" } else if target.ends_with("FwV") { "1.0.0" } else { "" };
-                        answer.push_str(&crate::harness::phone::results(40, number, id.parse().unwrap(), target, value));
-                    }
-                }
-                heard = talk.say(&format!("{answer}{FINAL}")).await;
-            }
-            let exec = heard.commands()[0].2.to_owned();
-            assert!(exec.ends_with("DownloadAndUpdate"), "{:?}", heard.message);
-            talk.say(&format!("{}{FINAL}", heard.answers(&[202]))).await;
+            let exec = begun(&mut talk).await;
             let old = " Reversed-Domain-Name: org.openmobilealliance.firmwareupdate.DownloadAndUpdate ";
             let foreign = told(old, &exec, "410").replace("</Data><Item>", "</Data><Correlator>somebody-else</Correlator><Item>");
             let heard = talk.opens(&foreign).await;

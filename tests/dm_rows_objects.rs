@@ -1,4 +1,6 @@
 //! Rows of the conformance list: values in pieces.
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use dmwsi_protocol::encoding::Encoding;
 use dmwsi_protocol::message::{Data, Element, Item};
 use serde_json::{Value, json};
 
@@ -21,6 +23,12 @@ fn text(item: &Item) -> &str {
 
 /// Begins to send a value of 5,000 characters to a device that takes 2,000 bytes and has said that it takes pieces.
 async fn begin(talk: &mut Talk) -> (String, Heard) {
+    let value: String = (0..1_250).map(|at| format!("{at:04}")).collect();
+    begin_with(talk, "chr", &value).await
+}
+
+/// The same with a value of that format.
+async fn begin_with(talk: &mut Talk, format: &str, value: &str) -> (String, Heard) {
     talk.meta =
         "<MaxMsgSize xmlns=\"syncml:metinf\">2000</MaxMsgSize><MaxObjSize xmlns=\"syncml:metinf\">100000</MaxObjSize>".to_owned();
     let job = talk.job(&json!({"type": "NODES_GET", "nodes": ["./DevDetail/LrgObj"]})).await;
@@ -28,9 +36,8 @@ async fn begin(talk: &mut Talk) -> (String, Heard) {
     let told = results(3, 1, heard.commands()[0].1.parse().unwrap(), "./DevDetail/LrgObj", "true");
     talk.say(&format!("{}{told}{FINAL}", heard.answers(&[200]))).await;
     talk.ended(&job).await;
-    let value: String = (0..1_250).map(|at| format!("{at:04}")).collect();
     let operation = json!({"type": "NODES_ADD", "nodes": [
-        {"node": "./Vendor/Small", "value": "s"}, {"node": "./Vendor/Large", "value": value}, {"node": "./Vendor/Last", "value": "l"},
+        {"node": "./Vendor/Small", "value": "s"}, {"node": "./Vendor/Large", "format": format, "value": value}, {"node": "./Vendor/Last", "value": "l"},
     ]});
     let job = talk.job(&operation).await;
     let small = talk.opens("").await;
@@ -40,10 +47,15 @@ async fn begin(talk: &mut Talk) -> (String, Heard) {
 }
 
 fn chunk(id: u32, heard: &Heard, size: &str, data: &str, more: bool) -> String {
+    chunk_in(("chr", size), id, heard, data, more)
+}
+
+/// The same of a value of that format and size.
+fn chunk_in((format, size): (&str, &str), id: u32, heard: &Heard, data: &str, more: bool) -> String {
     let command = heard.commands()[0].1;
     format!(
         "<Results><CmdID>{id}</CmdID><MsgRef>1</MsgRef><CmdRef>{command}</CmdRef><Item><Source><LocURI>./Vendor/A</LocURI></Source>\
-        <Meta><Format xmlns=\"syncml:metinf\">chr</Format>{size}</Meta><Data>{data}</Data>{}</Item></Results>",
+        <Meta><Format xmlns=\"syncml:metinf\">{format}</Format>{size}</Meta><Data>{data}</Data>{}</Item></Results>",
         if more { "<MoreData/>" } else { "" }
     )
 }
@@ -86,6 +98,49 @@ both! {
                 assert_eq!(whole, (0..1_250).map(|at| format!("{at:04}")).collect::<String>());
                 let heard = talk.say(&format!("{}{FINAL}", heard.answers(&[200]))).await;
                 assert_eq!(heard.commands()[0].2, "./Vendor/Last");
+                talk.say(&format!("{}{FINAL}", heard.answers(&[200]))).await;
+                assert_eq!(talk.ended(&job).await["outcome"], "ADDED");
+            }
+        }
+        ground.server.stop().await;
+    }
+
+    /// S-LO-01: octets are opaque in WBXML and base64 in XML, of which each piece, as of a value that is base64 itself, can be decoded by itself; the size is that on the wire.
+    async fn octets_and_base64_go_out_in_pieces(database: Database) {
+        let ground = Ground::on(&database).await;
+        // As many as leave one over of every three; no piece of them is text.
+        let octets: Vec<u8> = (0..=255).cycle().take(4_000).collect();
+        let base64 = BASE64_STANDARD.encode(&octets);
+        for encoding in ENCODINGS {
+            for format in ["bin", "b64"] {
+                let mut talk = ground.talk(encoding).await;
+                let (job, mut heard) = begin_with(&mut talk, format, &base64).await;
+                let is_opaque = format == "bin" && encoding == Encoding::Wbxml;
+                let size = if is_opaque { octets.len() } else { base64.len() };
+                assert_eq!(piece(&heard).meta.size, Some(size.try_into().unwrap()), "{format} {encoding:?}");
+                let (mut whole, mut sent, mut pieces) = (Vec::new(), 0, 0);
+                loop {
+                    assert!(heard.body.len() <= 2_000);
+                    let item = piece(&heard);
+                    let (on_wire, part) = match &item.data {
+                        Some(Data::Octets(octets)) if is_opaque => (octets.len(), octets.clone()),
+                        Some(Data::Text(text)) if !is_opaque => (text.len(), BASE64_STANDARD.decode(text).expect("each piece by itself")),
+                        other => panic!("{format} {encoding:?}: {other:?}"),
+                    };
+                    assert_eq!(item.meta.format.as_deref(), Some(if is_opaque { "bin" } else { "b64" }));
+                    assert!(!is_opaque || heard.body.windows(part.len()).any(|window| window == part), "as they are");
+                    whole.extend(part);
+                    (sent, pieces) = (sent + on_wire, pieces + 1);
+                    if !item.more {
+                        break;
+                    }
+                    assert!(!heard.message.last);
+                    heard = talk.say(&format!("{}{MORE}", heard.answers(&[213]))).await;
+                    assert_eq!((heard.commands().len(), heard.commands()[0].2, piece(&heard).meta.size), (1, "./Vendor/Large", None));
+                }
+                assert!(heard.message.last && pieces >= 3, "{pieces}");
+                assert!(whole == octets && sent == size, "{format} {encoding:?}: {sent} of {size}");
+                let heard = talk.say(&format!("{}{FINAL}", heard.answers(&[200]))).await;
                 talk.say(&format!("{}{FINAL}", heard.answers(&[200]))).await;
                 assert_eq!(talk.ended(&job).await["outcome"], "ADDED");
             }
@@ -140,6 +195,43 @@ both! {
                 assert_eq!((code(&heard), heard.asks(), heard.message.last), (None, false, true));
                 talk.ended(&job).await;
                 assert_eq!(talk.results(&job).await[0]["value"]["data"], "abcdefghijkl");
+            }
+        }
+        ground.server.stop().await;
+    }
+
+    /// S-LO-02: octets in pieces, opaque in WBXML and base64 in XML, are told as base64, also where each of them might be a letter.
+    async fn octets_come_in_pieces(database: Database) {
+        let ground = Ground::on(&database).await;
+        for encoding in ENCODINGS {
+            for octets in [&b"\x00\xFF\x80abc\x01\xC3\xA4\x00z"[..], b"abcdefghijk"] {
+                let base64 = BASE64_STANDARD.encode(octets);
+                // Text may be cut anywhere, octets too.
+                let (format, size_on_wire, parts) = match encoding {
+                    Encoding::Xml => ("b64", base64.len(), [&base64[..5], &base64[5..10], &base64[10..]].map(str::to_owned)),
+                    Encoding::Wbxml => ("bin", octets.len(), [&octets[..5], &octets[5..7], &octets[7..]].map(|part| BASE64_STANDARD.encode(part))),
+                };
+                for announced in [size(size_on_wire), String::new()] {
+                    let mut talk = ground.talk(encoding).await;
+                    let job = talk.job(&get()).await;
+                    let asked = talk.opens("").await;
+                    let heard = talk.say(&format!("{}{}", asked.answers(&[200]), chunk_in((format, &announced), 5, &asked, &parts[0], true))).await;
+                    assert_eq!((code(&heard), heard.alert()), (Some(213), Some(1222)));
+                    let heard = talk.say(&format!("{}{}", heard.header(), chunk_in((format, ""), 5, &asked, &parts[1], true))).await;
+                    assert_eq!((code(&heard), heard.alert()), (Some(213), Some(1222)));
+                    let heard = talk.say(&format!("{}{}{FINAL}", heard.header(), chunk_in((format, ""), 5, &asked, &parts[2], false))).await;
+                    assert_eq!((code(&heard), heard.asks(), heard.message.last), (None, false, true));
+                    talk.ended(&job).await;
+                    let value = talk.results(&job).await[0]["value"].clone();
+                    assert_eq!((value["format"].as_str(), value["data"].as_str()), (Some(format), Some(base64.as_str())), "{encoding:?} {announced:?}");
+                }
+                // All of them at once are told alike.
+                let mut talk = ground.talk(encoding).await;
+                let job = talk.job(&get()).await;
+                let asked = talk.opens("").await;
+                talk.say(&format!("{}{}{FINAL}", asked.answers(&[200]), chunk_in((format, ""), 5, &asked, &base64, false))).await;
+                talk.ended(&job).await;
+                assert_eq!(talk.results(&job).await[0]["value"], json!({"format": format, "data": base64}));
             }
         }
         ground.server.stop().await;

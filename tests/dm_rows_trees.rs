@@ -1,6 +1,6 @@
 //! Rows of the conformance list: reading trees, properties and access control.
 use dmwsi_simulator::Behaviour;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::phone::{FINAL, results};
 use crate::harness::talk::{ENCODINGS, Ground};
@@ -45,6 +45,39 @@ both! {
                 let wanted: Vec<_> = std::iter::once("./Vendor".to_owned()).chain(names.iter().map(|name| format!("./Vendor/{name}"))).collect();
                 assert_eq!(asked, wanted, "{said:?}");
                 assert_eq!(talk.ended(&job).await["outcome"], "READ");
+            }
+        }
+        ground.server.stop().await;
+    }
+
+    /// S-TR-20: a list that an operator asks for himself, without values, with them, or as one document, is told node by node; where the device knows none, that is said.
+    async fn a_list_is_read_like_any_node(database: Database) {
+        let ground = Ground::on(&database).await;
+        for encoding in ENCODINGS {
+            for (question, with_data) in [("Struct", false), ("StructData", true)] {
+                let mut talk = ground.talk(encoding).await;
+                let list = format!("./Vendor?list={question}");
+                let job = talk.job(&json!({"type": "NODES_GET", "nodes": [list, "./Other?list=Struct", "./DevInfo/Man"]})).await;
+                let heard = talk.opens("").await;
+                let targets: Vec<_> = heard.commands().into_iter().map(|(name, _, target)| (name, target)).collect();
+                assert_eq!(targets, [("Get", list.as_str()), ("Get", "./Other?list=Struct"), ("Get", "./DevInfo/Man")]);
+                let nodes = [("./Vendor", "node", ""), ("./Vendor/A", "chr", "a"), ("./Vendor/In", "node", ""), ("./Vendor/In/B", "int", "7")];
+                let items = nodes.map(|(node, format, data)| {
+                    let data = if with_data && format != "node" { format!("<Data>{data}</Data>") } else { String::new() };
+                    format!("<Item><Source><LocURI>{node}</LocURI></Source><Meta><Format xmlns=\"syncml:metinf\">{format}</Format></Meta>{data}</Item>")
+                });
+                let ids: Vec<_> = heard.commands().into_iter().map(|(_, id, _)| id.to_owned()).collect();
+                let told = format!("<Results><CmdID>20</CmdID><MsgRef>1</MsgRef><CmdRef>{}</CmdRef>{}</Results>", ids[0], items.concat());
+                let maker = results(21, 1, ids[2].parse().unwrap(), "./DevInfo/Man", "Acme");
+                talk.say(&format!("{}{told}{maker}{FINAL}", heard.answers(&[200, 406, 200]))).await;
+                let execution = talk.ended(&job).await;
+                assert_eq!((execution["state"].as_str(), execution["outcome"].as_str()), (Some("SUCCEEDED"), Some("PARTLY_READ")), "{execution}");
+                let brought = talk.results(&job).await;
+                let text = |one: &Value, field: &str| one["value"][field].as_str().map(str::to_owned);
+                let found: Vec<_> = brought.iter().map(|one| (one["node"].as_str().unwrap(), one["outcome"].as_str().unwrap(), text(one, "format"), text(one, "data"))).collect();
+                let listed = nodes.map(|(node, format, data)| (node, "DONE", Some(format.to_owned()), Some(if with_data { data } else { "" }.to_owned())));
+                let rest = [("./Other?list=Struct", "NOT_SUPPORTED", None, None), ("./DevInfo/Man", "DONE", Some("chr".to_owned()), Some("Acme".to_owned()))];
+                assert_eq!(found, [&listed[..], &rest].concat());
             }
         }
         ground.server.stop().await;

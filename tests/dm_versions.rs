@@ -3,6 +3,7 @@ use dmwsi::keys::Keys;
 use dmwsi_domain::Clock;
 use dmwsi_objects::dmacc::AuthType;
 use dmwsi_protocol::encoding::Encoding;
+use dmwsi_protocol::message::Element;
 use dmwsi_protocol::version::Version;
 use dmwsi_simulator::Behaviour;
 use serde_json::json;
@@ -10,6 +11,7 @@ use serde_json::json;
 use crate::harness::handset::{Handset, SCOPES, job, outcome, package, update};
 use crate::harness::phone::{FINAL, PACKAGE_1, Phone, WBXML, basic_cred, message};
 use crate::harness::server::Server;
+use crate::harness::talk::ENCODINGS;
 
 const DEVICE: &str = "IMEI:490154203237518";
 
@@ -33,27 +35,38 @@ both! {
         server.stop().await;
     }
 
-    /// AD-12, S-MS-05: who speaks a version that nobody speaks here is told so in a message that it reads, and nothing is done.
+    /// AD-12, S-MS-05: who speaks a version that nobody speaks here is told so in a message that it reads, in either encoding, and nothing is done.
     async fn an_unknown_version_is_refused_in_its_own_words(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
         let account = json!({"serverId": "dmwsi", "client": {"auth": "BASIC", "name": "me", "secret": "mine"}});
-        portal.post("/v1/devices", &json!({"dmIdentity": DEVICE, "account": account})).await.of(201);
-        let phone = Phone::of(server.url());
-        for (at, (protocol, dtd, code)) in [("DM/1.3", "1.2", "513"), ("DM/2.0", "2.0", "513"), ("DM/1.2", "1.1", "505")].into_iter().enumerate() {
-            for device in [DEVICE, "IMEI:0"] {
-                let body = message(device, &at.to_string(), 1, &basic_cred("me", "mine"), &format!("{PACKAGE_1}{FINAL}"));
-                let body = body.replace("DM/1.2", protocol).replace("<VerDTD>1.2", &format!("<VerDTD>{dtd}"));
-                let heard = phone.say(body).await;
-                assert!(heard.contains(&format!("<VerDTD>{dtd}</VerDTD><VerProto>{protocol}</VerProto>")), "{heard}");
-                assert_eq!(heard.matches(&format!("<Data>{code}</Data>")).count(), 3, "{heard}");
-                assert!(!heard.contains("<Get>") && !heard.contains("RespURI>http://127.0.0.1/dm?s="), "{heard}");
+        let made = portal.post("/v1/devices", &json!({"dmIdentity": DEVICE, "account": account})).await.of(201);
+        let job = job(&portal, made["deviceId"].as_str().unwrap(), &json!({"type": "NODES_GET", "nodes": ["./A"]})).await;
+        let phone = Phone::deaf_to_resp_uri(server.url());
+        for encoding in ENCODINGS {
+            for (at, (protocol, dtd, code)) in [("DM/1.3", "1.2", "513"), ("DM/2.0", "2.0", "513"), ("DM/1.2", "1.1", "505")].into_iter().enumerate() {
+                for device in [DEVICE, "IMEI:0"] {
+                    let body = message(device, &format!("{at}{encoding:?}"), 1, &basic_cred("me", "mine"), &format!("{PACKAGE_1}{FINAL}"));
+                    let body = body.replace("DM/1.2", protocol).replace("<VerDTD>1.2", &format!("<VerDTD>{dtd}")).into_bytes();
+                    let body = if encoding == Encoding::Xml { body } else { encoding.encode(&Encoding::Xml.decode(&body).unwrap()) };
+                    let heard = phone.post(encoding.content_type(), body).await;
+                    assert_eq!((heard.status, heard.content_type.as_str()), (200, encoding.content_type()));
+                    let heard = encoding.decode(&heard.body).unwrap();
+                    assert_eq!((heard.header.dtd.as_str(), heard.header.protocol.as_str(), heard.last), (dtd, protocol, true));
+                    let told = heard.body.iter().map(|element| match element {
+                        Element::Status(status) => (status.name.as_str(), status.code.0.to_string()),
+                        other => panic!("{other:?}"),
+                    });
+                    assert_eq!(told.collect::<Vec<_>>(), ["SyncHdr", "Alert", "Replace"].map(|name| (name, code.to_owned())), "Statuses only");
+                }
             }
         }
+        let waiting = portal.get(&job).await.of(200);
+        assert!(waiting["outcome"].is_null(), "{waiting}");
         server.stop().await;
     }
 
-    /// AD-12, FU-1: a firmware update of simulated devices that know no correlators.
+    /// AD-12, FU-1, S-MS-05: a firmware update of simulated devices that know no correlators.
     async fn an_update_ends_well_in_version_1_1(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;

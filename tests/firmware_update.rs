@@ -33,6 +33,10 @@ fn one(state: &str, code: &str) -> (String, String) {
 const ONE_STEP: &str = "DOWNLOAD_AND_UPDATE";
 const TWO_STEPS: &str = "DOWNLOAD_THEN_UPDATE";
 
+/// Each way in each encoding.
+const EACH: [(&str, Encoding); 4] =
+    [(ONE_STEP, Encoding::Xml), (ONE_STEP, Encoding::Wbxml), (TWO_STEPS, Encoding::Xml), (TWO_STEPS, Encoding::Wbxml)];
+
 both! {
     /// FU-1, AD-12, F-01, F-02: in one step and in two, in XML and WBXML, with basic and digest, from both usual places.
     async fn an_update_succeeds_whatever_the_device_is_like(database: Database) {
@@ -94,13 +98,13 @@ both! {
         server.stop().await;
     }
 
-    /// FU-1, F-06: a device that drops out after the Exec is asked for its state, and the Exec is not sent again.
+    /// FU-1, F-06: a device that drops out after the Exec is asked for its state, and the Exec is not sent again, in either encoding.
     async fn an_exec_whose_answer_is_lost_is_not_repeated(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
         let package = package("2.0.0").await;
-        for delivery in [ONE_STEP, TWO_STEPS] {
-            let mut handset = Handset::register(&portal, server.url(), Behaviour { drop_after_exec: true, ..Behaviour::default() }).await;
+        for (delivery, encoding) in EACH {
+            let mut handset = Handset::register(&portal, server.url(), Behaviour { encoding, drop_after_exec: true, ..Behaviour::default() }).await;
             let mut operation = update(&package, "2.0.0");
             operation["delivery"] = delivery.into();
             let job = job(&portal, &handset.id, &operation).await;
@@ -111,7 +115,7 @@ both! {
                 handset.device.work().await;
             }
             let execution = execution(&portal, &job, &handset.id).await;
-            assert_eq!((execution["state"].as_str(), execution["outcome"].as_str()), (Some("SUCCEEDED"), Some("UPDATED")), "{delivery} {execution}");
+            assert_eq!((execution["state"].as_str(), execution["outcome"].as_str()), (Some("SUCCEEDED"), Some("UPDATED")), "{delivery} {encoding:?} {execution}");
             let evidence = execution["evidence"].as_array().unwrap();
             let lost = evidence.iter().filter(|fact| fact["type"] == "ANSWER_LOST" && fact["command"] == "Exec").count();
             assert_eq!(lost, if delivery == ONE_STEP { 1 } else { 2 }, "{execution}");
@@ -120,20 +124,20 @@ both! {
         server.stop().await;
     }
 
-    /// FU-1, CC2, F-02: each code of FUMO that a device reports is shown as itself.
+    /// FU-1, CC2, F-02: each code of FUMO that a device reports is shown as itself, those of vendors as such, in either encoding.
     async fn each_failure_is_reported_as_what_it_is(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
         let package = package("2.0.0").await;
-        for code in [400, 402, 403, 404, 405, 406, 407, 408, 409, 410, 411, 412, 500, 501, 502, 503] {
+        for code in [400, 402, 403, 404, 405, 406, 407, 408, 409, 410, 411, 412, 452, 499, 500, 501, 502, 503, 550, 599] {
             let code = ResultCode(code);
-            for delivery in [ONE_STEP, TWO_STEPS] {
+            for (delivery, encoding) in EACH {
                 for behaviour in [
-                    Behaviour { fail_download: Some(code), ..Behaviour::default() },
-                    Behaviour { fail_update: Some(code), ..Behaviour::default() },
+                    Behaviour { encoding, fail_download: Some(code), ..Behaviour::default() },
+                    Behaviour { encoding, fail_update: Some(code), ..Behaviour::default() },
                 ] {
                     let found = updated(&server, &portal, &package, delivery, behaviour).await;
-                    assert_eq!(found, one("FAILED", code.name()), "{code:?} {delivery}");
+                    assert_eq!(found, one("FAILED", code.name()), "{code:?} {delivery} {encoding:?}");
                 }
             }
         }

@@ -42,6 +42,7 @@ mod dm_rows_firmware;
 mod dm_rows_messages;
 mod dm_rows_objects;
 mod dm_rows_packages;
+mod dm_rows_sequences;
 mod dm_rows_software;
 mod dm_rows_tnds;
 mod dm_rows_transport;

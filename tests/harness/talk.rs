@@ -1,12 +1,14 @@
 //! A device whose every word a test chooses, in either encoding: bodies are written as XML and go out as they are, or as WBXML of the same meaning.
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use dmwsi::config::Config;
 use dmwsi::keys::Keys;
 use dmwsi_domain::Clock;
 use dmwsi_protocol::encoding::Encoding;
 use dmwsi_protocol::message::{Data, Element, Message, Status};
+use reqwest::Method;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use serde_json::{Value, json};
 
@@ -95,6 +97,8 @@ pub(crate) struct Talk {
 pub(crate) struct Heard {
     pub(crate) message: Message,
     pub(crate) body: Bytes,
+    /// The header `x-syncml-hmac`.
+    pub(crate) mac: Option<String>,
 }
 
 impl Talk {
@@ -126,7 +130,7 @@ impl Talk {
         let text = self.xml(cred, body);
         self.last = match self.encoding {
             Encoding::Xml => text.into(),
-            Encoding::Wbxml => Encoding::Wbxml.encode(&Encoding::Xml.decode(text.as_bytes()).unwrap()).into(),
+            Encoding::Wbxml => Encoding::Wbxml.encode(&with_octets(Encoding::Xml.decode(text.as_bytes()).unwrap())).into(),
         };
         self.repeat().await
     }
@@ -144,15 +148,21 @@ impl Talk {
     /// Sends the same bytes as before.
     pub(crate) async fn repeat(&mut self) -> Heard {
         let (kind, body) = (self.encoding.content_type(), self.last.clone());
-        let (status, answered, body) = self.post(Some(kind), body).await;
+        let (status, answered, mac, body) = self.exchange(Some(kind), body).await;
         assert_eq!((status, answered.as_str()), (200, kind), "{}", body.escape_ascii());
         let message = self.encoding.decode(&body).unwrap_or_else(|error| panic!("{error}: {}", body.escape_ascii()));
         self.respond_to.clone_from(&message.header.respond_to);
-        Heard { message, body }
+        Heard { message, body, mac }
     }
 
     /// Any body: status, content type and body of the answer, which must tell its length and come whole.
     pub(crate) async fn post(&self, kind: Option<&str>, body: impl Into<Bytes>) -> (u16, String, Bytes) {
+        let (status, kind, _mac, body) = self.exchange(kind, body).await;
+        (status, kind, body)
+    }
+
+    /// The same with the MAC that came along.
+    async fn exchange(&self, kind: Option<&str>, body: impl Into<Bytes>) -> (u16, String, Option<String>, Bytes) {
         let mut request = self.http.post(self.respond_to.as_ref().unwrap_or(&self.home)).body(body.into());
         if let Some(kind) = kind {
             request = request.header(CONTENT_TYPE, kind);
@@ -161,9 +171,16 @@ impl Talk {
         let header = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
         assert_eq!(header(TRANSFER_ENCODING), None, "real clients cannot read chunks");
         let (status, kind, length) = (response.status().as_u16(), header(CONTENT_TYPE), header(CONTENT_LENGTH));
+        let mac = response.headers().get("x-syncml-hmac").map(|value| value.to_str().unwrap().to_owned());
         let body = response.bytes().await.unwrap();
         assert_eq!(length, Some(body.len().to_string()), "real clients need the length");
-        (status, kind.unwrap_or_default(), body)
+        (status, kind.unwrap_or_default(), mac, body)
+    }
+
+    /// An operator knows this of the device.
+    pub(crate) async fn known(&self, traits: &Value) {
+        let headers = [("if-match", "*"), ("content-type", "application/merge-patch+json")];
+        self.portal.call(Method::PATCH, &format!("/v1/devices/{}/profile", self.id), &headers, Some(traits)).await.of(200);
     }
 
     /// Gives the device work; the job's path.
@@ -272,6 +289,19 @@ impl Heard {
             other => panic!("no text: {other:?}"),
         }
     }
+}
+
+/// In WBXML what has the format `bin` goes as octets, which a test writes as base64.
+fn with_octets(mut message: Message) -> Message {
+    for element in &mut message.body {
+        let Element::Results(results) = element else { continue };
+        for item in results.items.iter_mut().filter(|item| item.meta.format.as_deref() == Some("bin")) {
+            if let Some(Data::Text(text)) = &item.data {
+                item.data = Some(Data::Octets(BASE64_STANDARD.decode(text).unwrap()));
+            }
+        }
+    }
+    message
 }
 
 fn commands(element: &Element) -> Vec<(&str, &str, &str)> {
