@@ -1,12 +1,14 @@
 //! The ends of attempts at deliveries, many in one transaction.
+use std::collections::BTreeSet;
+
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Nullable, Text};
 use dmwsi_domain::delivery::{Attempt, DeliveryState, Health};
-use dmwsi_domain::id::SubscriptionId;
+use dmwsi_domain::id::{EventId, SubscriptionId};
 use dmwsi_domain::{Result, Timestamp};
 
-use crate::column::{document, micros, number, text};
+use crate::column::{counted, document, micros, number, text};
 use crate::tx::Conn;
 use crate::{Kept, Tx, failed};
 
@@ -47,6 +49,8 @@ RETURNING number";
 pub struct SettledDelivery {
     /// The number of the event.
     pub number: u64,
+    /// Its id, where its client is told that it is given up.
+    pub lost: Option<EventId>,
     /// What it keeps its order with.
     pub order_key: String,
     /// How many attempts there were before: where there were others meanwhile nothing is written.
@@ -62,20 +66,19 @@ pub struct SettledDelivery {
 #[derive(QueryableByName)]
 struct Changed {
     #[diesel(sql_type = BigInt)]
-    #[diesel(column_name = number)]
-    _number: i64,
+    number: i64,
 }
 
 impl Tx<'_> {
     /// Writes how attempts ended, has those that waited for them due, and writes how the receiver of the subscription as it was at a revision has been
-    /// doing.
+    /// doing. The numbers of those that were written.
     pub fn settle_deliveries(
         &mut self,
         id: SubscriptionId,
         settled: &[SettledDelivery],
         health: Option<(i64, &Health)>,
         now: Timestamp,
-    ) -> Result<()> {
+    ) -> Result<BTreeSet<u64>> {
         // Whoever lays out the next of an order key must see whether one is pending.
         self.hold_subscription(id)?;
         let row = text(id.uuid());
@@ -87,6 +90,7 @@ impl Tx<'_> {
             settled.iter().filter(|one| one.state != DeliveryState::Pending).map(|one| one.order_key.as_str()).collect();
         done.sort_unstable();
         done.dedup();
+        let mut changed = Vec::new();
         match &mut self.conn {
             Conn::Pg(conn) => {
                 let settle = sql_query(SETTLE_POSTGRES)
@@ -97,7 +101,7 @@ impl Tx<'_> {
                     .bind::<Array<Text>, _>(histories)
                     .bind::<Array<Nullable<BigInt>>, _>(settled.iter().map(|one| micros(one.next_at)).collect::<Vec<_>>())
                     .bind::<Text, _>(row.as_str());
-                settle.load::<Changed>(*conn).map_err(failed)?;
+                changed.extend(settle.load::<Changed>(*conn).map_err(failed)?);
             }
             Conn::Sqlite(conn) => {
                 for (one, history) in settled.iter().zip(histories) {
@@ -109,12 +113,15 @@ impl Tx<'_> {
                         .bind::<Text, _>(row.as_str())
                         .bind::<BigInt, _>(number(one.number))
                         .bind::<BigInt, _>(i64::from(one.attempt));
-                    Kept(settle).load::<Changed>(*conn).map_err(failed)?;
+                    changed.extend(Kept(settle).load::<Changed>(*conn).map_err(failed)?);
                 }
             }
         }
         self.promote_next(id, &done, now)?;
-        health.map_or(Ok(()), |(revision, health)| self.save_health(id, revision, health))
+        if let Some((revision, health)) = health {
+            self.save_health(id, revision, health)?;
+        }
+        changed.into_iter().map(|one| counted(one.number, "number")).collect()
     }
 
     /// Has the first due that is pending of each of these order keys.
