@@ -1,4 +1,5 @@
 //! What changes while deliveries are under way: the receiver, its pace, the subscription itself, and very many of them at a time.
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use dmwsi_domain::event::Event;
@@ -8,10 +9,10 @@ use serde_json::json;
 
 use crate::deliveries::quick;
 use crate::harness::eventually;
-use crate::harness::receiver::{Receiver, Reply, says, taken};
+use crate::harness::receiver::{Came, Receiver, Reply, says, taken};
 use crate::harness::server::Server;
 use crate::retention::sweep;
-use crate::subscriptions::{deliveries, patch, path, subscribe, tell, wanted};
+use crate::subscriptions::{alert, deliveries, patch, path, subscribe, tell, wanted};
 
 async fn laid_out(server: &Server) {
     eventually("all is laid out", async || {
@@ -87,6 +88,33 @@ both! {
         let came = receiver.heard("device-updated", 620).await;
         let numbers: Vec<_> = came.iter().map(|came| came.event()["sequence"].as_str().unwrap().to_owned()).collect();
         assert!(numbers.is_sorted(), "in order");
+        server.stop().await;
+    }
+
+    /// OES4: what is delivered again while a later event is under way comes before the next attempt at that one, however often it is refused itself.
+    async fn what_is_delivered_again_comes_before_what_was_under_way(database: Database) {
+        let (server, portal) = quick(&database, |config| {
+            config.webhooks.retry_ms = vec![200; 40];
+            config.webhooks.timeout_ms = 3_000;
+        }).await;
+        let [(device, _)] = server.devices(&portal, 1).await.try_into().unwrap();
+        let of = |came: &Came| came.event()["data"]["alertType"].as_str().unwrap_or_default().to_owned();
+        let receiver = Receiver::open(move |came, _| if of(came) == "b" { Reply::Never } else { taken() }).await;
+        let made = subscribe(&portal, &wanted(&receiver.url, &["device-alert"])).await;
+        tell(&server, &portal, device, [alert("a", "critical", ""), alert("b", "critical", "")]).await;
+        receiver.heard("device-alert", 2).await;
+        let refused = AtomicU32::new(0);
+        receiver.answer(move |came, _| {
+            let is_refused = of(came) == "a" && refused.fetch_add(1, Ordering::SeqCst) < 6;
+            if is_refused { says("503 Busy") } else { taken() }
+        });
+        let first = deliveries(&portal, &made).await.into_iter().find(|one| one["eventType"] == "dmwsi.v1.device-alert").unwrap();
+        let redeliver = format!("{}/deliveries/{}/redeliver", path(&made), first["eventId"].as_str().unwrap());
+        assert_eq!(portal.call(Method::POST, &redeliver, &[], None).await.status, 202);
+        eventually("all is delivered", async || deliveries(&portal, &made).await.iter().all(|one| one["state"] == "DELIVERED")).await;
+        let mut order: Vec<_> = receiver.of("device-alert").iter().map(of).collect();
+        order.dedup();
+        assert_eq!(order, ["a", "b", "a", "b"]);
         server.stop().await;
     }
 

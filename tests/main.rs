@@ -23,6 +23,7 @@ mod container_quotas;
 mod container_verdicts;
 mod containers;
 mod contract;
+mod dead_letters;
 mod deliveries;
 mod delivery_changes;
 mod delivery_processes;

@@ -59,7 +59,7 @@ both! {
         assert_eq!(receiver.of("device-alert").len(), 7);
 
         // Only what failed, and of that only what lies between.
-        receiver.answer(|_, _| says("500 Oops"));
+        receiver.answer(|came, _| if came.kind() == "device-alert" { says("500 Oops") } else { taken() });
         let mut moments = Vec::new();
         for kind in ["e", "f", "g"] {
             moments.push(server.clock.now());

@@ -1,4 +1,6 @@
 //! What cannot be read holds nobody up.
+use std::time::Duration;
+
 use dmwsi_domain::event::Event;
 use serde_json::Value;
 
@@ -6,6 +8,7 @@ use crate::deliveries::quick;
 use crate::harness::eventually;
 use crate::harness::receiver::{Receiver, says, taken};
 use crate::harness::server::{Portal, Server};
+use crate::retention::sweep;
 use crate::subscriptions::{SCOPES, alert, deliveries, subscribe, tell, wanted};
 
 /// What the deliveries of events of a type came to.
@@ -133,6 +136,27 @@ both! {
         database.execute("UPDATE subscriptions SET change = change + 1; UPDATE organisations SET subscriptions_revision = subscriptions_revision + 1");
         tell(&server, &portal, device, [alert("a", "critical", "")]).await;
         good.heard("device-alert", 1).await;
+        server.stop().await;
+    }
+
+    /// OES4, ES4: what a damaged subscription should have had is forgotten in its time, and so is what is old of every other organisation.
+    async fn a_damaged_subscription_keeps_nothing_from_being_forgotten(database: Database) {
+        let (server, portal) = quick(&database, |config| config.webhooks.retry_ms = vec![3_600_000; 3]).await;
+        let [(device, _)] = server.devices(&portal, 1).await.try_into().unwrap();
+        let receiver = Receiver::open(|came, _| if came.kind() == "device-updated" { says("500 Oops") } else { taken() }).await;
+        let damaged = subscribe(&portal, &wanted(&receiver.url, &["device-updated"])).await;
+        tell(&server, &portal, device, [Event::DeviceUpdated {}]).await;
+        receiver.heard("device-updated", 1).await;
+        let neighbour = server.portal("a-neighbour", SCOPES).await;
+        let [(device, _)] = server.devices(&neighbour, 1).await.try_into().unwrap();
+        tell(&server, &neighbour, device, [Event::DeviceUpdated {}]).await;
+        numbered(&server).await;
+        let id = damaged["id"].as_str().unwrap().strip_prefix("sub_").unwrap();
+        database.execute(&format!("UPDATE subscriptions SET purpose = '{{' WHERE id = '{id}'"));
+        database.execute(&format!("UPDATE events SET created_at = created_at - {}", Duration::from_secs(31 * 86_400).as_micros()));
+        sweep(&server).await;
+        eventually("all of it is gone", async || database.lines("SELECT id AS line FROM events").is_empty()).await;
+        assert!(database.lines("SELECT state AS line FROM deliveries").is_empty());
         server.stop().await;
     }
 }

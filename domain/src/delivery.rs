@@ -32,7 +32,7 @@ pub enum DeliveryState {
     Pending,
     /// The receiver has taken it.
     Delivered,
-    /// It is not tried any more. It can be had again by `redeliver` and `recover`.
+    /// It is not tried any more, which `dmwsi.v1.subscription-delivery-dead` tells. It can be had again by `redeliver` and `recover`.
     Dead,
 }
 

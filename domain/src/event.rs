@@ -220,6 +220,17 @@ events! {
         /// How many.
         executions: u64,
     }
+    /// Deliveries to a subscription were given up: all their attempts failed, or the events cannot be read. That this itself was given up is not told.
+    SubscriptionDeliveryDead: SubscriptionsRead = "dmwsi.v1.subscription-delivery-dead" {
+        /// Which.
+        subscription_id: SubscriptionId,
+        /// How many, beside those that were told before.
+        count: u64,
+        /// The first of the events that were to be delivered.
+        first_event_id: EventId,
+        /// What was wrong with the last attempt at that one.
+        error: DeliveryError,
+    }
     /// Nothing has been delivered to a subscription for a while.
     SubscriptionDeliveryFailing: SubscriptionsRead = "dmwsi.v1.subscription-delivery-failing" {
         /// Which.
@@ -266,6 +277,9 @@ impl Event {
     /// The types that tell of an alert.
     pub const ALERTS: [&'static str; 2] = ["dmwsi.v1.device-alert", "dmwsi.v1.device-fault"];
 
+    /// The type that tells of deliveries that were given up.
+    pub const DEAD: &'static str = "dmwsi.v1.subscription-delivery-dead";
+
     /// What somebody must be allowed to read to be told of events of a type; none where there is no such type.
     #[must_use]
     pub fn scope_of(name: &str) -> Option<Scope> {
@@ -282,7 +296,8 @@ impl Event {
     #[must_use]
     pub const fn subscription(&self) -> Option<SubscriptionId> {
         match self {
-            Self::SubscriptionDeliveryFailing { subscription_id, .. }
+            Self::SubscriptionDeliveryDead { subscription_id, .. }
+            | Self::SubscriptionDeliveryFailing { subscription_id, .. }
             | Self::SubscriptionEnded { subscription_id, .. }
             | Self::SubscriptionStarted { subscription_id, .. }
             | Self::SubscriptionTest { subscription_id }
@@ -360,6 +375,7 @@ mod tests {
         assert!(Event::TYPES.iter().all(|name| name.starts_with("dmwsi.v1.")));
         assert!(Event::TYPES.iter().all(|name| Event::known(name).is_some_and(|(known, _)| known == *name)));
         assert!(Event::ALERTS.iter().all(|name| Event::TYPES.contains(name)) && Event::scope_of("dmwsi.v1.job").is_none());
+        assert!(Event::TYPES.contains(&Event::DEAD));
         assert_eq!(Event::scope_of(Event::JobCancelling {}.type_name()), Some(Event::JobCancelling {}.scope()));
     }
 }

@@ -52,6 +52,9 @@ impl Event {
             "dmwsi.v1.job-completed" => json!({"state": "COMPLETED", "outcome": "PARTIAL", "counts": counts(0, 998, 2)}),
             "dmwsi.v1.job-progress" => json!({"counts": counts(600, 399, 1)}),
             "dmwsi.v1.job-started" => json!({"executions": 1_000}),
+            "dmwsi.v1.subscription-delivery-dead" => json!({
+                "subscriptionId": subscription, "count": 3, "firstEventId": "evt_019a8e5d3c7b7f10a1b2c3d4e5f60717", "error": "REFUSED"
+            }),
             "dmwsi.v1.subscription-delivery-failing" => json!({
                 "subscriptionId": subscription, "failingSince": "2026-11-19T10:16:02Z", "percent": 50, "error": "TIMED_OUT"
             }),

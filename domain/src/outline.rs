@@ -47,4 +47,22 @@ impl Logged {
             Self::Unreadable(_) => None,
         }
     }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> EventId {
+        match self {
+            Self::Told(recorded) => recorded.id,
+            Self::Unreadable(outline) => outline.id,
+        }
+    }
+
+    /// Its type.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Told(recorded) => recorded.event.type_name(),
+            Self::Unreadable(outline) => &outline.kind,
+        }
+    }
 }

@@ -30,8 +30,9 @@ const ROWS_AT_ONCE: usize = 10_000;
 const GONE_OVER_AT_ONCE: u64 = 10_000;
 
 /// What is looked at whoever has subscribed to what: a subscription is told about itself, and one that is bound to a job ends with it.
-const ALWAYS: [&str; 6] = [
+const ALWAYS: [&str; 7] = [
     "dmwsi.v1.job-completed",
+    Event::DEAD,
     "dmwsi.v1.subscription-delivery-failing",
     "dmwsi.v1.subscription-ended",
     "dmwsi.v1.subscription-started",

@@ -64,8 +64,10 @@ impl Tx<'_> {
         on!(self, conn => diesel::delete(of_old).execute(conn)).map_err(failed)?;
         for (subscription, keys) in keys {
             self.put_in_order(subscription, &keys, now)?;
-            let subscription = self.subscription(subscription)?;
-            self.ring_deliveries(&subscription, now, ids)?;
+            // Nothing is delivered to one that cannot be read, and what is old goes all the same.
+            if let Some(subscription) = self.readable_subscription(subscription)? {
+                self.ring_deliveries(&subscription, now, ids)?;
+            }
         }
         let old = old();
         on!(self, conn => diesel::delete(old).execute(conn)).map_err(failed)

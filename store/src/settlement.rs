@@ -1,12 +1,14 @@
 //! The ends of attempts at deliveries, many in one transaction.
+use std::collections::BTreeSet;
+
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Nullable, Text};
 use dmwsi_domain::delivery::{Attempt, DeliveryState, Health};
-use dmwsi_domain::id::SubscriptionId;
+use dmwsi_domain::id::{EventId, SubscriptionId};
 use dmwsi_domain::{Result, Timestamp};
 
-use crate::column::{document, micros, number, text};
+use crate::column::{counted, document, micros, number, text};
 use crate::tx::Conn;
 use crate::{Kept, Tx, failed};
 
@@ -15,15 +17,17 @@ const KEPT: usize = 24;
 
 // On PostgreSQL these are planned each time: a plan that is kept is one for the few rows that there were at first, and stays until the table is analysed.
 // Each by its primary key, whatever the planner believes of a table that it has no statistics of: it takes all that are pending for one row.
+// What lost its turn to an earlier one while it was under way (`next_at` is null) has none before that is done.
 const SETTLE_POSTGRES: &str = "
-UPDATE deliveries SET state = settled.state, attempt = settled.attempt + 1, attempts = settled.attempts, next_at = settled.next_at, updated_at = $1
+UPDATE deliveries SET state = settled.state, attempt = settled.attempt + 1, attempts = settled.attempts,
+    next_at = CASE WHEN deliveries.next_at IS NULL THEN NULL ELSE settled.next_at END, updated_at = $1
 FROM UNNEST($2, $3, $4, $5, $6) AS settled (number, attempt, state, attempts, next_at)
 CROSS JOIN LATERAL (
     SELECT own.ctid FROM deliveries AS own WHERE own.subscription_id = $7 AND own.number = settled.number OFFSET 0) AS place
 WHERE deliveries.ctid = place.ctid AND deliveries.attempt = settled.attempt AND deliveries.state = 'PENDING' RETURNING deliveries.number";
 
 const SETTLE_SQLITE: &str = "
-UPDATE deliveries SET state = $1, attempt = attempt + 1, attempts = $2, next_at = $3, updated_at = $4
+UPDATE deliveries SET state = $1, attempt = attempt + 1, attempts = $2, next_at = CASE WHEN next_at IS NULL THEN NULL ELSE $3 END, updated_at = $4
 WHERE subscription_id = $5 AND number = $6 AND attempt = $7 AND state = 'PENDING' RETURNING number";
 
 /// The next of an order key is due as soon as the one before it is done.
@@ -45,6 +49,8 @@ RETURNING number";
 pub struct SettledDelivery {
     /// The number of the event.
     pub number: u64,
+    /// Its id, where its client is told that it is given up.
+    pub lost: Option<EventId>,
     /// What it keeps its order with.
     pub order_key: String,
     /// How many attempts there were before: where there were others meanwhile nothing is written.
@@ -60,20 +66,19 @@ pub struct SettledDelivery {
 #[derive(QueryableByName)]
 struct Changed {
     #[diesel(sql_type = BigInt)]
-    #[diesel(column_name = number)]
-    _number: i64,
+    number: i64,
 }
 
 impl Tx<'_> {
     /// Writes how attempts ended, has those that waited for them due, and writes how the receiver of the subscription as it was at a revision has been
-    /// doing.
+    /// doing. The numbers of those that were written.
     pub fn settle_deliveries(
         &mut self,
         id: SubscriptionId,
         settled: &[SettledDelivery],
         health: Option<(i64, &Health)>,
         now: Timestamp,
-    ) -> Result<()> {
+    ) -> Result<BTreeSet<u64>> {
         // Whoever lays out the next of an order key must see whether one is pending.
         self.hold_subscription(id)?;
         let row = text(id.uuid());
@@ -85,6 +90,7 @@ impl Tx<'_> {
             settled.iter().filter(|one| one.state != DeliveryState::Pending).map(|one| one.order_key.as_str()).collect();
         done.sort_unstable();
         done.dedup();
+        let mut changed = Vec::new();
         match &mut self.conn {
             Conn::Pg(conn) => {
                 let settle = sql_query(SETTLE_POSTGRES)
@@ -95,7 +101,7 @@ impl Tx<'_> {
                     .bind::<Array<Text>, _>(histories)
                     .bind::<Array<Nullable<BigInt>>, _>(settled.iter().map(|one| micros(one.next_at)).collect::<Vec<_>>())
                     .bind::<Text, _>(row.as_str());
-                settle.load::<Changed>(*conn).map_err(failed)?;
+                changed.extend(settle.load::<Changed>(*conn).map_err(failed)?);
             }
             Conn::Sqlite(conn) => {
                 for (one, history) in settled.iter().zip(histories) {
@@ -107,12 +113,15 @@ impl Tx<'_> {
                         .bind::<Text, _>(row.as_str())
                         .bind::<BigInt, _>(number(one.number))
                         .bind::<BigInt, _>(i64::from(one.attempt));
-                    Kept(settle).load::<Changed>(*conn).map_err(failed)?;
+                    changed.extend(Kept(settle).load::<Changed>(*conn).map_err(failed)?);
                 }
             }
         }
         self.promote_next(id, &done, now)?;
-        health.map_or(Ok(()), |(revision, health)| self.save_health(id, revision, health))
+        if let Some((revision, health)) = health {
+            self.save_health(id, revision, health)?;
+        }
+        changed.into_iter().map(|one| counted(one.number, "number")).collect()
     }
 
     /// Has the first due that is pending of each of these order keys.

@@ -232,6 +232,13 @@ impl Tx<'_> {
         row.ok_or(Error::NotFound { what: "subscription" })?.try_into()
     }
 
+    /// The same, if it is there and can be read.
+    pub(crate) fn readable_subscription(&mut self, id: SubscriptionId) -> Result<Option<Subscription>> {
+        let found = subscriptions::table.find(text(id.uuid()));
+        let row = on!(self, conn => found.select(Row::as_select()).first(conn)).optional().map_err(failed)?;
+        Ok(row.and_then(Row::readable))
+    }
+
     /// The subscription of that id if it is that client's and was not deleted.
     pub fn subscription_of(&mut self, client: ClientId, id: SubscriptionId) -> Result<Subscription> {
         let found = self.subscription(id)?;
