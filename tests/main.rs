@@ -58,6 +58,7 @@ mod endpoints;
 mod event_catalogue;
 mod event_pages;
 mod events;
+mod exec_reports;
 mod executions;
 mod faults;
 mod firmware_by_hand;

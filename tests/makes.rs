@@ -10,8 +10,14 @@ use crate::harness::server::{Portal, Server};
 use crate::harness::wake::{ask, comes_to, ear, quick};
 use crate::node_commands::{done, told};
 
-/// Reads a leaf, an interior node, an empty leaf and what is not there, walks a tree, writes, and updates.
-async fn comes_to_its_ends(portal: &Portal, base: &str, deliverable: &str, behaviour: Behaviour) {
+/// The kinds as which that device is known.
+async fn kinds(portal: &Portal, handset: &Handset) -> Value {
+    portal.get(&format!("/v1/devices/{}/profile", handset.id)).await.of(200)["entries"].clone()
+}
+
+/// Reads a leaf, an interior node, an empty leaf and what is not there, walks a tree, writes, and updates. The kinds as which the device was known before
+/// the update, after which it may have another client.
+async fn comes_to_its_ends(portal: &Portal, base: &str, deliverable: &str, behaviour: Behaviour) -> Value {
     let name = format!("{behaviour:?}");
     let mut handset = Handset::register(portal, base, behaviour).await;
     let nodes = ["./DevDetail/FwV", "./Vendor/Test", "./Vendor/Test/Text", "./Absent", "./DevInfo/Man?prop=Format"];
@@ -30,11 +36,13 @@ async fn comes_to_its_ends(portal: &Portal, base: &str, deliverable: &str, behav
     let task = job(portal, &handset.id, &exec).await;
     handset.live().await;
     assert_eq!(ended(portal, &task).await["outcome"], "SUCCEEDED", "{name}");
+    let known = kinds(portal, &handset).await;
     let job = job(portal, &handset.id, &json!({"type": "FIRMWARE_UPDATE", "deliverableId": deliverable})).await;
     handset.live().await;
     assert_eq!(outcome(portal, &job, &handset.id).await, ("SUCCEEDED".to_owned(), "UPDATED".to_owned()), "{name}");
     let facts = portal.get(&format!("/v1/devices/{}", handset.id)).await.of(200)["facts"].clone();
     assert_eq!((facts["manufacturer"].as_str(), facts["firmwareVersion"].as_str()), (Some("Acme"), Some("2.0.0")), "{name}");
+    known
 }
 
 both! {
@@ -47,7 +55,9 @@ both! {
             let other = (make == Make::Libdmclient).then_some(Encoding::Wbxml);
             for encoding in std::iter::once(make.encoding()).chain(other) {
                 let behaviour = make.of(Behaviour { encoding, ..Behaviour::default() });
-                comes_to_its_ends(&portal, server.url(), &deliverable, behaviour).await;
+                let known = comes_to_its_ends(&portal, server.url(), &deliverable, behaviour).await;
+                let is_told = make == Make::Libdmclient;
+                assert_eq!(known, if is_told { json!(["libdmclient"]) } else { json!([]) }, "{}", make.name());
             }
         }
         server.stop().await;
@@ -65,13 +75,14 @@ both! {
                 Behaviour { quirks: splits, send_twice: true, ..Behaviour::default() },
                 Behaviour { quirks: splits, lose_reply: Some(2), ..Behaviour::default() },
             ] {
-                comes_to_its_ends(&portal, server.url(), &deliverable, Behaviour { encoding, ..behaviour }).await;
+                let known = comes_to_its_ends(&portal, server.url(), &deliverable, Behaviour { encoding, ..behaviour }).await;
+                assert_eq!(known, json!([]));
             }
         }
         server.stop().await;
     }
 
-    /// AD-12, X-01: what crashes clients on libdmclient is not sent, whatever is asked for; pieces are given up with one that does not know them.
+    /// AD-12, X-01: what crashes clients on libdmclient is not sent, whatever is asked for; nor is what they take for something else.
     async fn what_a_fragile_client_does_not_survive_is_not_sent(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -88,10 +99,13 @@ both! {
                 assert_eq!(execution["outcome"], "NOT_SUPPORTED");
             }
             let atomic = json!({"type": "NODES_ATOMIC", "commands": [{"command": "ADD", "node": "./Vendor/Test/Three", "value": "3"}, {"command": "DELETE", "node": "./Vendor/Test/Null"}]});
-            assert_eq!(done(&portal, &mut handset, &atomic).await.0["outcome"], "CHANGED");
+            assert_eq!(done(&portal, &mut handset, &atomic).await.0["outcome"], "NOT_SUPPORTED", "it would do one after the other");
+            assert!(handset.device.tree().node("./Vendor/Test/Null").is_some());
             let large = json!({"type": "NODES_SET", "changes": [{"node": "./Vendor/Test/Text", "value": "x".repeat(9_000)}]});
             let (execution, results) = done(&portal, &mut handset, &large).await;
             assert_eq!((execution["state"].as_str(), told(&results)), (Some("FAILED"), vec![("./Vendor/Test/Text", "TOO_LARGE")]));
+            assert_eq!(handset.device.tree().text("./Vendor/Test/Text"), Some(""), "not a piece of it was sent");
+            assert_eq!(kinds(&portal, &handset).await, json!(["libdmclient"]));
         }
         server.stop().await;
     }

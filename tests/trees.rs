@@ -179,6 +179,33 @@ both! {
         server.stop().await;
     }
 
+    /// AD-12, OES8, S-LO-01: what a device holds that takes a piece for the whole nobody knows, and it is sent no other piece.
+    async fn a_piece_that_is_taken_for_the_whole_is_the_last_that_is_sent(database: Database) {
+        let quirks = Quirks { takes_pieces_for_whole: true, ..Quirks::default() };
+        let (server, portal, handsets) = stage(&database, &Behaviour { max_message: 4_096, quirks, ..Behaviour::default() }).await;
+        for mut handset in handsets {
+            let text = "./Vendor/Test/Text";
+            let set = |value: &str| json!({"type": "NODES_SET", "changes": [{"node": text, "value": value}, {"node": "./Vendor/Test/More", "value": value}]});
+            done(&portal, &mut handset, &set("short")).await;
+            assert_eq!(known(&portal, &handset, text).await, [node(text, "short")]);
+            let (_, results) = done(&portal, &mut handset, &set(&"x".repeat(9_000))).await;
+            assert_eq!(told(&results), [(text, "TOO_LARGE"), ("./Vendor/Test/More", "TOO_LARGE")]);
+            let held = |handset: &Handset| ["Text", "More"].map(|name| handset.device.tree().text(&format!("./Vendor/Test/{name}")).unwrap().to_owned());
+            let [kept, other] = held(&handset);
+            assert!((1..9_000).contains(&kept.len()) && kept.starts_with("xx"), "{}", kept.len());
+            assert_eq!(other, "short", "one piece is enough to know");
+            assert!(known(&portal, &handset, text).await.is_empty());
+            assert_eq!(known(&portal, &handset, "./Vendor/Test/More").await, [node("./Vendor/Test/More", "short")]);
+            let profile = portal.get(&format!("/v1/devices/{}/profile", handset.id)).await.of(200);
+            assert_eq!(profile["traits"]["largeObjects"], json!({"value": false, "origin": "OBSERVED"}), "{profile}");
+            assert!(handset.device.tree_mut().set(text, "mine"));
+            let (_, results) = done(&portal, &mut handset, &set(&"y".repeat(9_000))).await;
+            assert_eq!(told(&results), [(text, "TOO_LARGE"), ("./Vendor/Test/More", "TOO_LARGE")]);
+            assert_eq!(held(&handset), ["mine", "short"], "nothing was sent");
+        }
+        server.stop().await;
+    }
+
     /// UC-3: a tree of more than a thousand nodes is read whole, as one document and node by node.
     async fn a_tree_of_many_nodes_is_read_whole(database: Database) {
         let (server, portal, handsets) = stage(&database, &Behaviour { max_message: 65_536, ..Behaviour::default() }).await;

@@ -1,7 +1,7 @@
 //! A job on one device.
 use std::time::Duration;
 
-use dmwsi_objects::{Answer, Command, GenericAlert};
+use dmwsi_objects::{Answer, Command};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::evidence::{Evidence, Fact};
 use crate::facts::Facts;
 use crate::id::{ClientId, DeviceId, JobId, OrganisationId};
-use crate::operation::{Context, End, Input, Next, NodeResult, Operation, Outcome, Phase};
+use crate::operation::{Context, End, Input, Next, NodeResult, Operation, Outcome, Phase, Told};
 
 /// The most pieces of evidence kept; later ones push out those after the first [`FIRST_EVIDENCE`].
 pub const MAX_EVIDENCE: usize = 64;
@@ -207,8 +207,8 @@ impl Execution {
     }
 
     /// The device told something; [`Move::mine`] says whether it was about this execution.
-    pub fn alerted(&mut self, alert: &GenericAlert, facts: &Facts, now: Timestamp) -> Move {
-        self.step(Input::Alert(alert), facts, now)
+    pub fn alerted(&mut self, told: Told<'_>, facts: &Facts, now: Timestamp) -> Move {
+        self.step(Input::Alert(told), facts, now)
     }
 
     /// The session ended before the last commands were all answered: `answers` holds what is known of each, in their order.

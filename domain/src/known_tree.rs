@@ -127,6 +127,8 @@ fn learned(answer: &Answer, at: Timestamp) -> Vec<Lesson> {
             learned.collect()
         }
         Command::Delete { target } if done => vec![Lesson::Gone(target.clone())],
+        // It holds the beginning of what was written, and nobody knows how much of it.
+        Command::Add { target, .. } | Command::Replace { target, .. } if answer.kept_piece => vec![Lesson::Gone(target.clone())],
         Command::Add { target, value } | Command::Replace { target, value } if done && target.question().is_none() => {
             vec![holds(target, value, LearnedBy::Written)]
         }
@@ -218,6 +220,18 @@ mod tests {
         );
         assert_eq!(lesson(replace, 216, vec![]), [], "rolled back");
         assert_eq!(lesson(Command::Delete { target: node("./A") }, 200, vec![]), [Lesson::Gone(node("./A"))]);
+    }
+
+    #[test]
+    fn nobody_knows_what_a_node_holds_that_kept_a_piece_of_a_value() {
+        let (target, value) = (node("./A"), Value::text("long"));
+        let commands = [Command::Add { target: target.clone(), value: value.clone() }, Command::Replace { target, value }];
+        for command in commands {
+            let refused = Answer::with(command, StatusCode::TOO_LARGE);
+            assert_eq!(lessons(std::slice::from_ref(&refused), Timestamp::from_micros(1)), [], "it was refused as a whole");
+            let kept = Answer { kept_piece: true, ..refused };
+            assert_eq!(lessons(&[kept], Timestamp::from_micros(1)), [Lesson::Gone(node("./A"))]);
+        }
     }
 
     #[test]

@@ -136,6 +136,9 @@ pub struct Answer {
     /// What became of the commands of an Atomic, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<Self>,
+    /// The device took a piece of the value for the whole, and holds that piece alone. The status says that the value is too large for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kept_piece: bool,
 }
 
 impl Answer {
@@ -143,7 +146,7 @@ impl Answer {
     #[must_use]
     pub fn unheard(command: Command) -> Self {
         let members = command.members().iter().cloned().map(Self::unheard).collect();
-        Self { command, status: None, readings: Vec::new(), said: Vec::new(), members }
+        Self { command, status: None, readings: Vec::new(), said: Vec::new(), members, kept_piece: false }
     }
 
     /// A command with that status and nothing else.

@@ -4,7 +4,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dmwsi_objects::{GenericAlert, Prompt, StatusCode, fumo};
 use dmwsi_protocol::credentials::account_hash;
-use dmwsi_protocol::device::{Account, End, Initiator, Opening, Session, Tree, Turn};
+use dmwsi_protocol::device::{Account, End, Initiator, Nodes as _, Opening, Session, Tree, Turn};
 use dmwsi_protocol::message::{Element, Message};
 use dmwsi_protocol::notification::{Notification, ZERO_NONCES, udh, wsp};
 use serde::{Deserialize, Serialize};
@@ -223,6 +223,7 @@ impl Device {
         }
         memory.handset.refusal = memory.behaviour.refuse_exec;
         memory.handset.user.clone_from(&memory.behaviour.user);
+        memory.handset.omits_correlator = memory.behaviour.omit_task_correlator;
         let Behaviour { version, encoding, max_message, max_object, quirks, .. } = memory.behaviour;
         let alerts = memory.alerts.clone();
         let opening = Opening { session, initiator, alerts, version, encoding, max_message, max_object, quirks };
@@ -257,15 +258,7 @@ impl Device {
         };
         let mut heard = ending.heard.iter();
         memory.alerts.retain(|_alert| !heard.next().copied().unwrap_or(false));
-        let omits = memory.behaviour.omit_task_correlator;
-        memory.alerts.extend(
-            memory
-                .handset
-                .task
-                .reports()
-                .into_iter()
-                .map(|report| GenericAlert { correlator: report.correlator.filter(|_| !omits), ..report }),
-        );
+        memory.alerts.extend(memory.handset.reports());
         memory.gone = memory.behaviour.go_away && memory.handset.fumo.is_busy();
         Ok(SessionReport {
             end: ending.end,

@@ -1,6 +1,6 @@
 //! The nodes of a device.
 use dmwsi_objects::dmacc::AuthType;
-use dmwsi_objects::{Command, Format, NodeUri, Prompt, Reading, StatusCode, Value, devdetail, devinfo, dmacc};
+use dmwsi_objects::{Command, Format, GenericAlert, NodeUri, Prompt, Reading, StatusCode, Value, devdetail, devinfo, dmacc};
 use dmwsi_protocol::device::{Access, Account, Nodes, Outcome, Tree};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,9 @@ pub(crate) struct Handset {
     /// What every Exec is answered instead of being carried out.
     #[serde(skip)]
     pub(crate) refusal: Option<StatusCode>,
+    /// Its reports of tasks have no correlator.
+    #[serde(skip)]
+    pub(crate) omits_correlator: bool,
 }
 
 impl Handset {
@@ -94,7 +97,7 @@ impl Handset {
         put("./Vendor/Test/Octets", Value { format: Format::Bin, ..Value::default() }, change);
         let fumo = Fumo::new(behaviour.fumo_root.clone(), &mut tree);
         let task = Task::new(&mut tree);
-        Self { tree, fumo, task, shown: Vec::new(), user: User::default(), refusal: None }
+        Self { tree, fumo, task, shown: Vec::new(), user: User::default(), refusal: None, omits_correlator: false }
     }
 
     /// Whether the server has given the device a secret that it does not use yet.
@@ -142,6 +145,13 @@ impl Nodes for Handset {
             }
             _ => self.tree.execute(command, server),
         }
+    }
+
+    fn reports(&mut self) -> Vec<GenericAlert> {
+        let reports = self.task.reports().into_iter();
+        reports
+            .map(|report| GenericAlert { correlator: report.correlator.filter(|_| !self.omits_correlator), ..report })
+            .collect()
     }
 
     fn prompt(&mut self, prompt: &Prompt) -> (StatusCode, Vec<String>) {

@@ -1,6 +1,6 @@
 //! Clients of the field, each with what it does in its own way.
 use dmwsi_objects::NodeUri;
-use dmwsi_protocol::device::{AtomicQuirk, Quirks};
+use dmwsi_protocol::device::{AtomicQuirk, Quirks, ReportQuirk};
 use dmwsi_protocol::encoding::Encoding;
 
 use crate::behaviour::Behaviour;
@@ -63,10 +63,13 @@ impl Make {
                 max_message: 16_384,
                 quirks: Quirks {
                     atomic: AtomicQuirk::Silent,
+                    exec_report: ReportQuirk::BeforeStatus,
                     fragile: true,
+                    interior_dev_info: true,
                     no_copy: true,
                     no_empty_data: true,
                     no_list: true,
+                    no_local_name: true,
                     nul_after_names: true,
                     opaque_data: true,
                     plain_text_alerts: true,

@@ -133,7 +133,7 @@ impl FirmwareUpdate {
             return end;
         }
         match input {
-            Input::Alert(alert) => self.alerted(alert, cx),
+            Input::Alert(told) => self.alerted(told.alert, cx),
             Input::Answers(answers) => self.answered(answers, cx),
             Input::TimedOut => self.timed_out(),
             Input::Turn if self.package.is_none() => Step::rest(self.phase(), None),

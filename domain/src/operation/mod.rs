@@ -277,13 +277,22 @@ pub struct Context<'a> {
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
     /// The device told something, and by its correlator or source it may be about this operation.
-    Alert(&'a GenericAlert),
+    Alert(Told<'a>),
     /// The device answered what was sent, in the same order; an answer may be lost ([`Answer::status`] is none).
     Answers(&'a [Answer]),
     /// The device is in a session and it is this operation's turn.
     Turn,
     /// The time of the present phase is over.
     TimedOut,
+}
+
+/// What the device told, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    /// What it told.
+    pub alert: &'a GenericAlert,
+    /// The Execs among the commands that are out, by their places, that it had said to have begun before it told that.
+    pub begun: &'a [usize],
 }
 
 /// What to do now.

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::node_value::{check_node, check_value, value};
 use super::patience::Patience;
 use super::tally::{Tally, Words};
-use super::{Context, Input, Next, NodeOutcome, NodeResult, Phase, StatusNumber, Step, too_many};
+use super::{Context, Input, Next, NodeOutcome, NodeResult, Phase, StatusNumber, Step, Told, too_many};
 use crate::correlator::Correlator;
 use crate::evidence::Fact;
 use crate::profile::AlertOrder;
@@ -175,7 +175,7 @@ impl NodesExec {
 
     pub(super) fn step(&mut self, input: Input<'_>, cx: &Context<'_>) -> Step {
         match input {
-            Input::Alert(alert) => self.told(alert, cx),
+            Input::Alert(told) => self.told(told, cx),
             Input::Answers(answers) => self.answered(answers),
             Input::TimedOut => self.timed_out(),
             Input::Turn if self.waits_to_send() => {
@@ -205,11 +205,18 @@ impl NodesExec {
         self.execs.iter().filter(|exec| !exec.sent).map(|exec| exec.command(cx)).collect()
     }
 
-    fn told(&mut self, alert: &GenericAlert, cx: &Context<'_>) -> Step {
+    fn told(&mut self, Told { alert, begun }: Told<'_>, cx: &Context<'_>) -> Step {
+        if self.report_within.is_none() {
+            return Step::default();
+        }
         // Without a correlator it can only be about something that was begun: where the device tells before it answers, what is out may be.
         let is_early = cx.facts.traits.alert_order == Some(AlertOrder::BeforeStatus);
-        let may_be = |exec: &&mut Exec| alert.correlator.is_some() || exec.sent || is_early && exec.out;
-        let meant = self.execs.iter_mut().filter(may_be).find(|exec| self.report_within.is_some() && exec.is_meant(alert, cx));
+        let mut places = 0_usize..;
+        let meant = self.execs.iter_mut().find(|exec| {
+            let place = if exec.sent { None } else { places.next() };
+            let has_begun = || exec.sent || exec.out && (is_early || place.is_some_and(|place| begun.contains(&place)));
+            (alert.correlator.is_some() || has_begun()) && exec.is_meant(alert, cx)
+        });
         let Some(exec) = meant else { return Step::default() };
         exec.report = Some(Report { value: alert.value.clone(), is_fault: alert.is_fault() });
         self.settle(Step { facts: vec![Fact::alert(alert)], ..Step::default() })

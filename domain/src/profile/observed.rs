@@ -102,6 +102,7 @@ impl Observed {
                     _ => {}
                 }
             }
+            Command::Add { .. } | Command::Replace { .. } if answer.kept_piece => seen.large_objects = Some(false),
             Command::Copy { .. } if is_unknown || answer.succeeded() => seen.copy = Some(!is_unknown),
             Command::Get { target } => {
                 let Some(question) = target.question() else { return };
@@ -176,6 +177,20 @@ mod tests {
         answer.status = Some(StatusCode(406));
         learned(&mut observed, &[answer], "1");
         assert_eq!(observed.traits.atomic, Some(AtomicManner::Unsupported));
+    }
+
+    /// AD-12
+    #[test]
+    fn a_device_that_takes_a_piece_for_the_whole_takes_no_pieces() {
+        let replace = Command::Replace { target: node("./A"), value: Value::text("x") };
+        let refused = Answer::with(replace, StatusCode::TOO_LARGE);
+        let mut observed = Observed::default();
+        learned(&mut observed, std::slice::from_ref(&refused), "1");
+        assert_eq!(observed.traits.large_objects, None, "one value may be too large");
+        assert!(learned(&mut observed, &[Answer { kept_piece: true, ..refused }], "1"));
+        assert_eq!(observed.traits.large_objects, Some(false));
+        learned(&mut observed, &[], "2");
+        assert_eq!(observed.traits.large_objects, None, "another firmware may");
     }
 
     #[test]

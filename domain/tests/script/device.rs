@@ -8,7 +8,7 @@ use dmwsi_domain::execution::{Execution, Move};
 use dmwsi_domain::facts::Facts;
 use dmwsi_domain::id::{ClientId, DeviceId, JobId, OrganisationId};
 use dmwsi_domain::job::{Counts, Job, JobState};
-use dmwsi_domain::operation::{NewSecret, Request, Supply};
+use dmwsi_domain::operation::{NewSecret, Request, Supply, Told};
 use dmwsi_domain::{Clock, Timestamp};
 use dmwsi_objects::{AlertType, Answer, Command, GenericAlert, Mark, NodeUri, Reading, StatusCode, Value};
 
@@ -131,8 +131,13 @@ impl Script {
 
     /// The device tells that.
     pub(crate) fn alerted(&mut self, alert: &GenericAlert) -> Move {
+        self.alerted_behind(alert, &[])
+    }
+
+    /// The same, after it has said to have begun those Execs of what is out.
+    pub(crate) fn alerted_behind(&mut self, alert: &GenericAlert, begun: &[usize]) -> Move {
         let (facts, now) = (self.known.clone(), self.now);
-        self.step(|execution| execution.alerted(alert, &facts, now))
+        self.step(|execution| execution.alerted(Told { alert, begun }, &facts, now))
     }
 
     /// Time passes; what is due then times out, as the sweep would have it.

@@ -126,6 +126,17 @@ fn what_was_not_read_is_not_written() {
 
 /// What a device tells about an Exec.
 fn report(script: &mut Script, correlator: Option<&str>, source: Option<&str>, mark: Mark) -> (bool, Vec<(String, NodeOutcome)>) {
+    report_behind(script, &[], correlator, source, mark)
+}
+
+/// The same, after it has said to have begun those Execs of what is out.
+fn report_behind(
+    script: &mut Script,
+    begun: &[usize],
+    correlator: Option<&str>,
+    source: Option<&str>,
+    mark: Mark,
+) -> (bool, Vec<(String, NodeOutcome)>) {
     let alert = GenericAlert {
         alert_type: AlertType::lenient("com.example.done"),
         correlator: correlator.map(str::to_owned),
@@ -134,7 +145,7 @@ fn report(script: &mut Script, correlator: Option<&str>, source: Option<&str>, m
         mark,
         value: Value::text("17"),
     };
-    let moved = script.alerted(&alert);
+    let moved = script.alerted_behind(&alert, begun);
     let told = moved.results.iter().map(|result| (result.node.clone().unwrap(), result.outcome)).collect();
     (moved.mine, told)
 }
@@ -186,6 +197,44 @@ fn a_report_may_come_before_the_status_and_in_place_of_a_lost_one() {
         report(&mut script, Some(&correlator), None, Mark::Informational);
     }
     assert_eq!((script.end(), script.execs().len()), (("SUCCEEDED", "EXECUTED"), 2));
+}
+
+/// AD-4: the answers come when all of them are there, the reports with the message in which they stand.
+#[test]
+fn a_report_without_a_correlator_is_about_the_exec_whose_status_stood_before_it() {
+    let tell = |script: &mut Script, begun: &[usize], source: &str| {
+        report_behind(script, begun, None, Some(source), Mark::Informational).0
+    };
+    let mut script = Script::of(AWAITED, TREE);
+    let out = script.turn().commands;
+    assert!(!tell(&mut script, &[], "./Vendor/Go"), "it may be about anything");
+    assert!(!tell(&mut script, &[0], "./Vendor/Run") && !tell(&mut script, &[1], "./Vendor/Go"), "it is about another");
+    assert!(tell(&mut script, &[0], "./Vendor/Go"));
+    assert!(!tell(&mut script, &[0], "./Vendor/Go"), "it has reported");
+    assert!(tell(&mut script, &[0, 1], "./Vendor"), "from above the node");
+    let answers: Vec<_> = out.iter().map(|command| script.answer(command)).collect();
+    let moved = script.answered(&answers);
+    assert_eq!(outcomes(&moved), [("./Vendor/Go", NodeOutcome::Reported), ("./Vendor/Run", NodeOutcome::Reported)]);
+    assert_eq!(script.end(), ("SUCCEEDED", "EXECUTED"));
+
+    // Of two at one node the one that has begun is meant; places count what is out alone.
+    let twice = r#"{"type":"NODES_EXEC","nodes":[{"node":"./A"},{"node":"./B"},{"node":"./B"}],"reportWithinSeconds":60}"#;
+    let mut script = Script::of(twice, TREE);
+    let out = script.turn().commands;
+    let codes = [202, 417, 417];
+    let answers: Vec<_> = out.iter().zip(codes).map(|(command, code)| Answer::with(command.clone(), StatusCode(code))).collect();
+    script.answered(&answers);
+    let out = script.turn().commands;
+    assert_eq!(out.len(), 2, "who is busy is asked again");
+    assert!(tell(&mut script, &[1], "./B"));
+    let moved = script.answered(&[Answer::with(out[0].clone(), StatusCode(500)), Answer::with(out[1].clone(), StatusCode(202))]);
+    assert_eq!(outcomes(&moved), [("./B", NodeOutcome::DeviceError), ("./B", NodeOutcome::Reported)]);
+    assert_eq!(script.phase(), ("WAITING", "REPORTING"));
+
+    // Without one that is waited for nothing is taken.
+    let mut script = Script::of(r#"{"type":"NODES_EXEC","nodes":[{"node":"./Vendor/Go"}]}"#, TREE);
+    script.turn();
+    assert!(!tell(&mut script, &[0], "./Vendor/Go"));
 }
 
 #[test]

@@ -1,4 +1,8 @@
 //! How clients of some makes write what they say, and what they do not survive to hear.
+use std::collections::{BTreeMap, BTreeSet};
+
+use dmwsi_objects::{NodeUri, Reading, Value};
+
 use super::Quirks;
 use crate::encoding::{Encoding, Family, Form, Name, PublicId};
 use crate::message::{Alert, Data, Element, Item, Message, Meta, Results, Verb, alert};
@@ -49,6 +53,26 @@ impl Quirks {
             text = text.replace(&format!("<Meta>{kind}</Meta>"), &format!("<Meta></Meta>{kind}"));
         }
         text.into_bytes()
+    }
+
+    /// DevInfo as such a device tells it: these leaves, or the interior nodes that they are in before them.
+    pub(super) fn dev_info(self, leaves: Vec<Reading>) -> Vec<Reading> {
+        if !self.interior_dev_info {
+            return leaves;
+        }
+        let mut interior = BTreeMap::<_, BTreeSet<_>>::new();
+        for leaf in &leaves {
+            let mut node = leaf.node.clone();
+            while let Some(above) = node.parent().filter(|above| *above != NodeUri::root()) {
+                interior.entry(above.clone()).or_default().insert(node.name().to_owned());
+                node = above;
+            }
+        }
+        let reading = |(node, names): (NodeUri, BTreeSet<String>)| {
+            let names: Vec<_> = names.iter().map(String::as_str).collect();
+            Reading { node, value: Value::node(&names) }
+        };
+        interior.into_iter().map(reading).chain(leaves).collect()
     }
 
     /// One element as such a device says it.

@@ -4,7 +4,8 @@ use base64::engine::general_purpose::STANDARD;
 use dmwsi_objects::node::NodeUriError;
 use dmwsi_objects::{Command, Format, NodeUri, Prompt, PromptKind, Reading, StatusCode, Value};
 
-use super::{AtomicQuirk, Nodes, Outcome, Quirks};
+use super::alert::generic_alert;
+use super::{AtomicQuirk, Nodes, Outcome, Quirks, ReportQuirk};
 use crate::message::{Alert, Data, Element, Group, Item, Meta, NodeCommand, Results, Status, Verb, alert};
 
 /// A value that comes in pieces: its first item, and what has come of it.
@@ -166,6 +167,11 @@ impl<N: Nodes> Execution<'_, N> {
             status.targets.extend(item.target.clone());
         }
         status.extend(results);
+        if command.verb == Verb::Exec && self.quirks.exec_report != ReportQuirk::Apart {
+            let reports: Vec<_> = self.nodes.reports().iter().map(generic_alert).collect();
+            let at = if self.quirks.exec_report == ReportQuirk::BeforeStatus { 0 } else { status.len() };
+            status.splice(at..at, reports);
+        }
         status
     }
 

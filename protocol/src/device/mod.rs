@@ -20,6 +20,6 @@ mod tests;
 pub use access::{Access, Acl};
 pub use account::Account;
 pub use nodes::{Nodes, Outcome};
-pub use quirks::{AtomicQuirk, Quirks};
+pub use quirks::{AtomicQuirk, Quirks, ReportQuirk};
 pub use session::{End, Ending, Fault, Initiator, Opening, Session, Turn};
 pub use tree::{Node, Tree};

@@ -1,5 +1,5 @@
 //! What a session acts upon.
-use dmwsi_objects::{Command, Prompt, Reading, StatusCode};
+use dmwsi_objects::{Command, GenericAlert, Prompt, Reading, StatusCode};
 
 /// A device's nodes, as a session needs them. A copy is taken before an `Atomic` and put back when a member of it fails.
 pub trait Nodes: Clone {
@@ -8,6 +8,11 @@ pub trait Nodes: Clone {
 
     /// Carries out a command of the server with this identifier.
     fn execute(&mut self, command: &Command, server: &str) -> Outcome;
+
+    /// What is to be told of the Execs that were carried out last, by a device that tells it in the message of their Statuses.
+    fn reports(&mut self) -> Vec<GenericAlert> {
+        Vec::new()
+    }
 
     /// Shows the user something: the status to answer, and what the user answered. Not supported by what has no screen.
     fn prompt(&mut self, prompt: &Prompt) -> (StatusCode, Vec<String>) {

@@ -32,6 +32,12 @@ pub struct Quirks {
     pub splits_packages: bool,
     /// It tells DevInfo from the end to the beginning.
     pub reversed_dev_info: bool,
+    /// It tells the interior nodes of DevInfo as well, with the names of what is in them.
+    pub interior_dev_info: bool,
+    /// It does not say by which name it shows credentials (`LocName`).
+    pub no_local_name: bool,
+    /// Where it tells what came of an Exec that takes no time.
+    pub exec_report: ReportQuirk,
     /// It tells DevInfo without a word on formats and types.
     pub bare_dev_info: bool,
     /// It ends names of children and values of properties by NUL.
@@ -75,6 +81,19 @@ pub enum AtomicQuirk {
     Silent,
     /// Not at all: 406.
     Unsupported,
+}
+
+/// Where a device tells what came of an Exec.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ReportQuirk {
+    /// In a session of its own.
+    #[default]
+    Apart,
+    /// In the message of the Exec's Status, and before it.
+    BeforeStatus,
+    /// In the message of the Exec's Status, and behind it.
+    BehindStatus,
 }
 
 impl Quirks {

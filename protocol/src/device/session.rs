@@ -323,7 +323,7 @@ impl Session {
             Initiator::Client => alert::CLIENT_INITIATED,
             Initiator::Server => alert::SERVER_INITIATED,
         }));
-        let items = nodes.device().into_iter().map(shown).collect();
+        let items = self.opening.quirks.dev_info(nodes.device()).into_iter().map(shown).collect();
         let (id, meta) = (String::new(), Meta::default());
         self.outbox.push(Element::Command(NodeCommand { id, verb: Verb::Replace, correlator: None, meta, items }));
         if self.opening.quirks.windows_elements {
@@ -336,6 +336,7 @@ impl Session {
 
     /// The next message of the device; `complete` says whether it may end the package.
     fn message(&mut self, status: Option<Element>, complete: bool, account: &Account) -> Message {
+        let name = (!self.opening.quirks.no_local_name).then(|| account.client_name.clone());
         self.sent = self.sent.saturating_add(1);
         let header = Header {
             dtd: self.opening.version.dtd().to_owned(),
@@ -343,7 +344,7 @@ impl Session {
             session: self.opening.session.clone(),
             message: self.sent,
             target: Party { uri: account.server_url.clone(), name: None },
-            source: Party { uri: account.device.clone(), name: Some(account.client_name.clone()) },
+            source: Party { uri: account.device.clone(), name },
             respond_to: None,
             credentials: self.proof.and_then(|kind| account.credentials(kind, &self.nonce)),
             max_message: Some(self.opening.max_message),

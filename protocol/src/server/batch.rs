@@ -66,6 +66,17 @@ impl Batch {
         self.0.iter().any(|one| one.part.is_some())
     }
 
+    /// Whether the device has taken a piece of a value for the whole.
+    pub(super) fn has_kept_piece(&self) -> bool {
+        self.0.iter().any(|one| one.answer.kept_piece)
+    }
+
+    /// The Execs that the device says it has begun, by their places.
+    pub(super) fn begun(&self) -> Vec<usize> {
+        let is_begun = |one: &Outstanding| matches!(one.answer.command, Command::Exec { .. }) && one.answer.succeeded();
+        self.0.iter().zip(0..).filter(|(one, _)| is_begun(one)).map(|(_, place)| place).collect()
+    }
+
     /// Whether a command sent last has no Status.
     pub(super) fn awaits(&self) -> bool {
         let last = self.last();
@@ -109,7 +120,7 @@ impl Batch {
         let mut code = one.answer.status.map_or(code, |before| worse(before, code));
         // A device that calls a piece the whole keeps that piece alone, since it does not know what pieces are.
         if one.part.is_some() && code != StatusCode::CHUNK_ACCEPTED {
-            one.part = None;
+            (one.part, one.answer.kept_piece) = (None, code.is_success());
             code = if code.is_success() { StatusCode::TOO_LARGE } else { code };
         }
         one.answer.status = Some(code);

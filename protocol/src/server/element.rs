@@ -2,6 +2,7 @@
 use dmwsi_objects::{Format, StatusCode};
 
 use super::account::Limits;
+use super::batch::Batch;
 use super::due::Answered;
 use super::received::Received;
 use super::session::Session;
@@ -78,6 +79,7 @@ impl Session {
                         && let Some(batch) = &mut self.batch
                     {
                         batch.hear(status);
+                        self.whole |= batch.has_kept_piece();
                         // Of a Sequence as a whole it says so only where it takes none.
                         let is_unknown = matches!(status.code, StatusCode::NOT_SUPPORTED | StatusCode::NOT_IMPLEMENTED);
                         if !self.plain && status.name == "Sequence" && is_unknown {
@@ -135,7 +137,13 @@ impl Session {
         let room = Limits::MAX_ALERTS.saturating_sub(received.alerts.len()).saturating_sub(received.events.len());
         let status = if told.len() > room { StatusCode::COMMAND_FAILED } else { status };
         let told = told.into_iter().take(room);
-        if said.code == code::GENERIC { &mut received.alerts } else { &mut received.events }.extend(told);
+        if said.code == code::GENERIC {
+            let begun = self.batch.as_ref().map(Batch::begun).unwrap_or_default();
+            received.alerts.extend(told);
+            received.begun.resize(received.alerts.len(), begun);
+        } else {
+            received.events.extend(told);
+        }
         piece.unwrap_or(status)
     }
 

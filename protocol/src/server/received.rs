@@ -11,6 +11,8 @@ pub struct Received {
     pub device: Vec<Reading>,
     /// The items of Generic Alerts (1226), in order, and with the events at most [`super::Limits::MAX_ALERTS`]. Told once: a session that has ended may still tell some.
     pub alerts: Vec<GenericAlert>,
+    /// For each of the alerts the Execs, by their places in the batch that is out, that the device had said to have begun before it told that.
+    pub begun: Vec<Vec<usize>>,
     /// The items of client events (1224), which look the same.
     pub events: Vec<GenericAlert>,
     /// With [`Turn::Offer`], [`Turn::Aborted`] and [`Turn::Exhausted`], the answers to the whole batch last given to [`super::Session::reply`], in its order. A command that was
@@ -38,6 +40,7 @@ impl Received {
             turn,
             device: Vec::new(),
             alerts: Vec::new(),
+            begun: Vec::new(),
             events: Vec::new(),
             answers: Vec::new(),
             server_nonce: None,
@@ -47,6 +50,11 @@ impl Received {
             rejected: false,
             no_sequence: false,
         }
+    }
+
+    /// The alerts, each with what had begun before it, as [`Self::begun`] has it.
+    pub fn told(&self) -> impl Iterator<Item = (&GenericAlert, &[usize])> {
+        self.alerts.iter().zip(&self.begun).map(|(alert, begun)| (alert, begun.as_slice()))
     }
 }
 

@@ -173,7 +173,7 @@ impl Session {
         let mut used = form.encode(message).len();
         let mut count = 0_usize;
         let mut full = false;
-        let (in_pieces, max_object) = (self.large_objects, self.manners.object_limit(self.max_object));
+        let (in_pieces, max_object) = (self.large_objects && !self.whole, self.manners.object_limit(self.max_object));
         let mut unfinished = false;
         batch.send(self.sent, |command, begun| {
             let id = next_id(message);

@@ -63,6 +63,9 @@ pub struct Session {
     /// It did not take a Sequence.
     #[serde(default)]
     pub(super) plain: bool,
+    /// It took a piece of a value for the whole.
+    #[serde(default)]
+    pub(super) whole: bool,
     /// How many times in a row the package went on.
     pub(super) asked: u32,
     /// What the next reply must say.
@@ -117,6 +120,7 @@ impl Session {
             large_objects: false,
             manners: Manners::default(),
             plain: false,
+            whole: false,
             asked: 0,
             due: Due::default(),
             state: State::Listening,

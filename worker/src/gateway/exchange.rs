@@ -1,8 +1,8 @@
 //! One message of a device and the reply to it: load, step the pure values, write in one transaction, answer.
-use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use bytes::Bytes;
 use dmwsi_domain::contact::{Contact, StrangerReason};
 use dmwsi_domain::known_tree::{Lesson, lessons};
+use dmwsi_domain::operation::Told;
 use dmwsi_domain::rotation::Rotation;
 use dmwsi_domain::session_record::FaultCode;
 use dmwsi_domain::{Error, Result, Timestamp};
@@ -10,10 +10,9 @@ use dmwsi_objects::dmacc::AuthType;
 use dmwsi_objects::{Command, NodeUri, Reading, devdetail};
 use dmwsi_protocol::server::{Nonces, Received, Session, Turn};
 use dmwsi_store::StoredSession;
-use openssl::rand::rand_bytes;
 
 use super::effects::{Effects, SessionEffect};
-use super::incoming::{Incoming, PASS, PASS_BYTES};
+use super::incoming::Incoming;
 use super::known::{Known, known, known_busy};
 use super::manners::observed;
 use super::memory::Held;
@@ -340,8 +339,8 @@ impl Gateway {
         now: Timestamp,
     ) -> Vec<Command> {
         facts.learn(&received.device);
-        for alert in &received.alerts {
-            if !work.alerted(alert, facts, &mut state.visited) {
+        for (alert, begun) in received.told() {
+            if !work.alerted(Told { alert, begun }, state.current, facts, &mut state.visited) {
                 effects.alerts.push(alert.clone());
             }
         }
@@ -387,14 +386,5 @@ impl Gateway {
             return DETAILS.iter().filter_map(|node| NodeUri::parse(node).ok()).map(|target| Command::Get { target }).collect();
         }
         Vec::new()
-    }
-}
-
-impl Gateway {
-    /// An address that nobody else knows.
-    fn secret_address(&self) -> Result<String> {
-        let mut pass = [0; PASS_BYTES];
-        rand_bytes(&mut pass).map_err(Error::internal)?;
-        Ok(format!("{}?{PASS}={}", self.address, BASE64_URL_SAFE_NO_PAD.encode(pass)))
     }
 }

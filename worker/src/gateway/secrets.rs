@@ -1,12 +1,15 @@
-//! The secrets of a device's account, opened for one message.
+//! The secrets of a device's account, opened for one message, and that of a session.
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use dmwsi_domain::account::{Sealed, Side};
 use dmwsi_domain::contact::Contact;
 use dmwsi_domain::{Error, Result};
 use dmwsi_objects::dmacc::AuthType;
 use dmwsi_protocol::server::Account;
 use dmwsi_store::Keys;
+use openssl::rand::rand_bytes;
 
 use super::Gateway;
+use super::incoming::{PASS, PASS_BYTES};
 
 /// Both passwords in the clear. Without `Debug`, and gone with the message.
 pub(super) struct Secrets {
@@ -17,6 +20,13 @@ pub(super) struct Secrets {
 impl Gateway {
     pub(super) fn secrets(&self, contact: &Contact) -> Result<Secrets> {
         Secrets::open(&self.sealing, contact)
+    }
+
+    /// An address that nobody else knows.
+    pub(super) fn secret_address(&self) -> Result<String> {
+        let mut pass = [0; PASS_BYTES];
+        rand_bytes(&mut pass).map_err(Error::internal)?;
+        Ok(format!("{}?{PASS}={}", self.address, BASE64_URL_SAFE_NO_PAD.encode(pass)))
     }
 }
 

@@ -2,8 +2,9 @@
 use dmwsi_domain::Timestamp;
 use dmwsi_domain::execution::{Execution, ExecutionState, Move};
 use dmwsi_domain::facts::Facts;
+use dmwsi_domain::operation::Told;
 use dmwsi_domain::rotation::SecretNews;
-use dmwsi_objects::{Answer, Command, GenericAlert};
+use dmwsi_objects::{Answer, Command};
 
 use super::state::ExecutionKey;
 
@@ -31,11 +32,19 @@ impl Work {
         Self { executions, changes: Vec::new(), now }
     }
 
-    /// Gives an alert to the execution that it is about; false when it is about none.
-    pub(super) fn alerted(&mut self, alert: &GenericAlert, facts: &Facts, visited: &mut Vec<ExecutionKey>) -> bool {
+    /// Gives an alert to the execution that it is about; false when it is about none. What had begun before it is of the execution whose
+    /// commands are out, the `current` one.
+    pub(super) fn alerted(
+        &mut self,
+        told: Told<'_>,
+        current: Option<ExecutionKey>,
+        facts: &Facts,
+        visited: &mut Vec<ExecutionKey>,
+    ) -> bool {
         for execution in &mut self.executions {
             let (key, was) = (key_of(execution), execution.state);
-            let moved = execution.alerted(alert, facts, self.now);
+            let begun = if current == Some(key) { told.begun } else { &[] };
+            let moved = execution.alerted(Told { begun, ..told }, facts, self.now);
             if moved.mine {
                 // It may have something to say now, whatever it said before.
                 visited.retain(|seen| *seen != key);

@@ -91,6 +91,19 @@ fn package_1_tells_who_calls_and_why() {
     assert!(matches!(&first.body[2], Element::Alert(alert) if alert.code == 1226 && alert.correlator.as_deref() == Some("c1")));
 }
 
+/// as clients on libdmclient begin, by which the server knows them.
+#[test]
+fn package_1_may_tell_interior_nodes_and_no_name() {
+    let quirks = Quirks { interior_dev_info: true, no_local_name: true, ..Quirks::default() };
+    let (_device, first) = Device::begin_with(None, Vec::new(), quirks);
+    assert_eq!((first.header.source.name, first.header.max_object), (None, None));
+    let Element::Command(replace) = &first.body[1] else { panic!("{:?}", first.body) };
+    let told: Vec<_> =
+        replace.items.iter().map(|item| (item.source.as_deref().unwrap(), item.meta.format.as_deref().unwrap())).collect();
+    assert_eq!(told, [("./DevInfo", "node"), ("./DevInfo/DevId", "chr"), ("./DevInfo/Man", "chr")]);
+    assert_eq!(replace.items[0].data, Some(crate::message::Data::Text("DevId/Man".to_owned())));
+}
+
 #[test]
 fn commands_are_carried_out_and_answered_in_order_until_the_server_has_no_more() {
     let (mut device, _first) = Device::begin(None, vec![finished()]);

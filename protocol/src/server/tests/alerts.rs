@@ -39,6 +39,33 @@ fn generic_alerts_are_told_item_by_item() {
     }
 }
 
+/// AD-12: what an alert without a correlator may be about is told by what had begun before it, in this message and in those before.
+#[test]
+fn an_alert_knows_which_execs_had_begun_before_it() {
+    for mut scene in scenes() {
+        scene.begin();
+        scene.say(vec![get("./A"), exec("./B"), exec("./C"), exec("./D")]);
+        let alert = || generic(vec![typed(Some("./B"), "org.example.a", Some("1")), typed(None, "org.example.b", Some("2"))]);
+        let begun = |scene: &mut Scene, body: Vec<Element>| {
+            let message = scene.message(body);
+            let received = scene.hear(message);
+            let begun: Vec<_> = received.told().map(|(_, begun)| begun.to_vec()).collect();
+            assert_eq!(begun.len(), received.alerts.len());
+            begun
+        };
+        assert_eq!(begun(&mut scene, vec![header_status(1, 212), status(1, 4, 200), alert()]), [[]; 2] as [[usize; 0]; 2]);
+        scene.say(vec![]);
+        let told = begun(&mut scene, vec![header_status(2, 212), alert(), status(2, 2, 202), alert()]);
+        assert_eq!(told, [vec![], vec![], vec![1], vec![1]]);
+        scene.say(vec![]);
+        let told = begun(&mut scene, vec![header_status(3, 212), alert(), status(3, 2, 500), alert()]);
+        assert_eq!(told, vec![vec![1]; 4], "what is refused has not begun");
+        scene.say(vec![]);
+        let told = begun(&mut scene, vec![header_status(4, 212), alert(), status(4, 2, 200), alert()]);
+        assert_eq!(told, [vec![1], vec![1], vec![1, 3], vec![1, 3]]);
+    }
+}
+
 #[test]
 fn an_incomplete_item_is_412_and_not_told() {
     for (items, told) in [

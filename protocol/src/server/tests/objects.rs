@@ -207,6 +207,30 @@ fn a_device_that_says_no_end_of_data_is_sent_no_more_of_it() {
     }
 }
 
+/// AD-12: such a refusal is told apart from one of the device, and no other value goes out in pieces.
+#[test]
+fn a_device_that_takes_a_piece_for_the_whole_is_sent_no_more_pieces() {
+    for mut scene in scenes() {
+        scene.takes = Some(2000);
+        scene.begin();
+        scene.session.as_mut().unwrap().set_large_objects(true);
+        let long = "x".repeat(5000);
+        let reply = scene.say(vec![set("./A", &long), set("./B", &long), get("./C")]);
+        let [(id, _, node)] = &sent(&reply)[..] else { panic!("{:?}", reply.message.body) };
+        assert_eq!(node, "./A");
+        let message = scene.message(vec![header_status(1, 212), status(1, *id, 200), status(1, *id, 200)]);
+        assert_eq!(scene.hear(message).turn, Turn::Continue);
+        let reply = scene.say(vec![]);
+        assert_eq!(sent(&reply), [(2, "Get", "./C".to_owned())]);
+        let message = scene.message(vec![header_status(2, 212), status(2, 2, 200)]);
+        let answers = scene.hear(message).answers;
+        let told: Vec<_> = answers.iter().map(|answer| (answer.status.unwrap().0, answer.kept_piece)).collect();
+        assert_eq!(told, [(413, true), (413, false), (200, false)]);
+        let reply = scene.say(vec![set("./D", &long)]);
+        assert_eq!(sent(&reply), [(2, "Get", "./DevInfo/DevId".to_owned())], "nothing of it");
+    }
+}
+
 /// AD-12: what the device says it takes at most is what it is sent at most.
 #[test]
 fn a_value_beyond_what_the_device_takes_is_not_begun() {
