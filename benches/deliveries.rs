@@ -16,14 +16,17 @@
 mod harness;
 mod sink;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use dmwsi::config::Config;
 use dmwsi::keys::Keys;
 use dmwsi_domain::Clock;
 use dmwsi_domain::event::{Event, Recorded};
-use dmwsi_domain::id::{DeviceId, EventId, SubscriptionId};
+use dmwsi_domain::id::{DeviceId, EventId, JobId, SubscriptionId};
 use dmwsi_domain::subscription::Subscription;
+use dmwsi_domain::subscription_filter::Filter;
+use dmwsi_objects::alert::Mark;
 use dmwsi_store::{Settings, Store};
 use harness::Database;
 use harness::server::{Portal, Server};
@@ -246,15 +249,15 @@ impl Bench {
         took[took.len() * 95 / 100]
     }
 
-    /// Subscriptions that want alerts of other devices.
+    /// Subscriptions that want other alerts: of other devices, jobs, nodes, marks or types.
     async fn add_others(&self, subscription: &Value) -> Vec<SubscriptionId> {
         let id: SubscriptionId = subscription["id"].as_str().unwrap().parse().unwrap();
         let model = self.server.store().read(move |tx| tx.subscription(id)).await.unwrap();
         let others: Vec<Subscription> = (0..OTHERS)
-            .map(|_| {
+            .map(|number| {
                 let mut other = model.clone();
                 other.id = SubscriptionId::new(Clock::System.new_id());
-                other.purpose.filter.devices = [DeviceId::new(Clock::System.new_id())].into();
+                other.purpose.filter = unmatched(number);
                 other
             })
             .collect();
@@ -282,6 +285,19 @@ impl Bench {
             });
             written.await.unwrap();
         }
+    }
+}
+
+/// What lets none of the alerts through, each number in another of the ways there are.
+fn unmatched(number: usize) -> Filter {
+    let all = || BTreeSet::from(["*".to_owned()]);
+    match number % 6 {
+        0 => Filter { devices: [DeviceId::new(Clock::System.new_id())].into(), ..Filter::default() },
+        1 => Filter { jobs: [JobId::new(Clock::System.new_id())].into(), ..Filter::default() },
+        2 => Filter { alert_types: [format!("com.example.other{number}")].into(), ..Filter::default() },
+        3 => Filter { sources: [format!("./Vendor/Other{number}")].into(), ..Filter::default() },
+        4 => Filter { alert_types: all(), sources: [format!("./Vendor/Battery/{number}")].into(), ..Filter::default() },
+        _ => Filter { alert_types: all(), mark_at_least: Some(Mark::Critical), ..Filter::default() },
     }
 }
 

@@ -19,6 +19,9 @@ use crate::harness::server::{Portal, Server};
 use crate::retention::sweep;
 use crate::subscriptions::{SCOPES, alert, deliveries, path, subscribe, tell, wanted};
 
+/// More than is in the buffers between two sockets of this machine, in bytes.
+const MOST_BUFFERED: usize = 16 * 1_024 * 1_024;
+
 /// A server that does not wait long, changed further, and a client of it.
 pub(crate) async fn quick(database: &Database, change: impl FnOnce(&mut Config)) -> (Server, Portal) {
     let server = Server::with(database, Keys::mint().unwrap(), Clock::System, |config| {
@@ -53,6 +56,7 @@ both! {
         let receiver = Receiver::open(|_, _| Reply::Floods).await;
         let made = subscribe(&portal, &wanted(&receiver.url, &["device-updated"])).await;
         comes_to(&portal, &made, "subscription-started", "DELIVERED").await;
+        assert!((1..MOST_BUFFERED).contains(&receiver.flooded()), "{} bytes of an answer were taken", receiver.flooded());
         receiver.answer(|_, count| match count {
             1 => says("500 Oops\r\ncontent-length: 6\r\n\r\nsecret"),
             2 => says("302 Found\r\nlocation: http://127.0.0.1:9/"),

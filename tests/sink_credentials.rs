@@ -113,4 +113,52 @@ both! {
         server.send(Method::GET, "/v1/devices", &[("authorization", &bearer)], "").await.problem(401, "UNAUTHENTICATED");
         server.stop().await;
     }
+
+    /// OES2: whoever lost the answer to a rotation and asks again loses nothing: the key that receivers have signs as long as it was promised to, and the
+    /// lost one does no harm. All of them end when a client wants that.
+    async fn a_second_rotation_keeps_what_the_first_one_promised(database: Database) {
+        let (server, portal) = quick(&database, |_| {}).await;
+        let receiver = Receiver::taking().await;
+        let made = subscribe(&portal, &wanted(&receiver.url, &["device-updated"])).await;
+        let test = async |count| {
+            portal.call(Method::POST, &format!("{}/test", path(&made)), &[], None).await.of(202);
+            receiver.heard("subscription-test", count).await[count - 1].clone()
+        };
+        let rotate = async |seconds: u64| {
+            let new = portal.post(&format!("{}/secret/rotate", path(&made)), &json!({"overlapSeconds": seconds})).await.of(200);
+            new["signingKey"].as_str().unwrap().to_owned()
+        };
+        let deployed = made["signingKey"].as_str().unwrap().to_owned();
+        let (lost, new) = (rotate(3_600).await, rotate(600).await);
+        let came = test(1).await;
+        assert!([&deployed, &lost, &new].iter().all(|key| came.is_signed_by(key)), "{}", came.header("webhook-signature"));
+        let (fourth, fifth) = (rotate(600).await, rotate(600).await);
+        let came = test(2).await;
+        assert!([&lost, &new, &fourth, &fifth].iter().all(|key| came.is_signed_by(key)) && !came.is_signed_by(&deployed), "three at most");
+        let last = rotate(0).await;
+        let came = test(3).await;
+        assert!(came.is_signed_by(&last) && !came.header("webhook-signature").contains(' '));
+        server.stop().await;
+    }
+
+    /// Of a token endpoint 64 KiB are read: one that says more gives no token.
+    async fn a_token_endpoint_that_says_too_much_gives_no_token(database: Database) {
+        let (server, portal) = quick(&database, |config| config.webhooks.retry_ms = vec![2_100; 3]).await;
+        let endpoint = Receiver::open(|_, count| {
+            let body = json!({"access_token": format!("t{count}"), "token_type": "bearer", "expires_in": 3600}).to_string();
+            let length = if count == 0 { 65_537 } else { 65_536 };
+            let body = format!("{body}{}", " ".repeat(length - body.len()));
+            says(&format!("200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
+        }).await;
+        let receiver = Receiver::taking().await;
+        let mut new = wanted(&receiver.url, &["device-updated"]);
+        new["sinkCredential"] = json!({"credentialType": "CLIENT_CREDENTIALS", "tokenUrl": endpoint.url, "clientId": "me", "clientSecret": "mine"});
+        let made = subscribe(&portal, &new).await;
+        let came = receiver.heard("subscription-started", 1).await;
+        assert_eq!(came[0].header("authorization"), "Bearer t1");
+        eventually("it is settled", async || deliveries(&portal, &made).await[0]["state"] == "DELIVERED").await;
+        let attempts = deliveries(&portal, &made).await[0]["attempts"].clone();
+        assert_eq!((&attempts[0]["error"], endpoint.all().len()), (&json!("CREDENTIAL_REFUSED"), 2), "{attempts}");
+        server.stop().await;
+    }
 }

@@ -113,13 +113,8 @@ impl Receiver<'_> {
             Some(SinkCredential::AccessToken { expires_at, .. }) => expires_at.map(|end| end.minus(BEFORE_TOKEN)),
             _ => None,
         };
-        let secrets = WebhookSecrets {
-            current: WebhookKey::mint(self.signing)?,
-            previous: None,
-            credential,
-            callback_data: self.callback_data.map(str::to_owned),
-        };
-        Ok((secrets, ends))
+        let current = WebhookKey::mint(self.signing)?;
+        Ok((WebhookSecrets::new(current, credential, self.callback_data.map(str::to_owned)), ends))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::correlator::Correlator;
 use crate::idempotency::{Answer, Idempotency};
 use crate::problem::{Code, Problem};
 
-/// How long the key before may still sign, in seconds: a day.
+/// How long a key that is replaced may still sign, in seconds: a day.
 const LONGEST_OVERLAP: u64 = 86_400;
 
 /// How a key is replaced.
@@ -24,7 +24,7 @@ const LONGEST_OVERLAP: u64 = 86_400;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"overlapSeconds": 3600}))]
 pub struct Rotation {
-    /// For how long deliveries are signed by the old key, too; 0 to 86,400.
+    /// For how long deliveries are signed by the old key, too; 0 to 86,400. With 0 keys that were replaced before end as well.
     #[serde(default)]
     #[schema(minimum = 0, maximum = 86_400)]
     pub overlap_seconds: u64,
@@ -45,7 +45,8 @@ pub struct NewKey {
 
 /// Replace the key of a subscription
 ///
-/// The new key stands in this answer only. While both sign, each delivery has two signatures; one that fits is enough.
+/// The new key stands in this answer only. While several sign, each delivery has a signature by each of them; one that fits is enough. Another rotation
+/// shortens no overlap that was promised before, up to three of them; one without an overlap ends all keys before it at once.
 #[utoipa::path(
     tag = "Subscriptions",
     params(
@@ -85,8 +86,7 @@ pub async fn rotate_secret(
                 return Err(Error::conflict("INCOMPATIBLE_STATE", "the subscription is over"));
             }
             let mut secrets = sealing.open_webhook(id, &held.secrets)?;
-            let before = std::mem::replace(&mut secrets.current, key.clone());
-            secrets.previous = until.map(|until| (before, until));
+            secrets.rotate(key.clone(), until, now);
             held.secrets = sealing.seal_webhook(id, &secrets)?;
             held.changed(now);
             tx.save_subscription(&held, [], None, now, &mut ids)?;

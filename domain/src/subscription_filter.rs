@@ -59,7 +59,17 @@ fn fits(pattern: &str, alert_type: &str) -> bool {
 }
 
 fn is_at_or_below(node: &str, top: &str) -> bool {
-    node.strip_prefix(top.trim_end_matches('/')).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    node.strip_prefix(bare(top)).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// A node of a filter without the `/` that may stand at its end.
+pub(crate) fn bare(node: &str) -> &str {
+    node.trim_end_matches('/')
+}
+
+/// The node and all that it is below of; whoever names one of them, bare, means it, too.
+pub(crate) fn tops(node: &str) -> impl Iterator<Item = &str> {
+    node.match_indices('/').filter_map(|(end, _)| node.get(..end)).chain([node])
 }
 
 #[cfg(test)]

@@ -64,6 +64,10 @@ pub enum Mark {
 }
 
 impl Mark {
+    /// All of them, the least important first.
+    pub const ALL: [Self; 7] =
+        [Self::Indeterminate, Self::Harmless, Self::Informational, Self::Warning, Self::Minor, Self::Critical, Self::Fatal];
+
     /// Reads the word of the wire; an unknown one is [`Mark::Informational`].
     #[must_use]
     pub fn lenient(word: &str) -> Self {

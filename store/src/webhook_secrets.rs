@@ -17,6 +17,9 @@ use serde::{Deserialize, Serialize};
 use crate::column::text;
 use crate::seal::{Keys, Place, Sealed};
 
+/// How many keys go on signing beside the present one; of more than that the oldest ends.
+const MOST_PREVIOUS: usize = 3;
+
 /// A key that signs.
 #[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
 pub struct WebhookKey {
@@ -71,7 +74,10 @@ pub struct WebhookSecrets {
     /// The key that signs.
     pub current: WebhookKey,
     /// The one before, and until when it signs, too.
-    pub previous: Option<(WebhookKey, Timestamp)>,
+    previous: Option<(WebhookKey, Timestamp)>,
+    /// Those before that, the latest first. They stand apart so that the version which knew of one key before reads the rest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    earlier: Vec<(WebhookKey, Timestamp)>,
     /// What is presented to the receiver.
     pub credential: Option<SinkCredential>,
     /// What stands in each event.
@@ -128,15 +134,30 @@ impl WebhookKey {
 }
 
 impl WebhookSecrets {
-    /// The value of `webhook-signature`: by the present key and, until its end, by the one before.
-    pub fn signatures(&self, id: &str, at: Timestamp, body: &[u8]) -> Result<String> {
-        let seconds = seconds(at);
-        let mut all = self.current.sign(id, seconds, body)?;
-        if let Some((key, _)) = self.previous.as_ref().filter(|(_, until)| at < *until) {
-            all.push(' ');
-            all.push_str(&key.sign(id, seconds, body)?);
+    /// Those of a new subscription.
+    #[must_use]
+    pub const fn new(current: WebhookKey, credential: Option<SinkCredential>, callback_data: Option<String>) -> Self {
+        Self { current, previous: None, earlier: Vec::new(), credential, callback_data }
+    }
+
+    /// Signs by another key from `now` on. The one of until now goes on until its time, and so do those before it, each until its own; without a time
+    /// all of them end.
+    pub fn rotate(&mut self, key: WebhookKey, until: Option<Timestamp>, now: Timestamp) {
+        let replaced = std::mem::replace(&mut self.current, key);
+        let before = self.previous.take().into_iter().chain(std::mem::take(&mut self.earlier)).filter(|(_, until)| now < *until);
+        if let Some(until) = until {
+            let mut all = std::iter::once((replaced, until)).chain(before).take(MOST_PREVIOUS);
+            self.previous = all.next();
+            self.earlier = all.collect();
         }
-        Ok(all)
+    }
+
+    /// The value of `webhook-signature`: by the present key and, until their ends, by those before.
+    pub fn signatures(&self, id: &str, at: Timestamp, body: &[u8]) -> Result<String> {
+        let before = self.previous.iter().chain(&self.earlier).filter(|(_, until)| at < *until).map(|(key, _)| key);
+        let all: Result<Vec<_>> =
+            std::iter::once(&self.current).chain(before).map(|key| key.sign(id, seconds(at), body)).collect();
+        Ok(all?.join(" "))
     }
 }
 
@@ -206,13 +227,44 @@ mod tests {
     }
 
     #[test]
-    fn the_key_before_signs_until_its_end() {
+    fn the_keys_before_sign_until_their_ends() {
+        let [current, first, second] =
+            [Signing::Hmac, Signing::Ed25519, Signing::Hmac].map(|signing| WebhookKey::mint(signing).unwrap());
+        let [now, soon, later] = [0, 5_000_000, 10_000_000].map(Timestamp::from_micros);
+        let mut secrets = WebhookSecrets::new(first.clone(), None, None);
+        secrets.rotate(second.clone(), Some(later), now);
+        secrets.rotate(current.clone(), Some(soon), now);
+        let by = |at: Timestamp, keys: &[&WebhookKey]| -> String {
+            let all: Vec<_> = keys.iter().map(|key| key.sign(ID, seconds(at), BODY).unwrap()).collect();
+            all.join(" ")
+        };
+        for (at, keys) in [(now, vec![&current, &second, &first]), (soon, vec![&current, &first]), (later, vec![&current])] {
+            assert_eq!(secrets.signatures(ID, at, BODY).unwrap(), by(at, &keys));
+        }
+        let mut ended = secrets.clone();
+        ended.rotate(second.clone(), None, now);
+        assert_eq!(ended.signatures(ID, now, BODY).unwrap(), by(now, &[&second]));
+        for _ in 0..5 {
+            secrets.rotate(WebhookKey::mint(Signing::Hmac).unwrap(), Some(later), now);
+        }
+        assert_eq!(secrets.signatures(ID, now, BODY).unwrap().split(' ').count(), 1 + MOST_PREVIOUS);
+        secrets.rotate(second.clone(), Some(later.plus(std::time::Duration::from_secs(1))), later);
+        assert_eq!(secrets.earlier.len(), 0, "what is over is not kept");
+        assert!(!format!("{secrets:?}").contains("v1"));
+    }
+
+    /// What the version before wrote, and what it makes of this one's.
+    #[test]
+    fn secrets_with_one_key_before_are_read_and_written_as_ever() {
         let [current, before] = [Signing::Hmac, Signing::Ed25519].map(|signing| WebhookKey::mint(signing).unwrap());
         let until = Timestamp::from_micros(10_000_000);
-        let secrets = WebhookSecrets { current, previous: Some((before, until)), credential: None, callback_data: None };
-        let both = secrets.signatures(ID, Timestamp::from_micros(9_999_999), BODY).unwrap();
-        assert!(both.starts_with("v1,") && both.contains(" v1a,"), "{both}");
-        assert!(!secrets.signatures(ID, until, BODY).unwrap().contains(' '));
-        assert!(!format!("{secrets:?}").contains("v1"));
+        let old =
+            serde_json::json!({"current": current, "previous": [before, until], "credential": null, "callback_data": "back"});
+        let mut secrets: WebhookSecrets = serde_json::from_value(old.clone()).unwrap();
+        assert_eq!(secrets.signatures(ID, Timestamp::default(), BODY).unwrap().split(' ').count(), 2);
+        assert_eq!(serde_json::to_value(&secrets).unwrap(), old);
+        secrets.rotate(WebhookKey::mint(Signing::Hmac).unwrap(), Some(until), Timestamp::default());
+        assert_eq!(serde_json::to_value(&secrets).unwrap()["previous"], serde_json::json!([current, until]));
+        assert_eq!(secrets.signatures(ID, Timestamp::default(), BODY).unwrap().split(' ').count(), 3);
     }
 }

@@ -1,5 +1,6 @@
 //! A receiver of events that answers as a test wants it to.
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,7 @@ pub(crate) struct Receiver {
     pub(crate) url: String,
     came: Arc<Mutex<Vec<Came>>>,
     decide: Arc<Mutex<Decide>>,
+    flooded: Arc<AtomicUsize>,
 }
 
 /// 204.
@@ -147,18 +149,18 @@ impl Receiver {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://{}/events", listener.local_addr().unwrap());
         let decide: Arc<Mutex<Decide>> = Arc::new(Mutex::new(Arc::new(decide)));
-        let receiver = Self { url, came: Arc::default(), decide };
-        let (came, decide) = (Arc::clone(&receiver.came), Arc::clone(&receiver.decide));
+        let receiver = Self { url, came: Arc::default(), decide, flooded: Arc::default() };
+        let (came, decide, flooded) = (Arc::clone(&receiver.came), Arc::clone(&receiver.decide), Arc::clone(&receiver.flooded));
         tokio::spawn(async move {
             while let Ok((stream, _peer)) = listener.accept().await {
-                let (came, decide) = (Arc::clone(&came), Arc::clone(&decide));
+                let (came, decide, flooded) = (Arc::clone(&came), Arc::clone(&decide), Arc::clone(&flooded));
                 let tls = tls.as_ref().map(|tls| Ssl::new(tls.context()).unwrap());
                 tokio::spawn(async move {
-                    let Some(tls) = tls else { return drop(serve(stream, None, came, decide).await) };
+                    let Some(tls) = tls else { return drop(serve(stream, None, came, decide, flooded).await) };
                     let mut stream = SslStream::new(tls, stream).unwrap();
                     if std::pin::Pin::new(&mut stream).accept().await.is_ok() {
                         let peer = stream.ssl().peer_certificate().map(|certificate| common_name(&certificate));
-                        drop(serve(stream, peer, came, decide).await);
+                        drop(serve(stream, peer, came, decide, flooded).await);
                     }
                 });
             }
@@ -186,6 +188,11 @@ impl Receiver {
         self.came.lock().unwrap().clone()
     }
 
+    /// How many bytes it got rid of by [`Reply::Floods`]: what was read of them, and what the buffers between took.
+    pub(crate) fn flooded(&self) -> usize {
+        self.flooded.load(Ordering::Relaxed)
+    }
+
     /// What came of these types.
     pub(crate) fn of(&self, kind: &str) -> Vec<Came> {
         self.all().into_iter().filter(|came| came.method == "POST" && came.kind() == kind).collect()
@@ -208,6 +215,7 @@ async fn serve(
     peer: Option<String>,
     all: Arc<Mutex<Vec<Came>>>,
     decide: Arc<Mutex<Decide>>,
+    flooded: Arc<AtomicUsize>,
 ) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     loop {
@@ -252,7 +260,7 @@ async fn serve(
             Reply::Floods => {
                 stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n").await?;
                 loop {
-                    stream.write_all(&[b'x'; 65_536]).await?;
+                    flooded.fetch_add(stream.write(&[b'x'; 65_536]).await?, Ordering::Relaxed);
                 }
             }
         }
