@@ -96,6 +96,7 @@ mod subscription_ends;
 mod subscriptions;
 mod survival;
 mod syncml;
+mod thin_events;
 mod tls;
 mod tokens;
 mod trees;
