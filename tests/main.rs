@@ -82,6 +82,7 @@ mod queue_processes;
 mod queue_workers;
 mod recovery;
 mod repeats;
+mod replay;
 mod requests;
 mod retention;
 mod schema;
