@@ -54,6 +54,7 @@ mod downloads;
 mod egress;
 mod endpoints;
 mod event_catalogue;
+mod event_filters;
 mod event_pages;
 mod events;
 mod executions;
