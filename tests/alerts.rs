@@ -1,5 +1,6 @@
 //! What devices tell of their own accord, for whoever comes late.
 use dmwsi_domain::Clock;
+use dmwsi_domain::event::Event;
 use dmwsi_domain::id::{DeviceId, OrganisationId};
 use dmwsi_objects::alert::{AlertType, GenericAlert, Mark};
 use dmwsi_objects::{NodeUri, Value as NodeValue};
@@ -26,9 +27,13 @@ fn alert(kind: &str, mark: Mark, data: &str) -> GenericAlert {
     }
 }
 
-/// What a query of the log brings: type of the event, type of the alert, mark.
+/// Alerts and faults, and nothing else.
+const ALERTS: &str = "types=dmwsi.v1.device-alert,dmwsi.v1.device-fault";
+
+/// What a query of the log brings of alerts and faults: type of the event, type of the alert, mark.
 async fn found(portal: &Portal, query: &str) -> Vec<(String, String, String)> {
-    let page = portal.get(&format!("/v1/events?perPage=100{query}")).await.of(200);
+    let types = if query.contains("types=") { String::new() } else { format!("&{ALERTS}") };
+    let page = portal.get(&format!("/v1/events?perPage=100{types}{query}")).await.of(200);
     let told = |event: &Value| {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         (text(&event["type"]).replace("dmwsi.v1.", ""), text(&event["data"]["alertType"]), text(&event["data"]["mark"]))
@@ -72,12 +77,12 @@ both! {
             assert_eq!(found(&late, &format!("{of}&types=dmwsi.v1.device-fault&mark=INDETERMINATE")).await, faults, "also an update that failed");
         }
         assert_eq!(found(&late, "&alertType=org.example.*").await.len(), 2, "of all devices");
-        let pages = late.get("/v1/events?perPage=1&alertType=com.example.*").await.of(200);
+        let pages = late.get(&format!("/v1/events?perPage=1&alertType=com.example.*&{ALERTS}")).await.of(200);
         assert_eq!((pages["items"].as_array().unwrap().len(), &pages["hasMore"]), (1, &json!(true)));
         let next = pages["nextCursor"].as_str().unwrap();
         assert_eq!(found(&late, &format!("&alertType=com.example.*&cursor={next}")).await.len(), 5);
 
-        let page = late.get(&format!("/v1/events?mark=MINOR&payload=FULL&deviceId={}", devices[1])).await.of(200);
+        let page = late.get(&format!("/v1/events?mark=MINOR&payload=FULL&deviceId={}&{ALERTS}", devices[1])).await.of(200);
         let (told, fault) = (&page["items"][0], &page["items"][1]);
         assert_eq!((&told["data"]["data"], &told["data"]["source"]), (&json!("sector 7"), &json!("./Vendor/Health")));
         assert_eq!(fault["data"]["alertEventId"], told["id"]);
@@ -95,8 +100,10 @@ both! {
         drop(database.store().await);
         let store = open(&database);
         let organisation = OrganisationId::new(Clock::System.new_id());
-        for (device, index) in [(None, "events_alerts "), (Some(DeviceId::new(Clock::System.new_id())), "events_alerts_of_device ")] {
-            let statements = sent(store.read(move |tx| tx.log_after(organisation, &Wanted { device, alerts: true, ..Wanted::default() }, 7, 21))).await;
+        let [one, other] = [(); 2].map(|()| DeviceId::new(Clock::System.new_id()));
+        for (devices, index) in [(vec![], "events_alerts "), (vec![one], "events_alerts_of_device "), (vec![one, other], "events_alerts ")] {
+            let wanted = Wanted { types: Event::ALERTS.into(), devices: devices.into_iter().collect(), ..Wanted::default() };
+            let statements = sent(store.read(move |tx| tx.log_after(organisation, &wanted, 7, 21))).await;
             assert_eq!(statements.len(), 3, "how far the log goes, the events, and where it begins");
             let plan = plan(&database, &statements[1]);
             assert_indexed(&statements[1], &plan);

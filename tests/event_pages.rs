@@ -55,7 +55,7 @@ both! {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
         changes(&server, portal.organisation, 700, Clock::System.now()).await;
-        for filter in ["alertType=com.example.*", "mark=WARNING", "types=dmwsi.v1.job-completed"] {
+        for filter in ["alertType=com.example.*&types=dmwsi.v1.device-alert", "mark=WARNING&types=dmwsi.v1.device-fault", "types=dmwsi.v1.job-completed"] {
             let first = portal.get(&format!("/v1/events?{filter}")).await.of(200);
             assert_eq!((&first["items"], &first["hasMore"]), (&json!([]), &json!(false)), "{filter}");
             let cursor = first["nextCursor"].as_str().unwrap();

@@ -131,7 +131,7 @@ fn complete(name: &'static str, mut data: Object) -> Object {
         data.required.push((*field).to_owned());
     }
     // A subscriber that asked for thin payload gets all but this.
-    data.required.retain(|field| !(short(name) == "device-alert" && field == "data"));
+    data.required.retain(|field| Event::told_in_full(name) != Some(field.as_str()));
     data
 }
 

@@ -6,14 +6,19 @@ use std::time::Duration;
 use actix_web::http::header::{CACHE_CONTROL, HeaderName};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, get, web};
+use dmwsi_domain::cloud_event::Payload;
 use dmwsi_domain::id::{ClientId, JobId};
 use dmwsi_domain::scope::Scope;
+use dmwsi_domain::subscription_filter::Filter;
 use dmwsi_domain::{Error, Result};
+use dmwsi_store::log_times::CLOCKS;
 use futures_util::stream;
+use serde::Deserialize;
 use tokio::sync::watch;
+use utoipa::IntoParams;
 
 use crate::allowed::{Allowed, EventsRead, JobsRead, Permission};
-use crate::events::{EventsQuery, Read, Reader};
+use crate::events::{EventsQuery, Read, Reader, kinds};
 use crate::problem::{Code, Problem};
 use crate::query::Query;
 
@@ -28,9 +33,6 @@ const PING: Duration = Duration::from_secs(15);
 
 /// How long a reader whose stream broke is asked to wait, in milliseconds.
 const RETRY_MS: u64 = 5_000;
-
-/// By how much the clocks of the processes that write events may differ.
-const CLOCKS: Duration = Duration::from_secs(60);
 
 /// The type of the event that ends a job's stream.
 const LAST: &str = "dmwsi.v1.job-completed";
@@ -82,12 +84,18 @@ struct Stream {
     closing: watch::Receiver<bool>,
     /// What the caller must be allowed to as long as it goes on.
     scope: Scope,
-    /// Whether it is of a job, whose end is its own.
-    ends: bool,
-    /// The number of that end, where it is there already.
-    end: Option<u64>,
+    /// Where it is of a job: when it ends.
+    of_job: Option<OfJob>,
     state: State,
     _place: Place,
+}
+
+/// A job whose end is that of its stream.
+struct OfJob {
+    /// The number of that end, where it is there already.
+    end: Option<u64>,
+    /// Whether that is told, too.
+    tells_end: bool,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -105,7 +113,7 @@ impl Stream {
             State::Begins => {
                 let mut text = format!("retry: {RETRY_MS}\n\n");
                 self.state = State::Goes;
-                if self.end.is_some_and(|end| end <= self.after) {
+                if self.of_job.as_ref().and_then(|job| job.end).is_some_and(|end| end <= self.after) {
                     text.push_str(END);
                     self.state = State::Over;
                 }
@@ -139,8 +147,11 @@ impl Stream {
         self.after = read.after;
         let mut text = String::new();
         for event in &read.items {
-            text.push_str(&format!("id: {:020}\nevent: {}\ndata: {}\n\n", event.number, event.kind, event.json()));
-            if self.ends && event.kind == LAST {
+            let ends = self.of_job.as_ref().filter(|_| event.kind == LAST);
+            if ends.is_none_or(|job| job.tells_end) {
+                text.push_str(&format!("id: {:020}\nevent: {}\ndata: {}\n\n", event.number, event.kind, event.json()));
+            }
+            if ends.is_some() {
                 text.push_str(END);
                 self.state = State::Over;
                 break;
@@ -167,7 +178,7 @@ async fn open<S: Permission>(
     request: &HttpRequest,
     reader: Reader,
     begin: impl Future<Output = Result<u64, Problem>>,
-    (ends, end): (bool, Option<u64>),
+    of_job: Option<OfJob>,
 ) -> Result<HttpResponse, Problem> {
     let after = match last_event(request)? {
         Some(after) => after,
@@ -178,7 +189,7 @@ async fn open<S: Permission>(
     let place = app.streams.open(caller.client)?;
     let left = tokio::time::Instant::now() + caller.expires_at.since(app.clock.now());
     let (closing, state) = (app.closing.clone(), State::Begins);
-    let stream = Stream { reader, after, left, closing, scope: S::SCOPE, ends, end, state, _place: place };
+    let stream = Stream { reader, after, left, closing, scope: S::SCOPE, of_job, state, _place: place };
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -214,7 +225,21 @@ pub async fn stream_events(
     request: HttpRequest,
     query: Query<EventsQuery>,
 ) -> Result<HttpResponse, Problem> {
-    open(&allowed, &request, query.reader(&allowed)?, query.start(&allowed), (false, None)).await
+    open(&allowed, &request, query.reader(&allowed)?, query.start(&allowed), None).await
+}
+
+/// Which events of a job.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct JobEventsQuery {
+    /// Only events of these types, with commas between them. The stream ends with the job all the same.
+    #[param(max_length = 1024, example = "dmwsi.v1.execution-finished,dmwsi.v1.job-completed")]
+    types: Option<String>,
+    /// How much of each is told.
+    #[serde(default)]
+    #[param(inline)]
+    payload: Payload,
 }
 
 /// Follow a job
@@ -223,6 +248,7 @@ pub async fn stream_events(
 #[utoipa::path(
     tag = "Events",
     params(
+        JobEventsQuery,
         ("id" = JobId, Path, description = "The job."),
         ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event that was read.", max_length = 20)
     ),
@@ -239,7 +265,9 @@ pub async fn stream_job_events(
     allowed: Allowed<JobsRead>,
     request: HttpRequest,
     id: web::Path<JobId>,
+    query: Query<JobEventsQuery>,
 ) -> Result<HttpResponse, Problem> {
+    let mut types = kinds(query.types.as_deref())?;
     let (job, client, organisation) = (id.into_inner(), allowed.caller.client, allowed.caller.organisation);
     let found = allowed.app.store.read(move |tx| tx.job_of(client, job)).await?;
     let end = match found.finished_at {
@@ -250,9 +278,15 @@ pub async fn stream_job_events(
         }
     };
     let begin = async {
-        // The numbers follow the times only as well as the clocks agree.
+        // Who works at it may have a clock that was behind when it was made.
         let since = found.created_at.minus(CLOCKS);
         Ok(allowed.app.store.read(move |tx| tx.number_before(organisation, since)).await?)
     };
-    open(&allowed, &request, Reader::of_job(&allowed, job), begin, (true, end)).await
+    let tells_end = types.is_empty() || types.contains(LAST);
+    if !tells_end {
+        types.insert(LAST);
+    }
+    let filter = Filter { jobs: [job].into(), ..Filter::default() };
+    let reader = Reader::new(&allowed, types, filter, query.0.payload);
+    open(&allowed, &request, reader, begin, Some(OfJob { end, tells_end })).await
 }

@@ -1,5 +1,6 @@
 //! The log of an organisation, as far as the caller may see it.
 use std::collections::BTreeSet;
+use std::str::FromStr as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use dmwsi_domain::event::Event;
 use dmwsi_domain::id::JobId;
 use dmwsi_domain::log_entry::{LogEntry, Told};
 use dmwsi_domain::scope::Scope;
+use dmwsi_domain::subscription::MAX_PATTERNS;
 use dmwsi_domain::subscription_filter::Filter;
 use dmwsi_domain::{Error, Result, Timestamp};
 use dmwsi_objects::alert::Mark;
@@ -22,6 +24,7 @@ use crate::allowed::{Allowed, EventsRead};
 use crate::app::App;
 use crate::callers::Caller;
 use crate::cursor::List;
+use crate::new_subscription::may_be_named;
 use crate::page::PerPage;
 use crate::problem::Problem;
 use crate::query::Query;
@@ -91,26 +94,32 @@ pub struct EventsQuery {
     /// Without a cursor: begin after the event of this `sequence`. From the beginning of what is kept when absent.
     #[param(maximum = 9_007_199_254_740_991_u64, minimum = 0, example = 1234)]
     after: Option<u64>,
-    /// Without a cursor: begin with what happened at this time, or with the first that is kept.
+    /// Without a cursor: begin with the first event that happened at this time or later, or with the first that is kept. Times do not follow the numbers
+    /// exactly: some that happened shortly before may follow it; one may be missing only where clocks or delays put times out of order by more than a
+    /// minute.
     since: Option<Timestamp>,
     /// Only events of these types, with commas between them.
     #[param(max_length = 1024, example = "dmwsi.v1.job-completed,dmwsi.v1.device-alert")]
     types: Option<String>,
-    /// Only events of this device.
-    #[param(max_length = 36, pattern = "^dev_[0-9a-f]{32}$")]
+    /// Only events of these devices, at most 100, with commas between them.
+    #[param(max_length = 3_699, pattern = "^dev_[0-9a-f]{32}(,dev_[0-9a-f]{32})*$")]
     device_id: Option<String>,
-    /// Only events of this job.
-    #[param(inline, value_type = Option<String>, max_length = 36, pattern = "^job_[0-9a-f]{32}$")]
-    job_id: Option<JobId>,
-    /// Only alerts and faults of devices that are of this type; one that ends with `*` stands for all that begin so.
-    #[param(max_length = 256, example = "com.example.*")]
+    /// Only events of these jobs, at most 100, with commas between them.
+    #[param(max_length = 3_699, pattern = "^job_[0-9a-f]{32}(,job_[0-9a-f]{32})*$")]
+    job_id: Option<String>,
+    /// Of alerts and faults of devices only those of these types, at most 100, with commas between them; one that ends with `*` stands for all that begin
+    /// so. As in a subscription, events of other types pass: say `types` to have alerts and faults alone.
+    #[param(max_length = 4_096, example = "com.example.*")]
     alert_type: Option<String>,
-    /// Only alerts and faults of devices that are at least so important.
+    /// Of alerts and faults of devices only those that are at least so important.
     #[param(
         inline, value_type = Option<String>, max_length = 16, example = "WARNING",
         pattern = "^(INDETERMINATE|HARMLESS|INFORMATIONAL|WARNING|MINOR|CRITICAL|FATAL)$"
     )]
     mark: Option<Mark>,
+    /// Of alerts and faults of devices only those that come from these nodes or from below them, at most 100, with commas between them.
+    #[param(max_length = 4_096, example = "./Vendor/Battery")]
+    source: Option<String>,
     /// How much of each is told.
     #[serde(default)]
     #[param(inline)]
@@ -125,7 +134,7 @@ pub(crate) struct Reader {
     app: App,
     caller: Caller,
     wanted: Wanted,
-    alerts: Option<Filter>,
+    filter: Filter,
     payload: Payload,
 }
 
@@ -138,18 +147,16 @@ pub(crate) struct Read {
 
 impl EventsQuery {
     pub(crate) fn reader<S>(&self, allowed: &Allowed<S>) -> Result<Reader, Problem> {
-        let mut types = BTreeSet::new();
-        for name in self.types.iter().flat_map(|types| types.split(',')) {
-            let known = Event::known(name).ok_or_else(|| Problem::invalid(format!("There is no type of event `{name}`.")))?;
-            types.insert(known.0);
-        }
-        let device = self.device_id.as_deref().map(|device| allowed.device(device)).transpose()?;
-        let alert_types = self.alert_type.iter().map(|one| one.to_ascii_lowercase()).collect();
-        let alerts = Filter { alert_types, mark_at_least: self.mark, ..Filter::default() };
-        let alerts = (self.alert_type.is_some() || self.mark.is_some()).then_some(alerts);
-        let types = (!types.is_empty()).then_some(types);
-        let wanted = Wanted { types, job: self.job_id, device, alerts: alerts.is_some() };
-        Ok(Reader { app: allowed.app.clone(), caller: allowed.caller.clone(), wanted, alerts, payload: self.payload })
+        let devices = listed("deviceId", self.device_id.as_deref())?.map(|device| allowed.device(device));
+        let job = |job: &str| JobId::from_str(job).map_err(|_unknown| Problem::invalid(format!("`{job}` is no job.")));
+        let filter = Filter {
+            devices: devices.collect::<Result<_, _>>()?,
+            jobs: listed("jobId", self.job_id.as_deref())?.map(job).collect::<Result<_, _>>()?,
+            alert_types: listed("alertType", self.alert_type.as_deref())?.map(Filter::pattern).collect(),
+            mark_at_least: self.mark,
+            sources: listed("source", self.source.as_deref())?.map(str::to_owned).collect(),
+        };
+        Ok(Reader::new(allowed, kinds(self.types.as_deref())?, filter, self.payload))
     }
 
     /// After which number it begins: what the cursor says, or what is said in its place.
@@ -164,7 +171,8 @@ impl EventsQuery {
     }
 
     fn list<S>(&self, allowed: &Allowed<S>) -> Result<List> {
-        List::new(allowed.caller.client, "events", &(&self.types, &self.device_id, &self.job_id, &self.alert_type, &self.mark))
+        let filters = (&self.types, &self.device_id, &self.job_id, &self.alert_type, &self.mark, &self.source);
+        List::new(allowed.caller.client, "events", &filters)
     }
 
     async fn begin<S>(&self, allowed: &Allowed<S>) -> Result<u64, Problem> {
@@ -184,18 +192,14 @@ impl EventsQuery {
 }
 
 impl Reader {
-    /// A reader of one job's events.
-    pub(crate) fn of_job<S>(allowed: &Allowed<S>, job: JobId) -> Self {
-        let (app, caller) = (allowed.app.clone(), allowed.caller.clone());
-        Self { app, caller, wanted: Wanted { job: Some(job), ..Wanted::default() }, alerts: None, payload: Payload::Thin }
+    /// A reader of events of these types, or of any where none is named, that the filter lets through: the one that subscriptions have.
+    pub(crate) fn new<S>(allowed: &Allowed<S>, types: BTreeSet<&'static str>, filter: Filter, payload: Payload) -> Self {
+        let wanted = Wanted { types, jobs: filter.jobs.clone(), devices: filter.devices.clone() };
+        Self { app: allowed.app.clone(), caller: allowed.caller.clone(), wanted, filter, payload }
     }
 
     fn sees(&self, entry: &LogEntry) -> bool {
-        let lets = |alerts: &Filter| {
-            let told = entry.alert();
-            told.is_some_and(|alert| alerts.lets_alert(&alert.alert_type, &alert.mark, alert.source.as_deref()))
-        };
-        entry.is_for(self.caller.client) && self.caller.scopes.allows(entry.scope) && self.alerts.as_ref().is_none_or(lets)
+        entry.is_for(self.caller.client) && self.caller.scopes.allows(entry.scope) && self.filter.lets_entry(entry)
     }
 
     fn view(&self, entry: LogEntry) -> Result<Told> {
@@ -264,6 +268,23 @@ impl Reader {
     }
 }
 
+/// The types that a query names.
+pub(crate) fn kinds(names: Option<&str>) -> Result<BTreeSet<&'static str>, Problem> {
+    let known = |name| Event::known(name).ok_or_else(|| Problem::invalid(format!("There is no type of event `{name}`.")));
+    names.iter().flat_map(|names| names.split(',')).map(|name| Ok(known(name)?.0)).collect()
+}
+
+/// What a parameter names, with commas between.
+fn listed<'q>(name: &str, value: Option<&'q str>) -> Result<impl Iterator<Item = &'q str>, Problem> {
+    let texts = || value.into_iter().flat_map(|value| value.split(','));
+    if texts().count() > MAX_PATTERNS || !texts().all(may_be_named) {
+        return Err(Problem::invalid(format!(
+            "{name} is 1 to {MAX_PATTERNS} texts of 1 to 256 characters, with commas between them."
+        )));
+    }
+    Ok(texts())
+}
+
 fn expired() -> Error {
     Error::conflict("CURSOR_EXPIRED", "the log does not go back so far any more; begin without a cursor")
 }
@@ -271,7 +292,7 @@ fn expired() -> Error {
 /// Read what happened
 ///
 /// The log of your organisation in the order in which it is told: of devices and containers all, of jobs your own, each only where the token may read
-/// what it is about. Go on with `nextCursor` again and again; with `wait` an answer without events is held until there is one. Events are kept for 30 days
+/// what it is about. The filters are those of subscriptions and mean the same. Go on with `nextCursor` again and again; with `wait` an answer without events is held until there is one. Events are kept for 30 days
 /// unless the operator sets another time: whoever goes on from before that has missed some, and gets 410.
 #[utoipa::path(
     tag = "Events",

@@ -131,9 +131,7 @@ impl SubscriptionDetail {
             }
         }
         for (field, texts) in [("alertTypes", &self.alert_types), ("sources", &self.sources)] {
-            if let Some(at) =
-                texts.iter().position(|text| text.is_empty() || text.len() > 256 || text.chars().any(char::is_control))
-            {
+            if let Some(at) = texts.iter().position(|text| !may_be_named(text)) {
                 return Err(Problem::invalid("A text is empty or too long.")
                     .at(format!("{}/{at}", place(field)), "must have 1 to 256 characters"));
             }
@@ -165,7 +163,7 @@ impl SubscriptionDetail {
         let filter = Filter {
             devices,
             jobs: self.job_ids.iter().copied().collect(),
-            alert_types: self.alert_types.iter().map(|text| text.trim().to_ascii_lowercase()).collect(),
+            alert_types: self.alert_types.iter().map(|text| Filter::pattern(text)).collect(),
             mark_at_least: self.mark_at_least,
             sources: self.sources.iter().cloned().collect(),
         };
@@ -216,6 +214,11 @@ impl SubscriptionDetail {
         }
         Ok(())
     }
+}
+
+/// Whether a filter may name a type of alerts, or a node, so.
+pub(crate) fn may_be_named(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 256 && !text.chars().any(char::is_control)
 }
 
 /// A number of events, as it is if it is not out of range.

@@ -151,9 +151,10 @@ pub struct Tested {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"since": "2026-11-21T00:00:00Z", "onlyFailed": true}))]
 pub struct NewRecovery {
-    /// Events that happened at this time or later.
+    /// Events that happened at this time or later. Times do not follow the numbers of the log exactly: what stands between such events comes, too, though
+    /// it happened shortly before; one may be missing only where clocks or delays put times out of order by more than a minute.
     pub since: Timestamp,
-    /// And before this time; until now when absent.
+    /// And before this time, in the same way; until now when absent.
     #[serde(default)]
     pub until: Option<Timestamp>,
     /// Only those whose delivery was given up. Otherwise all that fit the subscription as it is now, also those it never had.
@@ -207,7 +208,7 @@ pub async fn recover_deliveries(
             // What is not laid out yet comes by itself.
             let laid_out = tx.distributed(caller.organisation)?;
             let until = match until {
-                Some(until) => tx.number_before(caller.organisation, until)?.min(laid_out),
+                Some(until) => tx.number_until(caller.organisation, until)?.min(laid_out),
                 None => laid_out,
             };
             if after < until {

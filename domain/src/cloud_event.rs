@@ -11,11 +11,18 @@ use crate::{Error, Result, Timestamp};
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Payload {
-    /// Without what devices sent in their alerts.
+    /// Without what devices sent in their alerts, and without the sentence that says how an execution ended: it may quote what a device told.
     #[default]
     Thin,
     /// All of it.
     Full,
+}
+
+impl Payload {
+    /// The field of the data of events of that type that is not told.
+    pub(crate) fn left_out(self, kind: &str) -> Option<&'static str> {
+        Event::told_in_full(kind).filter(|_| self == Self::Thin)
+    }
 }
 
 /// Something that happened, as a CloudEvent (CloudEvents 1.0, JSON format).
@@ -86,8 +93,8 @@ impl CloudEvent {
             _ => Value::Null,
         };
         if let Some(data) = data.as_object_mut() {
-            if matches!((&recorded.event, payload), (Event::DeviceAlert { .. }, Payload::Thin)) {
-                data.remove("data");
+            if let Some(field) = payload.left_out(recorded.event.type_name()) {
+                data.remove(field);
             }
             if let Some(job) = recorded.job {
                 data.insert("jobId".to_owned(), job.to_string().into());

@@ -123,7 +123,7 @@ events! {
         source: Option<String>,
         /// The format of its data.
         format: String,
-        /// Its data, `bin` as base64; of longer ones the first 16 KiB.
+        /// Its data, `bin` as base64; of longer ones the first 16 KiB. With `FULL` payload only.
         #[schema(max_length = 16384)]
         data: String,
     }
@@ -168,7 +168,8 @@ events! {
         state: ExecutionState,
         /// The stable code of the end.
         outcome: String,
-        /// A sentence, where the code does not say all.
+        /// A sentence, where the code does not say all; it may quote what the device told, and is told with `FULL` payload only. Thin or not, it stands
+        /// in the execution.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         detail: Option<String>,
     }
@@ -279,6 +280,16 @@ impl Event {
 
     /// The type that tells of deliveries that were given up.
     pub const DEAD: &'static str = "dmwsi.v1.subscription-delivery-dead";
+
+    /// The field of the data of such events that is left out where they are told thin: what a device said may stand in it.
+    #[must_use]
+    pub fn told_in_full(name: &str) -> Option<&'static str> {
+        match name {
+            "dmwsi.v1.device-alert" => Some("data"),
+            "dmwsi.v1.execution-finished" => Some("detail"),
+            _ => None,
+        }
+    }
 
     /// What somebody must be allowed to read to be told of events of a type; none where there is no such type.
     #[must_use]

@@ -117,9 +117,9 @@ impl LogEntry {
 
 /// The data without what is not told: an object, from its first brace to its last.
 fn told_data<'d>(data: &'d str, kind: &str, payload: Payload) -> Result<Cow<'d, str>> {
-    if Event::ALERTS.contains(&kind) && payload == Payload::Thin {
+    if let Some(field) = payload.left_out(kind) {
         let mut fields: BTreeMap<&str, &RawValue> = serde_json::from_str(data).map_err(Error::internal)?;
-        fields.remove("data");
+        fields.remove(field);
         return serde_json::to_string(&fields).map(Cow::Owned).map_err(Error::internal);
     }
     // What is damaged must not make a whole page unreadable.
@@ -158,39 +158,61 @@ mod tests {
     use crate::event::Recorded;
     use crate::id::OrganisationId;
 
+    /// How an event is told from its text and from its value.
+    fn told(event: Event, device: Option<String>, payload: Payload) -> [Value; 2] {
+        let recorded = Recorded {
+            id: EventId::new(Clock::System.new_id()),
+            organisation: OrganisationId::new(Clock::System.new_id()),
+            client: None,
+            job: (event.scope() == Scope::JobsRead).then(|| JobId::new(Clock::System.new_id())),
+            ordinal: None,
+            device: None,
+            revision: 1,
+            correlator: Some("c-1".to_owned()),
+            at: Clock::System.now(),
+            event,
+        };
+        let written = serde_json::to_value(&recorded.event).unwrap();
+        let entry = LogEntry {
+            number: 7,
+            id: recorded.id,
+            kind: recorded.event.type_name(),
+            scope: recorded.event.scope(),
+            client: None,
+            job: recorded.job,
+            device: None,
+            correlator: recorded.correlator.clone(),
+            at: recorded.at,
+            data: written["data"].to_string(),
+        };
+        let told = entry.told("https://a.example/", device.clone(), payload).unwrap();
+        let event = CloudEvent::new("https://a.example/", 7, recorded, device, payload).unwrap();
+        [serde_json::from_str(told.json()).unwrap(), serde_json::to_value(&event).unwrap()]
+    }
+
     #[test]
     fn an_event_is_told_alike_from_its_text_and_from_its_value() {
         let ways = [(Payload::Thin, None), (Payload::Full, Some("dev_1".to_owned()))];
         for (kind, (payload, device)) in Event::TYPES.iter().flat_map(|kind| ways.clone().map(|way| (kind, way))) {
             let event: Event = serde_json::from_value(json!({"type": kind, "data": Event::example(kind)})).unwrap();
-            let recorded = Recorded {
-                id: EventId::new(Clock::System.new_id()),
-                organisation: OrganisationId::new(Clock::System.new_id()),
-                client: None,
-                job: (event.scope() == Scope::JobsRead).then(|| JobId::new(Clock::System.new_id())),
-                ordinal: None,
-                device: None,
-                revision: 1,
-                correlator: Some("c-1".to_owned()),
-                at: Clock::System.now(),
-                event,
-            };
-            let written = serde_json::to_value(&recorded.event).unwrap();
-            let entry = LogEntry {
-                number: 7,
-                id: recorded.id,
-                kind: recorded.event.type_name(),
-                scope: recorded.event.scope(),
-                client: None,
-                job: recorded.job,
-                device: None,
-                correlator: recorded.correlator.clone(),
-                at: recorded.at,
-                data: written["data"].to_string(),
-            };
-            let told = entry.told("https://a.example/", device.clone(), payload).unwrap();
-            let event = CloudEvent::new("https://a.example/", 7, recorded, device, payload).unwrap();
-            assert_eq!(serde_json::from_str::<Value>(told.json()).unwrap(), serde_json::to_value(&event).unwrap());
+            let [from_text, from_value] = told(event, device, payload);
+            assert_eq!(from_text, from_value);
+        }
+    }
+
+    #[test]
+    fn what_a_device_said_stands_in_full_events_only() {
+        let (alert, finished) = ("dmwsi.v1.device-alert", "dmwsi.v1.execution-finished");
+        for (kind, field, rest) in [(alert, "data", "alertType"), (finished, "detail", "outcome")] {
+            let mut data = Event::example(kind).unwrap();
+            data[field] = json!("it says hush, not 2.0");
+            let event: Event = serde_json::from_value(json!({"type": kind, "data": data})).unwrap();
+            for told in told(event.clone(), None, Payload::Thin) {
+                assert!(told["data"][rest].is_string() && !told.to_string().contains("hush"), "{told}");
+            }
+            for told in told(event, None, Payload::Full) {
+                assert_eq!(told["data"][field], "it says hush, not 2.0");
+            }
         }
     }
 }

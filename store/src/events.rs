@@ -198,25 +198,6 @@ impl Tx<'_> {
         logged(rows)
     }
 
-    /// The number before the first event of an organisation that was numbered at `since` or later: where a replay from that time begins. Times do not
-    /// follow the numbers to the microsecond, so one that stands beside that moment may come too much or, within the clocks' differences, too little.
-    pub fn number_before(&mut self, organisation: OrganisationId, since: Timestamp) -> Result<u64> {
-        let of = events::table.filter(events::organisation_id.eq(text(organisation.uuid())));
-        let numbered = of.clone().filter(events::number.is_not_null()).select(events::number.assume_not_null());
-        let (first, last) = (numbered.clone().order(events::number.asc()), numbered.order(events::number.desc()));
-        let first: Option<i64> = on!(self, conn => first.first(conn)).optional().map_err(failed)?;
-        let last: Option<i64> = on!(self, conn => last.first(conn)).optional().map_err(failed)?;
-        let (Some(mut low), Some(last)) = (first, last) else { return Ok(self.first_event(organisation)?.saturating_sub(1)) };
-        let mut high = last.saturating_add(1);
-        while low < high {
-            let middle = low.midpoint(high);
-            let at = of.clone().filter(events::number.eq(middle)).select(events::created_at);
-            let at: Option<i64> = on!(self, conn => at.first(conn)).optional().map_err(failed)?;
-            if at.is_some_and(|at| at >= since.micros()) { high = middle } else { low = middle.saturating_add(1) }
-        }
-        counted(low.saturating_sub(1), "number")
-    }
-
     /// The number of the event that a job is over, inside none where it has no number yet; none where it is not kept.
     pub fn end_of_job(&mut self, job: JobId) -> Result<Option<Option<u64>>> {
         let found = events::table

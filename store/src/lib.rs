@@ -32,6 +32,7 @@ pub mod ingest;
 pub mod jobs;
 mod kept;
 pub mod log;
+pub mod log_times;
 mod migrations;
 mod notice;
 mod organisations;

@@ -8,6 +8,7 @@ use dmwsi_domain::event::Event;
 use dmwsi_domain::id::{ClientId, DeviceId, EventId, JobId, OrganisationId};
 use dmwsi_domain::log_entry::LogEntry;
 use dmwsi_domain::{Error, Result, Timestamp};
+use uuid::Uuid;
 
 use crate::column::{counted, number, text, uuid};
 use crate::{Kept, Tx, failed, on};
@@ -28,25 +29,46 @@ const ALL: &str = entries!("organisation_id");
 const ALERTS: &str = entries!("alert_type IS NOT NULL AND organisation_id");
 const ALERTS_OF_DEVICE: &str = entries!("alert_type IS NOT NULL AND device_id");
 
-/// Which events somebody wants to read.
+/// Which events somebody wants to read. An empty set does not restrict.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
     /// Only of these types.
-    pub types: Option<BTreeSet<&'static str>>,
-    /// Only of this job.
-    pub job: Option<JobId>,
-    /// Only of this device.
-    pub device: Option<DeviceId>,
-    /// Only alerts and faults of devices.
-    pub alerts: bool,
+    pub types: BTreeSet<&'static str>,
+    /// Only of these jobs.
+    pub jobs: BTreeSet<JobId>,
+    /// Only of these devices.
+    pub devices: BTreeSet<DeviceId>,
 }
 
 impl Wanted {
     /// Whether it is everything, so that a page is found at once.
     #[must_use]
     pub fn is_all(&self) -> bool {
-        self.types.is_none() && self.job.is_none() && self.device.is_none() && !self.alerts
+        self.types.is_empty() && self.jobs.is_empty() && self.devices.is_empty()
     }
+
+    /// Whether it is alerts and faults of devices only, which have indexes of their own.
+    fn is_alerts(&self) -> bool {
+        !self.types.is_empty() && self.types.iter().all(|kind| Event::ALERTS.contains(kind))
+    }
+
+    /// Whether such an index holds little else: jobs and several devices are chosen from what it brings.
+    fn is_indexed(&self) -> bool {
+        self.is_alerts() && self.jobs.is_empty() && self.devices.len() <= 1
+    }
+}
+
+/// The only one, as a column holds it, or else all of them in one text, which is empty where there is none.
+fn chosen(ids: impl ExactSizeIterator<Item = Uuid>) -> (Option<String>, String) {
+    match (ids.len(), ids.map(text).collect::<Vec<_>>()) {
+        (1, mut ids) => (ids.pop(), String::new()),
+        (_, ids) => (None, listed(ids.iter().map(String::as_str))),
+    }
+}
+
+/// With a comma before and behind each, so that one is found in it by `LIKE`; empty where there is none.
+fn listed<'t>(texts: impl Iterator<Item = &'t str>) -> String {
+    texts.fold(String::new(), |all, text| format!("{}{text},", if all.is_empty() { "," } else { &all }))
 }
 
 /// A part of the log.
@@ -100,21 +122,21 @@ impl Tx<'_> {
     /// the last event only where there are so many; so whoever goes on from there stays within what is kept. None where what follows the number is not kept
     /// any more. Each statement may see a state of its own: what is looked at ends before what came meanwhile, and what went meanwhile is noticed.
     pub fn log_after(&mut self, organisation: OrganisationId, wanted: &Wanted, after: u64, most: i64) -> Result<Option<Stretch>> {
-        // Alerts have indexes of their own; of what else is wanted only so much is looked for at once.
+        // Of what is not found by an index of its own only so much is looked for at once.
         let last = match self.last_number(organisation) {
             Err(Error::NotFound { .. }) => 0,
             last => last?,
         };
-        let bound = if wanted.alerts { last } else { last.min(after.saturating_add(GONE_OVER)) };
+        let bound = if wanted.is_indexed() { last } else { last.min(after.saturating_add(GONE_OVER)) };
         let id = text(organisation.uuid());
-        let device = wanted.device.map(|device| text(device.uuid()));
-        let (statement, of) = match (wanted.alerts, &device) {
+        let types = listed(wanted.types.iter().copied());
+        let (job, jobs) = chosen(wanted.jobs.iter().map(|job| job.uuid()));
+        let (device, devices) = chosen(wanted.devices.iter().map(|device| device.uuid()));
+        let (statement, of) = match (wanted.is_alerts(), &device) {
             (false, _) => (ALL, &id),
             (true, None) => (ALERTS, &id),
             (true, Some(device)) => (ALERTS_OF_DEVICE, device),
         };
-        let types = wanted.types.as_ref().map(|types| format!(",{},", types.iter().copied().collect::<Vec<_>>().join(",")));
-        let (types, job) = (types.unwrap_or_default(), wanted.job.map(|job| text(job.uuid())));
         let found = sql::<Columns>(statement)
             .bind::<Text, _>(of)
             .sql(" AND number > ")
@@ -133,7 +155,15 @@ impl Tx<'_> {
             .bind::<Nullable<Text>, _>(&device)
             .sql(" OR CAST(")
             .bind::<Nullable<Text>, _>(&device)
-            .sql(" AS TEXT) IS NULL) ORDER BY number LIMIT ")
+            .sql(" AS TEXT) IS NULL) AND (")
+            .bind::<Text, _>(&jobs)
+            .sql(" LIKE '%,' || job_id || ',%' OR ")
+            .bind::<Text, _>(&jobs)
+            .sql(" = '') AND (")
+            .bind::<Text, _>(&devices)
+            .sql(" LIKE '%,' || device_id || ',%' OR ")
+            .bind::<Text, _>(&devices)
+            .sql(" = '') ORDER BY number LIMIT ")
             // One more tells whether there is more.
             .bind::<BigInt, _>(most.saturating_add(1));
         let found = Kept(found);
