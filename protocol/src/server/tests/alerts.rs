@@ -53,15 +53,16 @@ fn an_alert_knows_which_execs_had_begun_before_it() {
             assert_eq!(begun.len(), received.alerts.len());
             begun
         };
-        assert_eq!(begun(&mut scene, vec![header_status(1, 212), status(1, 4, 200), alert()]), [[]; 2] as [[usize; 0]; 2]);
-        scene.say(vec![]);
-        let told = begun(&mut scene, vec![header_status(2, 212), alert(), status(2, 2, 202), alert()]);
+        let told = begun(&mut scene, vec![header_status(1, 212), status(1, 4, 200), alert()]);
+        assert_eq!(told, vec![Vec::<usize>::new(); 2]);
+        let id = sent(&scene.say(vec![]))[0].0;
+        let told = begun(&mut scene, vec![header_status(2, 212), alert(), status(2, id, 202), alert()]);
         assert_eq!(told, [vec![], vec![], vec![1], vec![1]]);
-        scene.say(vec![]);
-        let told = begun(&mut scene, vec![header_status(3, 212), alert(), status(3, 2, 500), alert()]);
+        let id = sent(&scene.say(vec![]))[0].0;
+        let told = begun(&mut scene, vec![header_status(3, 212), alert(), status(3, id, 500), alert()]);
         assert_eq!(told, vec![vec![1]; 4], "what is refused has not begun");
-        scene.say(vec![]);
-        let told = begun(&mut scene, vec![header_status(4, 212), alert(), status(4, 2, 200), alert()]);
+        let id = sent(&scene.say(vec![]))[0].0;
+        let told = begun(&mut scene, vec![header_status(4, 212), alert(), status(4, id, 200), alert()]);
         assert_eq!(told, [vec![1], vec![1], vec![1, 3], vec![1, 3]]);
     }
 }
