@@ -117,7 +117,8 @@ pub struct EventsQuery {
         pattern = "^(INDETERMINATE|HARMLESS|INFORMATIONAL|WARNING|MINOR|CRITICAL|FATAL)$"
     )]
     mark: Option<Mark>,
-    /// Of alerts and faults of devices only those that come from these nodes or from below them, at most 100, with commas between them.
+    /// Of alerts and faults of devices only those that come from these nodes or from below them, at most 100, with commas between them; one with a comma
+    /// in its name can only be named by a subscription.
     #[param(max_length = 4_096, example = "./Vendor/Battery")]
     source: Option<String>,
     /// How much of each is told.
