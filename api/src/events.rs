@@ -172,8 +172,12 @@ impl EventsQuery {
     }
 
     fn list<S>(&self, allowed: &Allowed<S>) -> Result<List> {
-        let filters = (&self.types, &self.device_id, &self.job_id, &self.alert_type, &self.mark, &self.source);
-        List::new(allowed.caller.client, "events", &filters)
+        let filters = (&self.types, &self.device_id, &self.job_id, &self.alert_type, &self.mark);
+        // Without a source a cursor is what it was before there were any, and goes on being good.
+        match &self.source {
+            Some(source) => List::new(allowed.caller.client, "events", &(filters, source)),
+            None => List::new(allowed.caller.client, "events", &filters),
+        }
     }
 
     async fn begin<S>(&self, allowed: &Allowed<S>) -> Result<u64, Problem> {

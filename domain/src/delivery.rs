@@ -32,7 +32,8 @@ pub enum DeliveryState {
     Pending,
     /// The receiver has taken it.
     Delivered,
-    /// It is not tried any more, which `dmwsi.v1.subscription-delivery-dead` tells. It can be had again by `redeliver` and `recover`.
+    /// It is not tried any more, which `dmwsi.v1.subscription-delivery-dead` tells, unless it is such a notice itself or its client may not have it any
+    /// more. It can be had again by `redeliver` and `recover`.
     Dead,
 }
 

@@ -198,15 +198,27 @@ impl Subscription {
         [self.rate, self.agreement.and_then(|agreement| agreement.rate)].into_iter().flatten().min()
     }
 
-    /// The events that it must have one after the other: those of a device, of a job, of a container; all, where it is bound to a job.
+    /// The events that it must have one after the other: those of a device, of a job, of a container; all, where it is bound to a job. What tells of
+    /// deliveries that were given up stands by itself: who refuses that as well must not wait for it.
     #[must_use]
     pub fn order_key(&self, recorded: &Recorded) -> String {
-        self.order_key_of(recorded.job, recorded.device, recorded.event.container())
+        match recorded.event {
+            Event::SubscriptionDeliveryDead { .. } => recorded.id.uuid().simple().to_string(),
+            _ => self.order_key_of(recorded.job, recorded.device, recorded.event.container()),
+        }
     }
 
-    /// The same by what an event is about.
+    /// The same of an event of which no more than that can be read.
     #[must_use]
-    pub fn order_key_of(&self, job: Option<JobId>, device: Option<DeviceId>, container: Option<ContainerId>) -> String {
+    pub fn order_key_by(&self, outline: &Outline) -> String {
+        if outline.kind == Event::DEAD {
+            outline.id.uuid().simple().to_string()
+        } else {
+            self.order_key_of(outline.job, outline.device, None)
+        }
+    }
+
+    fn order_key_of(&self, job: Option<JobId>, device: Option<DeviceId>, container: Option<ContainerId>) -> String {
         match (self.job, device, job, container) {
             (Some(job), ..) | (None, None, Some(job), _) => job.uuid().simple().to_string(),
             (None, Some(device), ..) => device.uuid().simple().to_string(),
@@ -254,6 +266,28 @@ pub fn endpoint_of(sink: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Clock;
+    use crate::delivery::DeliveryError;
+    use crate::subscription_index::tests::subscription;
+
+    #[test]
+    fn a_notice_of_what_was_given_up_waits_for_nothing_and_nothing_waits_for_it() {
+        let client = ClientId::new(Clock::System.new_id());
+        let plain = subscription(client, &["device-alert"], Filter::default());
+        let bound = Subscription { job: Some(JobId::new(Clock::System.new_id())), ..plain.clone() };
+        for subscription in [plain, bound] {
+            let (subscription_id, ids) = (subscription.id, &mut Clock::System.new_ids());
+            let first_event_id = EventId::new(Clock::System.new_id());
+            let notice =
+                Event::SubscriptionDeliveryDead { subscription_id, count: 1, first_event_id, error: DeliveryError::Refused };
+            let mut told = |event| subscription.tells(event, Timestamp::default(), None, ids);
+            let (one, other, test) = (told(notice.clone()), told(notice), told(Event::SubscriptionTest { subscription_id }));
+            let keys = [&one, &other, &test].map(|recorded| subscription.order_key(recorded));
+            assert_eq!(BTreeSet::from(keys.clone()).len(), 3, "{keys:?}");
+            let outline = Outline { id: one.id, client: None, job: None, device: None, at: one.at, kind: Event::DEAD.to_owned() };
+            assert_eq!(subscription.order_key_by(&outline), keys[0]);
+        }
+    }
 
     #[test]
     fn what_is_delivered_again_is_joined_only_where_nothing_more_comes_of_it() {

@@ -201,7 +201,7 @@ impl Tx<'_> {
                     // It cannot be delivered, and who might have wanted it learns that.
                     let may_want = index.may_want(outline).into_iter();
                     for subscription in may_want.filter(|subscription| *number > subscription.starts_after) {
-                        let key = subscription.order_key_of(outline.job, outline.device, None);
+                        let key = subscription.order_key_by(outline);
                         wanted.entry(subscription.id).or_default().push((*number, outline.id, key, true));
                         rows = rows.saturating_add(1);
                     }

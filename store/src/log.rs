@@ -52,9 +52,9 @@ impl Wanted {
         !self.types.is_empty() && self.types.iter().all(|kind| Event::ALERTS.contains(kind))
     }
 
-    /// Whether such an index holds little else: jobs and several devices are chosen from what it brings.
+    /// Whether such an index holds little else: jobs, several devices and faults alone, each of which is an alert as well, are chosen from what it brings.
     fn is_indexed(&self) -> bool {
-        self.is_alerts() && self.jobs.is_empty() && self.devices.len() <= 1
+        self.is_alerts() && self.types.contains("dmwsi.v1.device-alert") && self.jobs.is_empty() && self.devices.len() <= 1
     }
 }
 

@@ -12,7 +12,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-use crate::encoding::{self, DecodeError, Encoding, Form, Piece, PublicId, Pull, Tag, into_text};
+use crate::encoding::{self, DecodeError, Encoding, Form, Piece, PublicId, Pull, Tag, into_text, is_text};
 use crate::{wbxml, xml};
 
 /// A message, a tree or a description as elements.
@@ -168,7 +168,8 @@ fn element<'a>(pull: &mut impl Pull<'a>, tag: Tag) -> Result<Element, DecodeErro
 }
 
 impl Element {
-    /// Makes texts of octets where nothing is lost by that. What an item in the format `bin` holds stays octets; `is_bin` says so of what is around it.
+    /// Makes texts of octets; of values only where nothing is lost by that, and not of what an item in the format `bin` holds: `is_bin` says so of what is
+    /// around it.
     fn settle(&mut self, is_bin: bool) {
         match &mut self.content {
             Content::Children(children) => {
@@ -179,13 +180,16 @@ impl Element {
                     children.iter_mut().filter(|child| holds(child)).for_each(|child| child.settle(is_bin));
                 }
             }
-            Content::Octets(octets) if !(is_bin && self.name == Tag::Data.name()) => {
+            Content::Octets(octets) => {
+                let (is_data, is_value) = (self.name == Tag::Data.name(), self.name == Tag::Value.name());
                 let text = into_text(Cow::Borrowed(octets));
-                if text.as_bytes() == octets {
+                let is_lossless = text.as_bytes() == octets;
+                let holds_value = is_data || is_value;
+                if holds_value && is_lossless && !(is_bin && is_data) || !holds_value && is_text(octets) {
                     self.content = Content::Text(text);
                 }
             }
-            Content::Empty | Content::Octets(_) | Content::Text(_) => {}
+            Content::Empty | Content::Text(_) => {}
         }
     }
 

@@ -6,6 +6,9 @@ use super::item;
 use crate::encoding::{into_text, is_text};
 use crate::message::{Data, Item, Results, Status};
 
+/// The device is at it, and tells later how it ends.
+const IN_PROGRESS: StatusCode = StatusCode(101);
+
 /// The commands of one offer, sent over as many messages as they need, with what has been heard of them.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) struct Batch(Vec<Outstanding>);
@@ -18,6 +21,9 @@ struct Outstanding {
     /// How much of its value was sent, while there is more of it to send.
     #[serde(default)]
     part: Option<usize>,
+    /// The code of the Sequence that it was in, where that failed.
+    #[serde(default)]
+    whole: Option<StatusCode>,
 }
 
 /// What became of the attempt to put a command into a message.
@@ -35,7 +41,7 @@ pub(super) enum Fit {
 
 impl Batch {
     pub(super) fn new(commands: Vec<Command>) -> Self {
-        let fresh = |command| Outstanding { answer: Answer::unheard(command), sent: None, part: None };
+        let fresh = |command| Outstanding { answer: Answer::unheard(command), sent: None, part: None, whole: None };
         Self(commands.into_iter().map(fresh).collect())
     }
 
@@ -91,7 +97,7 @@ impl Batch {
 
     /// Takes a Status. One for a command that was never sent is nobody's; 101 (in progress) is none yet.
     pub(super) fn hear(&mut self, status: &Status) {
-        if status.code == StatusCode(101) {
+        if status.code == IN_PROGRESS {
             return;
         }
         self.settle(status.message, &status.command, status.code);
@@ -126,10 +132,13 @@ impl Batch {
         one.answer.status = Some(code);
     }
 
-    /// Notes the code of a Sequence, which is all of that message, for those of its commands that have none of their own.
+    /// Notes the code of a Sequence, which is all of that message: a failure is that of each of its commands of which nothing else is heard.
     pub(super) fn refuse(&mut self, message: u32, code: StatusCode) {
-        for one in self.0.iter_mut().filter(|one| one.was_in(message) && one.part.is_none()) {
-            one.answer.status.get_or_insert(code);
+        if code.is_success() || code.is_challenge() || code == IN_PROGRESS {
+            return;
+        }
+        for one in self.0.iter_mut().filter(|one| one.was_in(message)) {
+            one.whole = Some(code);
         }
     }
 
@@ -171,7 +180,7 @@ impl Batch {
             let is_unheard = one.answer.status.is_none() && one.answer.members.iter().all(|member| member.status.is_none());
             if one.is_challenged() || is_unheard && one.answer.command.is_repeatable() {
                 let fresh = Answer::unheard(one.answer.command.clone());
-                *one = Outstanding { answer: fresh, sent: None, part: None };
+                *one = Outstanding { answer: fresh, sent: None, part: None, whole: None };
             }
         }
     }
@@ -179,7 +188,7 @@ impl Batch {
     /// The answers in the order of the commands. What was never sent was not executed (215).
     pub(super) fn into_answers(self) -> Vec<Answer> {
         let close = |one: Outstanding| {
-            let status = if one.is_unsent() { Some(StatusCode::NOT_EXECUTED) } else { one.answer.status };
+            let status = if one.is_unsent() { Some(StatusCode::NOT_EXECUTED) } else { one.answer.status.or(one.whole) };
             Answer { status, ..one.answer }
         };
         self.0.into_iter().map(close).collect()

@@ -65,7 +65,6 @@ impl Session {
 
     pub(super) fn absorb(&mut self, body: &[Element], limits: &Limits, received: &mut Received) -> Heard {
         let mut heard = Heard::default();
-        let mut refused = None;
         self.objects.begin_message();
         for element in body {
             match element {
@@ -85,8 +84,8 @@ impl Session {
                         if !self.plain && status.name == "Sequence" && is_unknown {
                             batch.requeue();
                             (self.plain, received.no_sequence) = (true, true);
-                        } else if status.name == "Sequence" && !status.code.is_success() && !status.code.is_challenge() {
-                            refused = Some((status.message, status.code));
+                        } else if status.name == "Sequence" {
+                            batch.refuse(status.message, status.code);
                         }
                     }
                 }
@@ -94,9 +93,6 @@ impl Session {
             }
         }
         self.objects.end_message();
-        if let (Some(batch), Some((message, code))) = (&mut self.batch, refused) {
-            batch.refuse(message, code);
-        }
         if let (Some(batch), Some((message, command))) = (&mut self.batch, self.objects.unanswerable()) {
             batch.settle(message, command, StatusCode::SIZE_MISMATCH);
         }

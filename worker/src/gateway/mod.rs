@@ -29,6 +29,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::dev::{self, Decompress};
 use actix_web::error::PayloadError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -175,7 +176,7 @@ impl Gateway {
     }
 
     async fn answer(&self, request: &HttpRequest, payload: Payload) -> Result<(Form, Said), Refusal> {
-        let (body, is_whole) = self.gather(payload).await?;
+        let (body, is_whole) = self.gather(Decompress::from_headers(payload.into_inner(), request.headers())).await?;
         let form = Form::of(&body, request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()));
         let now = self.clock.now();
         if !is_whole {
@@ -195,7 +196,7 @@ impl Gateway {
     }
 
     /// A message as it comes in, and whether that is all of it: of one that is too large the rest stays unread.
-    async fn gather(&self, mut payload: Payload) -> Result<(Bytes, bool), Refusal> {
+    async fn gather(&self, mut payload: Decompress<dev::Payload>) -> Result<(Bytes, bool), Refusal> {
         let largest = usize::try_from(self.settings.max_message_bytes).unwrap_or(usize::MAX);
         let mut body = BytesMut::new();
         while let Some(piece) = payload.next().await {

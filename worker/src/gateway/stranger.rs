@@ -155,14 +155,18 @@ fn told(message: &Message) -> serde_json::Map<String, serde_json::Value> {
     for element in &message.body {
         let Element::Command(command) = element else { continue };
         for item in command.items.iter().filter(|_| command.verb == Verb::Replace) {
-            let (Some(source), Some(Data::Text(text))) = (&item.source, &item.data) else { continue };
+            let (Some(source), Some(data)) = (&item.source, &item.data) else { continue };
             let name = match source.as_str() {
                 devinfo::MAN => "manufacturer",
                 devinfo::MOD => "model",
                 devinfo::DEV_ID => "deviceId",
                 _ => continue,
             };
-            told.insert(name.to_owned(), text.chars().take(TOLD).collect::<String>().into());
+            let text = match data {
+                Data::Octets(octets) => String::from_utf8_lossy(octets),
+                Data::Text(text) => text.into(),
+            };
+            told.insert(name.to_owned(), text.chars().filter(|c| !c.is_control()).take(TOLD).collect::<String>().into());
         }
     }
     told

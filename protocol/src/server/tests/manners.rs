@@ -72,6 +72,29 @@ fn a_sequence_that_is_refused_is_said_again_without() {
     }
 }
 
+/// S-CM-09: what is said of a Sequence is not yet said of its commands, whose own codes may come in the next message.
+#[test]
+fn commands_of_a_sequence_that_failed_are_waited_for() {
+    for mut scene in scenes() {
+        scene.manners = Manners { sequence: true, ..Manners::default() };
+        scene.begin();
+        let reply = scene.say(vec![set("./A", "1"), set("./B", "2"), set("./C", "3")]);
+        let own: u32 = sequence(&reply).id.parse().unwrap();
+        let of_all = |code| match status(1, own, code) {
+            Element::Status(said) => Element::Status(Status { name: "Sequence".to_owned(), ..said }),
+            other => other,
+        };
+        let mut message = scene.message(vec![header_status(1, 212), of_all(101), of_all(500), said(code::NEXT_MESSAGE)]);
+        message.last = false;
+        assert_eq!(scene.hear(message).turn, Turn::Continue);
+        scene.say(vec![]);
+        let message = scene.message(vec![header_status(2, 212), status(1, own + 1, 200), status(1, own + 2, 404)]);
+        let received = scene.hear(message);
+        let codes: Vec<_> = received.answers.iter().map(|answer| answer.status.map(|status| status.0)).collect();
+        assert_eq!((received.turn, codes), (Turn::Offer, vec![Some(200), Some(404), Some(500)]));
+    }
+}
+
 /// AD-12: Data is always there, unless the device is known to want it otherwise; the same of the correlator.
 #[test]
 fn data_and_correlator_are_left_out_only_where_that_is_known() {
