@@ -84,7 +84,7 @@ async fn goes_red(database: Database, planted: Planted) {
     for _ in 0..40 {
         let faults = storm.round(if planted.wants_a_kill() { Blow::One(0) } else { Blow::Nothing }).await;
         println!("{planted:?}: {:?}", faults.first());
-        if faults.iter().any(|fault| planted.is_called(fault.kind)) {
+        if faults.iter().any(|fault| fault.kind == planted.kind()) {
             return working.abort();
         }
         if !faults.is_empty() {

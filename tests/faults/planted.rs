@@ -59,12 +59,11 @@ const LOOK_FOR_THE_END: &str =
     "UPDATE organisations SET next_event = GREATEST(next_event, (SELECT COALESCE(MAX(number), 0) + 1 FROM events));";
 
 impl Planted {
-    /// Whether the checker may call it so. What is committed late is missed by who reads on, or told behind what came after it: whichever is seen first.
-    pub(crate) const fn is_called(self, kind: Kind) -> bool {
+    /// What the checker must call it.
+    pub(crate) const fn kind(self) -> Kind {
         match self {
-            Self::EventAfterCommit | Self::RetriesInMemory => matches!(kind, Kind::Loss),
-            Self::NumberBeforeCommit => matches!(kind, Kind::Gap | Kind::Order),
-            Self::TwoSequencers => matches!(kind, Kind::Gap),
+            Self::EventAfterCommit | Self::RetriesInMemory => Kind::Loss,
+            Self::NumberBeforeCommit | Self::TwoSequencers => Kind::Gap,
         }
     }
 
