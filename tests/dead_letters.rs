@@ -60,6 +60,17 @@ both! {
         assert_eq!(document.faults(&content["schema"], &came, ""), Vec::<String>::new());
         let metrics = portal.get("/metrics").await.text;
         assert!(metrics.contains("dmwsi_deliveries_total{outcome=\"dead\"}"), "{metrics}");
+        // Each notice is delivered by itself, and a newcomer is told the last one all the same.
+        tell(&server, &portal, devices[0].0, [alert("b", "fatal", "")]).await;
+        eventually("that is told, too", async || count(&told(&watcher)) == 6).await;
+        let newcomer = Receiver::taking().await;
+        let mut new = wanted(&newcomer.url, &[NOTICE]);
+        new["config"]["initialEvent"] = json!(true);
+        let new = subscribe(&portal, &new).await;
+        newcomer.heard(NOTICE, 1).await;
+        assert_eq!(Some(&newcomer.of(NOTICE)[0].event()["data"]["firstEventId"]), told(&watcher).last().map(|last| &last["firstEventId"]));
+        let of_notices = async || deliveries(&portal, &new).await.iter().filter(|one| one["eventType"] == format!("dmwsi.v1.{NOTICE}")).count();
+        assert_eq!(of_notices().await, 1);
         server.stop().await;
     }
 

@@ -78,6 +78,26 @@ both! {
         server.stop().await;
     }
 
+    /// OES4: what an older version put into another order, or this one while it could not read it, comes when it is asked for, and holds up nothing.
+    async fn what_was_laid_out_in_another_order_is_recovered(database: Database) {
+        let (server, portal) = quick(&database, |_| {}).await;
+        let [(device, _)] = server.devices(&portal, 1).await.try_into().unwrap();
+        let receiver = Receiver::taking().await;
+        let made = subscribe(&portal, &wanted(&receiver.url, &["device-alert"])).await;
+        let since = server.clock.now();
+        tell(&server, &portal, device, [alert("a", "fatal", "")]).await;
+        receiver.heard("device-alert", 1).await;
+        let states = || database.lines("SELECT state AS line FROM deliveries");
+        eventually("all is delivered", async || states().iter().all(|state| state == "DELIVERED")).await;
+        database.execute("UPDATE deliveries SET order_key = ''");
+        let again = json!({"since": since.to_string(), "onlyFailed": false});
+        assert_eq!(portal.post(&format!("{}/recover", path(&made)), &again).await.status.as_u16(), 202);
+        receiver.heard("device-alert", 2).await;
+        assert_eq!(portal.post(&format!("{}/test", path(&made)), &json!({})).await.status.as_u16(), 202);
+        receiver.heard("subscription-test", 1).await;
+        server.stop().await;
+    }
+
     /// OES4: what is delivered again is gathered in slices, so that nobody waits for all that others have asked for, neither for the same nor for what
     /// happens now.
     async fn a_long_recovery_holds_up_nobody(database: Database) {

@@ -197,6 +197,12 @@ pub async fn recover_deliveries(
         return Err(Problem::invalid("The time has no length.").at("/until", "must lie after since"));
     }
     let (now, ids, id) = (app.clock.now(), app.clock.new_ids(), id.into_inner());
+    // Where in the log the times are is looked for while others write: what is added meanwhile has higher numbers.
+    let numbers = app.store.read(move |tx| {
+        let until = until.map(|until| tx.number_until(caller.organisation, until)).transpose()?;
+        Ok((tx.number_before(caller.organisation, since)?, until))
+    });
+    let (after, until) = numbers.await?;
     let begun = app.store.write(move |tx| {
         let mut ids = ids;
         idempotency.once(tx, |tx| {
@@ -204,13 +210,9 @@ pub async fn recover_deliveries(
             if held.status.is_over() {
                 return Err(Error::conflict("INCOMPATIBLE_STATE", "the subscription is over"));
             }
-            let after = tx.number_before(caller.organisation, since)?;
             // What is not laid out yet comes by itself.
             let laid_out = tx.distributed(caller.organisation)?;
-            let until = match until {
-                Some(until) => tx.number_until(caller.organisation, until)?.min(laid_out),
-                None => laid_out,
-            };
+            let until = until.map_or(laid_out, |until| until.min(laid_out));
             if after < until {
                 tx.begin_recovery(&held, Recovery { after, until, only_failed }, now, &mut ids)?;
             }

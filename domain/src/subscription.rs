@@ -51,7 +51,8 @@ pub struct Rejected {
     /// Where in the request it stood, as a JSON pointer.
     #[schema(max_length = 256, example = "/types/1")]
     pub pointer: String,
-    /// Why: `PERMISSION_DENIED` for a type that the token may not read, `NOT_FOUND` for a device that is not the organisation's.
+    /// Why: `PERMISSION_DENIED` for a type that the token may not read, `NOT_FOUND` for a device that is not the organisation's or a job that is not the
+    /// client's.
     #[schema(max_length = 64, example = "PERMISSION_DENIED")]
     pub reason: String,
 }
@@ -204,8 +205,14 @@ impl Subscription {
     pub fn order_key(&self, recorded: &Recorded) -> String {
         match recorded.event {
             Event::SubscriptionDeliveryDead { .. } => recorded.id.uuid().simple().to_string(),
-            _ => self.order_key_of(recorded.job, recorded.device, recorded.event.container()),
+            _ => self.subject(recorded),
         }
+    }
+
+    /// What an event is about, of which a new subscription wants the last: the device, the job or the container; all, where it is bound to a job.
+    #[must_use]
+    pub fn subject(&self, recorded: &Recorded) -> String {
+        self.order_key_of(recorded.job, recorded.device, recorded.event.container())
     }
 
     /// The same of an event of which no more than that can be read.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, Text};
+use diesel::sql_types::{Array, Bool, Text};
 use dmwsi_domain::delivery::{Attempt, DeliveryState};
 use dmwsi_domain::id::{EventId, SubscriptionId};
 use dmwsi_domain::outline::Logged;
@@ -181,31 +181,26 @@ impl Tx<'_> {
         let found = deliveries::table
             .filter(deliveries::event_id.eq(text(event.uuid())))
             .filter(deliveries::subscription_id.eq(text(subscription.id.uuid())))
-            .select((deliveries::number, deliveries::order_key));
-        let found: Option<(i64, String)> = on!(self, conn => found.first(conn)).optional().map_err(failed)?;
-        let Some((number, order_key)) = found else { return Ok(false) };
-        self.renew_deliveries(subscription.id, vec![number], true)?;
-        self.put_in_order(subscription.id, &BTreeSet::from([order_key]), now)?;
+            .select(deliveries::number);
+        let found: Option<i64> = on!(self, conn => found.first(conn)).optional().map_err(failed)?;
+        let Some(number) = found else { return Ok(false) };
+        let keys = self.renew_deliveries(subscription.id, vec![number], true)?;
+        self.put_in_order(subscription.id, &keys, now)?;
         self.ring_deliveries(subscription, now, ids)?;
         Ok(true)
     }
 
-    /// Makes deliveries pending again, with all their attempts before them; those that are pending only when `all`.
-    pub(crate) fn renew_deliveries(&mut self, id: SubscriptionId, numbers: Vec<i64>, all: bool) -> Result<()> {
-        let those = || {
-            deliveries::table
-                .filter(deliveries::subscription_id.eq(text(id.uuid())))
-                .filter(deliveries::number.eq_any(numbers.clone()))
-        };
+    /// Makes deliveries pending again, with all their attempts before them; those that are pending only when `all`. The order keys of what it changed,
+    /// as they are kept: an event that could not be read, or that an older version laid out, may have another than it would have now.
+    pub(crate) fn renew_deliveries(&mut self, id: SubscriptionId, numbers: Vec<i64>, all: bool) -> Result<BTreeSet<String>> {
+        let those = deliveries::table
+            .filter(deliveries::subscription_id.eq(text(id.uuid())))
+            .filter(deliveries::number.eq_any(numbers))
+            .filter(deliveries::state.ne("PENDING").or(all.into_sql::<Bool>()));
         let change = (deliveries::state.eq("PENDING"), deliveries::attempt.eq(0), deliveries::next_at.eq(None::<i64>));
-        if all {
-            on!(self, conn => diesel::update(those()).set(change).execute(conn))
-        } else {
-            let those = those().filter(deliveries::state.ne("PENDING"));
-            on!(self, conn => diesel::update(those).set(change).execute(conn))
-        }
-        .map(drop)
-        .map_err(failed)
+        let renew = diesel::update(those).set(change).returning(deliveries::order_key);
+        let keys: Vec<String> = on!(self, conn => renew.get_results(conn)).map_err(failed)?;
+        Ok(keys.into_iter().collect())
     }
 
     /// Drops some of what is still to be delivered to a subscription, up to that number; whether there may be more.

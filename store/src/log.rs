@@ -1,5 +1,6 @@
 //! The log as it is read from outside: parts of it in the order of the numbers, found by columns; what the events say stays text.
 use std::collections::BTreeSet;
+use std::fmt::Display;
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
@@ -8,7 +9,6 @@ use dmwsi_domain::event::Event;
 use dmwsi_domain::id::{ClientId, DeviceId, EventId, JobId, OrganisationId};
 use dmwsi_domain::log_entry::LogEntry;
 use dmwsi_domain::{Error, Result, Timestamp};
-use uuid::Uuid;
 
 use crate::column::{counted, number, text, uuid};
 use crate::{Kept, Tx, failed, on};
@@ -58,16 +58,8 @@ impl Wanted {
     }
 }
 
-/// The only one, as a column holds it, or else all of them in one text, which is empty where there is none.
-fn chosen(ids: impl ExactSizeIterator<Item = Uuid>) -> (Option<String>, String) {
-    match (ids.len(), ids.map(text).collect::<Vec<_>>()) {
-        (1, mut ids) => (ids.pop(), String::new()),
-        (_, ids) => (None, listed(ids.iter().map(String::as_str))),
-    }
-}
-
 /// With a comma before and behind each, so that one is found in it by `LIKE`; empty where there is none.
-fn listed<'t>(texts: impl Iterator<Item = &'t str>) -> String {
+fn listed(texts: impl Iterator<Item = impl Display>) -> String {
     texts.fold(String::new(), |all, text| format!("{}{text},", if all.is_empty() { "," } else { &all }))
 }
 
@@ -129,10 +121,11 @@ impl Tx<'_> {
         };
         let bound = if wanted.is_indexed() { last } else { last.min(after.saturating_add(GONE_OVER)) };
         let id = text(organisation.uuid());
-        let types = listed(wanted.types.iter().copied());
-        let (job, jobs) = chosen(wanted.jobs.iter().map(|job| job.uuid()));
-        let (device, devices) = chosen(wanted.devices.iter().map(|device| device.uuid()));
-        let (statement, of) = match (wanted.is_alerts(), &device) {
+        let types = listed(wanted.types.iter());
+        let jobs = listed(wanted.jobs.iter().map(|job| text(job.uuid())));
+        let devices = listed(wanted.devices.iter().map(|device| text(device.uuid())));
+        let only = wanted.devices.first().filter(|_| wanted.devices.len() == 1).map(|device| text(device.uuid()));
+        let (statement, of) = match (wanted.is_alerts(), &only) {
             (false, _) => (ALL, &id),
             (true, None) => (ALERTS, &id),
             (true, Some(device)) => (ALERTS_OF_DEVICE, device),
@@ -147,15 +140,7 @@ impl Tx<'_> {
             .bind::<Text, _>(&types)
             .sql(" = '' OR ")
             .bind::<Text, _>(&types)
-            .sql(" LIKE '%,' || type || ',%') AND (job_id = ")
-            .bind::<Nullable<Text>, _>(&job)
-            .sql(" OR CAST(")
-            .bind::<Nullable<Text>, _>(&job)
-            .sql(" AS TEXT) IS NULL) AND (device_id = ")
-            .bind::<Nullable<Text>, _>(&device)
-            .sql(" OR CAST(")
-            .bind::<Nullable<Text>, _>(&device)
-            .sql(" AS TEXT) IS NULL) AND (")
+            .sql(" LIKE '%,' || type || ',%') AND (")
             .bind::<Text, _>(&jobs)
             .sql(" = '' OR ")
             .bind::<Text, _>(&jobs)

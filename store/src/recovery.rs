@@ -81,12 +81,11 @@ impl Tx<'_> {
             .filter(deliveries::number.le(number(recovery.until)))
             .order(deliveries::number)
             .limit(RECOVERED_AT_ONCE)
-            .select((deliveries::number, deliveries::order_key));
-        let rows: Vec<(i64, String)> = on!(self, conn => found.load(conn)).map_err(failed)?;
-        let is_full = i64::try_from(rows.len()).is_ok_and(|rows| rows >= RECOVERED_AT_ONCE);
-        let last = rows.last().filter(|_| is_full).map(|(last, _)| counted(*last, "number")).transpose()?;
-        let (numbers, keys) = rows.into_iter().unzip::<_, _, Vec<_>, BTreeSet<_>>();
-        self.renew_deliveries(id, numbers, false)?;
+            .select(deliveries::number);
+        let numbers: Vec<i64> = on!(self, conn => found.load(conn)).map_err(failed)?;
+        let is_full = i64::try_from(numbers.len()).is_ok_and(|count| count >= RECOVERED_AT_ONCE);
+        let last = numbers.last().filter(|_| is_full).map(|last| counted(*last, "number")).transpose()?;
+        let keys = self.renew_deliveries(id, numbers, false)?;
         Ok((keys, last))
     }
 
@@ -116,9 +115,10 @@ impl Tx<'_> {
             })
             .collect();
         self.take_allowed(subscription, &mut new, now, ids)?;
-        self.renew_deliveries(subscription.id, new.iter().map(|one| number(one.number)).collect(), false)?;
+        let mut keys = self.renew_deliveries(subscription.id, new.iter().map(|one| number(one.number)).collect(), false)?;
         self.insert_deliveries(&new, now)?;
-        Ok((new.into_iter().map(|one| one.order_key).collect(), last))
+        keys.extend(new.into_iter().map(|one| one.order_key));
+        Ok((keys, last))
     }
 
     /// Counts those that a subscription with a limited number of events has never had, drops those beyond it, and ends it with the last.
@@ -165,13 +165,18 @@ impl Tx<'_> {
         let mut newest = BTreeMap::new();
         for (number, logged) in events.iter().filter(|(number, _)| *number <= until) {
             if let Some(recorded) = logged.told().filter(|recorded| subscription.wants(recorded)) {
-                newest.entry(subscription.order_key(recorded)).or_insert((*number, recorded.id));
+                newest.entry(subscription.subject(recorded)).or_insert((*number, recorded));
             }
         }
         let most = subscription.max_events.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
         let mut new: Vec<_> = newest
-            .into_iter()
-            .map(|(order_key, (number, event))| NewDelivery { subscription: subscription.id, number, event, order_key })
+            .into_values()
+            .map(|(number, recorded)| NewDelivery {
+                subscription: subscription.id,
+                number,
+                event: recorded.id,
+                order_key: subscription.order_key(recorded),
+            })
             .collect();
         new.sort_by_key(|one| one.number);
         new.truncate(most);

@@ -12,7 +12,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-use crate::encoding::{self, DecodeError, Encoding, Form, Piece, PublicId, Pull, Tag, into_text, is_text};
+use crate::encoding::{self, DecodeError, Encoding, Form, Piece, PublicId, Pull, Tag, into_text};
 use crate::{wbxml, xml};
 
 /// A message, a tree or a description as elements.
@@ -168,8 +168,7 @@ fn element<'a>(pull: &mut impl Pull<'a>, tag: Tag) -> Result<Element, DecodeErro
 }
 
 impl Element {
-    /// Makes texts of octets; of values only where nothing is lost by that, and not of what an item in the format `bin` holds: `is_bin` says so of what is
-    /// around it.
+    /// Makes texts of octets where nothing is lost by that. What an item in the format `bin` holds stays octets; `is_bin` says so of what is around it.
     fn settle(&mut self, is_bin: bool) {
         match &mut self.content {
             Content::Children(children) => {
@@ -180,24 +179,22 @@ impl Element {
                     children.iter_mut().filter(|child| holds(child)).for_each(|child| child.settle(is_bin));
                 }
             }
-            Content::Octets(octets) => {
-                let (is_data, is_value) = (self.name == Tag::Data.name(), self.name == Tag::Value.name());
+            Content::Octets(octets) if !(is_bin && self.name == Tag::Data.name()) => {
                 let text = into_text(Cow::Borrowed(octets));
-                let is_lossless = text.as_bytes() == octets;
-                let holds_value = is_data || is_value;
-                if holds_value && is_lossless && !(is_bin && is_data) || !holds_value && is_text(octets) {
+                if text.as_bytes() == octets {
                     self.content = Content::Text(text);
                 }
             }
-            Content::Empty | Content::Text(_) => {}
+            Content::Empty | Content::Octets(_) | Content::Text(_) => {}
         }
     }
 
-    /// The text of the element at that path of names below this one, if there is one.
+    /// The text of the element at that path of names below this one, if there is one; octets as a message reads them, whatever is lost by that.
     #[must_use]
     pub fn text(&self, path: &[&str]) -> Option<Cow<'_, str>> {
         match (&self.content, path.split_first()) {
             (Content::Text(text), None) => Some(Cow::Borrowed(text)),
+            (Content::Octets(octets), None) => Some(Cow::Owned(into_text(Cow::Borrowed(octets)))),
             (Content::Empty, None) => Some(Cow::Borrowed("")),
             (Content::Children(children), Some((name, rest))) => children.iter().find(|child| child.name == *name)?.text(rest),
             _ => None,

@@ -45,6 +45,10 @@ fn mask(element: &mut Element, depth: usize) {
         "Add" | "Alert" | "Copy" | "Delete" | "Exec" | "Get" | "Replace" | "Results" | "Status" => mask_items(element),
         _ => {}
     }
+    if matches!(element.content, Content::Octets(_)) && !matches!(element.name.as_str(), "Data" | "Value") {
+        // Addresses are looked at as the session reads them, whatever control characters stand in them.
+        element.content = Content::Text(text_of(element, &[]).unwrap_or_default());
+    }
     match &mut element.content {
         Content::Children(children) => children.iter_mut().for_each(|child| mask(child, depth.saturating_add(1))),
         Content::Text(text) => shorten(text),
@@ -228,6 +232,34 @@ mod tests {
         for meta in [format!("<Meta>{kind}</Meta>"), kind.to_owned(), format!("<Meta><MetInf>{kind}</MetInf></Meta>")] {
             let item = format!("<Item>{meta}<Data>hidden-word</Data></Item>");
             hides(&message("", &format!("<Alert><CmdID>2</CmdID><Data>1224</Data>{item}</Alert>")));
+        }
+    }
+
+    /// Every text that ends with a `#` as octets with a control character in that place.
+    fn with_controls(element: &mut Element) {
+        match &mut element.content {
+            Content::Children(children) => children.iter_mut().for_each(with_controls),
+            Content::Text(text) => {
+                if let Some(text) = text.strip_suffix('#') {
+                    element.content = Content::Octets([text.as_bytes(), b"\x01"].concat());
+                }
+            }
+            Content::Empty | Content::Octets(_) => {}
+        }
+    }
+
+    #[test]
+    fn control_characters_in_a_name_or_an_address_hide_it_from_nobody() {
+        let kind = "<Meta><Type xmlns=\"syncml:metinf\">com.microsoft/MDM/AADUserToken#</Type></Meta>";
+        for (header, body) in [
+            ("<RespURI>https://dm.example/dm?s=hidden-word#</RespURI>", String::new()),
+            ("", item("Replace", "./Wifi/Password#", "hidden-word")),
+            ("", format!("<Alert><CmdID>2</CmdID><Data>1226</Data><Item>{kind}<Data>hidden-word</Data></Item></Alert>")),
+        ] {
+            let mut document = Document::decode(Encoding::Xml, message(header, &body).as_bytes()).unwrap();
+            with_controls(&mut document.root);
+            let view = view(Encoding::Wbxml, &document.encode(Encoding::Wbxml).unwrap()).unwrap().to_string();
+            assert!(!view.contains("hidden-word") && view.contains(HIDDEN), "{view}");
         }
     }
 

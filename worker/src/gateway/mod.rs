@@ -1,5 +1,6 @@
 //! The device side: `POST /dm`, OMA DM 1.2 in XML and WBXML.
 mod agenda;
+mod body;
 mod bootstrap;
 mod certificate;
 mod effects;
@@ -29,11 +30,10 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::{self, Decompress};
 use actix_web::error::PayloadError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use actix_web::web::{self, Bytes, BytesMut, Data, Payload, ServiceConfig};
+use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use dmwsi_domain::contact::Contact;
 use dmwsi_domain::profile::Book;
@@ -43,7 +43,6 @@ use dmwsi_protocol::mac;
 use dmwsi_protocol::server::{Fault, Limits, Turn};
 use dmwsi_store::content::Content;
 use dmwsi_store::{Keys, Store};
-use futures_util::StreamExt as _;
 
 use crate::download::Tokens;
 
@@ -176,7 +175,8 @@ impl Gateway {
     }
 
     async fn answer(&self, request: &HttpRequest, payload: Payload) -> Result<(Form, Said), Refusal> {
-        let (body, is_whole) = self.gather(Decompress::from_headers(payload.into_inner(), request.headers())).await?;
+        let largest = usize::try_from(self.settings.max_message_bytes).unwrap_or(usize::MAX);
+        let (body, is_whole) = body::gather(payload, request.headers(), largest).await?;
         let form = Form::of(&body, request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()));
         let now = self.clock.now();
         if !is_whole {
@@ -193,21 +193,6 @@ impl Gateway {
             }
         };
         Ok((form, self.reply(incoming).await?))
-    }
-
-    /// A message as it comes in, and whether that is all of it: of one that is too large the rest stays unread.
-    async fn gather(&self, mut payload: Decompress<dev::Payload>) -> Result<(Bytes, bool), Refusal> {
-        let largest = usize::try_from(self.settings.max_message_bytes).unwrap_or(usize::MAX);
-        let mut body = BytesMut::new();
-        while let Some(piece) = payload.next().await {
-            let piece = piece?;
-            let room = largest.saturating_sub(body.len());
-            body.extend_from_slice(piece.get(..room).unwrap_or(&piece));
-            if piece.len() > room {
-                return Ok((body.freeze(), false));
-            }
-        }
-        Ok((body.freeze(), true))
     }
 
     fn count(&self, turn: &Turn) {

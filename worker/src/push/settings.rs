@@ -10,7 +10,7 @@ use url::Url;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Settings {
-    /// How many notifications are sent a second at most, by this process.
+    /// How many devices are woken a second at most, by this process.
     pub rate: u32,
     /// How many devices may have been woken within `callWithinSeconds` without having called yet; further ones wait until these have.
     pub in_flight: u32,
