@@ -35,7 +35,7 @@ fn told(database: &Database) -> Vec<String> {
 }
 
 both! {
-    /// HL-INGEST1, HL-INGEST3, UC-10: a container of each kind, and one of four kinds with two of one kind for different models.
+    /// HL-INGEST1, HL-INGEST3, UC-10, AD-3: a container of each kind, and one of four kinds with two of one kind for different models.
     async fn a_container_of_each_kind_and_one_of_all_kinds_come_in(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;

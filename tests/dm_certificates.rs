@@ -13,9 +13,11 @@ use serde_json::{Value, json};
 
 use crate::harness::Database;
 use crate::harness::authority::{Authority, Issued};
+use crate::harness::document::Document;
 use crate::harness::handset::{Handset, SCOPES, ended, job, outcome, package, update};
 use crate::harness::phone::{FINAL, PACKAGE_1, Phone, md5_cred, message, next_nonce, results, status};
 use crate::harness::server::Server;
+use crate::sessions::sessions;
 
 const DEVICE: &str = "IMEI:490154203237518";
 
@@ -103,6 +105,12 @@ both! {
             assert_eq!(outcome(&portal, &waiting, &handset.id).await.0, "QUEUED");
             handset.live().await;
             assert_eq!(outcome(&portal, &waiting, &handset.id).await.0, "SUCCEEDED");
+
+            let all = sessions(&portal, &handset.id).await;
+            let accepted: Vec<_> = all.iter().filter(|one| one["authentication"] == "ACCEPTED").collect();
+            assert!(!accepted.is_empty() && accepted.iter().all(|one| one["authenticatedBy"] == "TRANSPORT"), "{all:?}");
+            let (document, schema) = (Document::generated(), json!({"$ref": "#/components/schemas/DeviceSession"}));
+            assert_eq!(document.faults(&schema, accepted[0], ""), Vec::<String>::new());
         }
         server.stop().await;
     }

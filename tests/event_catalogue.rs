@@ -18,7 +18,7 @@ fn schemas<'d>(document: &'d Document, short: &str) -> (&'d Value, &'d Value) {
 }
 
 /// What is wrong with an event by its schema.
-fn faults(document: &Document, event: &Value) -> Vec<String> {
+pub(crate) fn faults(document: &Document, event: &Value) -> Vec<String> {
     let (of_event, of_data) = schemas(document, short(event["type"].as_str().unwrap()));
     let wrong = document.faults(of_event, event, "");
     [wrong, document.undeclared(of_event, event, ""), document.undeclared(of_data, &event["data"], "/data")].concat()
@@ -28,7 +28,7 @@ fn short(name: &str) -> &str {
     name.strip_prefix("dmwsi.v1.").unwrap()
 }
 
-/// UC-13, OF2: what is told is described, once, for whoever is called and for whoever reads.
+/// UC-13, OF2, AD-14: what is told is described, once, for whoever is called and for whoever reads.
 #[test]
 fn every_type_of_event_is_described_in_both_documents_with_an_example_that_fits() {
     let (openapi, asyncapi) = (Document::generated(), Document(dmwsi_api::asyncapi()));
@@ -65,7 +65,7 @@ fn every_type_of_event_is_described_in_both_documents_with_an_example_that_fits(
 }
 
 both! {
-    /// OF2: what the server tells is what the documents say; a newcomer finds them from the host alone.
+    /// OF2, AD-14: what the server tells is what the documents say; a newcomer finds them from the host alone.
     async fn what_is_told_keeps_to_the_catalogue(database: Database) {
         let server = Server::on(&database).await;
         let scopes = format!("{SCOPES} events:read");

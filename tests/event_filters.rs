@@ -93,9 +93,11 @@ both! {
         }
         let all = read(&portal, "mark=FATAL").await;
         assert!(all.len() > read(&portal, "mark=FATAL&types=dmwsi.v1.device-alert").await.len(), "what is no alert passes");
-        for wrong in ["source=", "alertType=a,,b", "jobId=job_1", &format!("source={}", vec!["./A"; 101].join(","))] {
+        let long = |count| format!("source={}", "ü".repeat(count));
+        for wrong in ["source=", "alertType=a,,b", "jobId=job_1", &format!("source={}", vec!["./A"; 101].join(",")), &long(257)] {
             portal.get(&format!("/v1/events?{wrong}")).await.problem(400, "INVALID_ARGUMENT");
         }
+        portal.get(&format!("/v1/events?{}", long(256))).await.of(200);
         let cursor = portal.get("/v1/events?source=./A").await.of(200)["nextCursor"].as_str().unwrap().to_owned();
         portal.get(&format!("/v1/events?source=./C&cursor={cursor}")).await.problem(400, "INVALID_ARGUMENT");
         server.stop().await;

@@ -30,7 +30,7 @@ fn one(state: &str, code: &str) -> (String, String) {
 }
 
 both! {
-    /// UC-7, FU-1, SW-2: from the container to the version on the device; the device fetches the package here.
+    /// UC-7, FU-1, SW-2, AD-3: from the container to the version on the device; the device fetches the package here.
     async fn a_device_fetches_a_deliverable_from_the_server_and_installs_it(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;

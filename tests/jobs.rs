@@ -67,7 +67,7 @@ fn path(job: &Value) -> String {
 }
 
 both! {
-    /// UC-3, AD-1, OES10: accepted, watched, ended, with results, evidence and timeline.
+    /// UC-3, CC4, AD-1, OES10: accepted, watched, ended, with results, evidence and timeline.
     async fn a_job_is_taken_runs_and_shows_what_came_of_it(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;

@@ -8,6 +8,8 @@ use dmwsi_simulator::Behaviour;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::event_catalogue::faults;
+use crate::harness::document::Document;
 use crate::harness::eventually;
 use crate::harness::handset::{Handset, ended, job};
 use crate::harness::receiver::Receiver;
@@ -78,7 +80,8 @@ pub(crate) async fn patch(portal: &Portal, subscription: &Value, change: Value) 
 }
 
 both! {
-    /// OES4, EI3, UC-13: what happens is delivered as `GET /v1/events` tells it, signed, with the subscription's own words.
+    /// OES4, EI3, UC-13, AD-14: what happens is delivered as `GET /v1/events` tells it and the document describes it, signed, with the
+    /// subscription's own words.
     async fn a_subscriber_is_told_what_the_log_tells(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
@@ -91,6 +94,8 @@ both! {
         assert!(key.starts_with("whsec_") && made["status"] == "ACTIVE" && !made.to_string().contains("open-sesame"), "{made}");
         let began = receiver.heard("subscription-started", 1).await;
         assert_eq!(began[0].event()["data"]["initiationReason"], "SUBSCRIPTION_CREATED");
+        let document = Document::generated();
+        assert_eq!(faults(&document, &began[0].event()), Vec::<String>::new());
         let mut handset = Handset::register(&portal, server.url(), Behaviour::default()).await;
         let read = job(&portal, &handset.id, &json!({"type": "NODES_GET", "nodes": ["./DevInfo/Man"]})).await;
         handset.device.check_in().await.unwrap();
@@ -104,6 +109,7 @@ both! {
             assert_eq!(came.header("authorization"), "Bearer open-sesame");
             let mut event = came.event();
             assert_eq!(came.header("webhook-id"), event["id"]);
+            assert_eq!(faults(&document, &event), Vec::<String>::new());
             let data = event["data"].as_object_mut().unwrap();
             assert_eq!((data.remove("subscriptionId"), data.remove("callbackData")), (Some(made["id"].clone()), Some(json!("mine"))));
             assert!(log.contains(&event), "{event} is told otherwise");

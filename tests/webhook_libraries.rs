@@ -92,8 +92,8 @@ fn judged(program: &str, script: &str, cases: &[Value]) -> Option<BTreeMap<Strin
 }
 
 both! {
-    /// OES2, ES1, OES4: deliveries of the running server are genuine, and nothing changed in them is, by `standardwebhooks`, `svix` and `cloudevents` of
-    /// Python and Node; also those made again, and while a key is replaced.
+    /// OES2, ES1, OES4, AD-14: deliveries of the running server are genuine, and nothing changed in them is, by `standardwebhooks`, `svix` and
+    /// `cloudevents` of Python and Node; also those made again, and while a key is replaced.
     async fn deliveries_are_taken_by_the_libraries_of_receivers_and_altered_ones_are_not(database: Database) {
         let (server, portal) = quick(&database, |_| {}).await;
         let [(device, _)] = server.devices(&portal, 1).await.try_into().unwrap();

@@ -95,7 +95,9 @@ pub struct TreeQuery {
 /// Read what is known of a device's tree
 ///
 /// Nodes and properties as answers of the device told them last, by address, each with its time; nobody asks the device. To have it asked, start a
-/// job of the type `TREE_READ` or `NODES_GET`. At most 5,000 nodes are kept of a device; values are stored sealed, and secrets are not kept.
+/// job of the type `TREE_READ` or `NODES_GET`. At most 5,000 nodes and properties together are kept of a device, and of the answers in one message the
+/// first 2,000 facts are taken: what a node or a property holds, which children a node has, or that it is gone. Values are stored sealed, and
+/// secrets are not kept.
 #[utoipa::path(
     tag = "Devices",
     params(

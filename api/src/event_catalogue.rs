@@ -14,7 +14,7 @@ use utoipa::{PartialSchema as _, ToSchema};
 /// The media type in which an event is sent.
 pub(crate) const CLOUD_EVENT: &str = "application/cloudevents+json";
 
-/// The headers of an event that is sent (Standard Webhooks 1.0): name, name of the component, description, pattern.
+/// The headers of an event that is sent (Standard Webhooks 1.0, and HTTP Webhooks of CloudEvents): name, name of the component, description, pattern.
 const HEADERS: &[(&str, &str, &str, &str)] = &[
     (
         "webhook-id",
@@ -33,6 +33,12 @@ const HEADERS: &[(&str, &str, &str, &str)] = &[
         "WebhookSignature",
         "Signatures over `id.timestamp.body`, with blanks between them: `v1,` and HMAC-SHA256 or `v1a,` and ed25519, each in base64.",
         "^v1a?,[A-Za-z0-9+/=]+( v1a?,[A-Za-z0-9+/=]+)*$",
+    ),
+    (
+        "WebHook-Request-Origin",
+        "WebHookRequestOrigin",
+        "The host of this server, the same as when the receiver is asked whether it wants the events.",
+        "^[A-Za-z0-9.:_\\[\\]-]+$",
     ),
 ];
 
@@ -120,7 +126,7 @@ fn about(name: &'static str) -> &'static [&'static str] {
     }
 }
 
-/// Adds those ids to the schema of the data.
+/// Adds those ids to the schema of the data, and what a delivery says of its subscription.
 fn complete(name: &'static str, mut data: Object) -> Object {
     for field in about(name) {
         let (words, pattern) =
@@ -129,6 +135,15 @@ fn complete(name: &'static str, mut data: Object) -> Object {
             ObjectBuilder::new().schema_type(Type::String).description(Some(words)).max_length(Some(36)).pattern(Some(pattern));
         data.properties.insert((*field).to_owned(), RefOr::T(Schema::Object(id.build())));
         data.required.push((*field).to_owned());
+    }
+    let text = |words: &str, longest: usize| {
+        ObjectBuilder::new().schema_type(Type::String).description(Some(words)).max_length(Some(longest))
+    };
+    let callback = text("In deliveries only: the `callbackData` of the subscription, where it has some.", 256);
+    let subscription = text("In deliveries only: the subscription for which it is delivered.", 36);
+    for (field, schema) in [("callbackData", callback), ("subscriptionId", subscription.pattern(Some("^sub_[0-9a-f]{32}$")))] {
+        // What is about a subscription names that one itself.
+        data.properties.entry(field.to_owned()).or_insert_with(|| RefOr::T(Schema::Object(schema.build())));
     }
     // A subscriber that asked for thin payload gets all but this.
     data.required.retain(|field| Event::told_in_full(name) != Some(field.as_str()));
@@ -185,7 +200,10 @@ fn webhook(event: &Described) -> PathItem {
         .description(Some(event.words.clone()))
         .request_body(Some(body.build()))
         .response("2XX", ResponseBuilder::new().description("Taken: it is not sent again.").build())
-        .response("410", ResponseBuilder::new().description("Nobody is here any more: the subscription ends.").build())
+        .response(
+            "410",
+            ResponseBuilder::new().description("Nobody is here any more: the subscription is switched off (`GONE`).").build(),
+        )
         .response("429", busy.build())
         .build();
     let headers = HEADERS.iter().map(|(_, component, ..)| *component).chain(["XCorrelator"]);

@@ -205,6 +205,7 @@ async fn open<S: Permission>(
 /// The same events as those of `GET /v1/events`, as they come: `id` is the number, `event` the type, `data` the CloudEvent in one line. Whoever goes on with
 /// `Last-Event-ID` misses nothing. A stream ends with the token; a comment every 15 seconds shows that it lives. Without `Last-Event-ID`, `after`,
 /// `since` or `cursor` it begins with what is kept; where events after them are not kept any more the answer is 410. The comments carry an `id`, too.
+/// `perPage` and `wait` are for pages and mean nothing here.
 #[utoipa::path(
     tag = "Events",
     params(

@@ -296,9 +296,10 @@ fn expired() -> Error {
 
 /// Read what happened
 ///
-/// The log of your organisation in the order in which it is told: of devices and containers all, of jobs your own, each only where the token may read
-/// what it is about. The filters are those of subscriptions and mean the same. Go on with `nextCursor` again and again; with `wait` an answer without events is held until there is one. Events are kept for 30 days
-/// unless the operator sets another time: whoever goes on from before that has missed some, and gets 410.
+/// The log of your organisation in the order in which it is told: of devices and containers all, of jobs and subscriptions your own, each only where the
+/// token may read what it is about. The filters are those of subscriptions and mean the same. Go on with `nextCursor` again and again; with `wait` an
+/// answer without events is held until there is one. Events are kept for 30 days unless the operator sets another time: whoever goes on from before that
+/// has missed some, and gets 410.
 #[utoipa::path(
     tag = "Events",
     params(EventsQuery),

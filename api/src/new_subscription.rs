@@ -98,15 +98,16 @@ pub struct SubscriptionDetail {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 1_000)]
     pub job_ids: Vec<JobId>,
-    /// Of alerts only those of these types; one that ends with `*` stands for all that begin so.
+    /// Of alerts and faults only those of these types; one that ends with `*` stands for all that begin so.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 100, max_length = 256)]
     pub alert_types: Vec<String>,
-    /// Of alerts only those that are at least so important: `INDETERMINATE`, `HARMLESS`, `INFORMATIONAL`, `WARNING`, `MINOR`, `CRITICAL`, `FATAL`.
+    /// Of alerts and faults only those that are at least so important: `INDETERMINATE`, `HARMLESS`, `INFORMATIONAL`, `WARNING`, `MINOR`, `CRITICAL`,
+    /// `FATAL`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, max_length = 16, pattern = "^(INDETERMINATE|HARMLESS|INFORMATIONAL|WARNING|MINOR|CRITICAL|FATAL)$")]
     pub mark_at_least: Option<Mark>,
-    /// Of alerts only those that come from these nodes or from below them.
+    /// Of alerts and faults only those that come from these nodes or from below them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 100, max_length = 256)]
     pub sources: Vec<String>,
@@ -218,7 +219,7 @@ impl SubscriptionDetail {
 
 /// Whether a filter may name a type of alerts, or a node, so.
 pub(crate) fn may_be_named(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 256 && !text.chars().any(char::is_control)
+    !text.is_empty() && text.chars().count() <= 256 && !text.chars().any(char::is_control)
 }
 
 /// A number of events, as it is if it is not out of range.

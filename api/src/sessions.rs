@@ -64,9 +64,9 @@ pub struct SessionView {
     initiated_by: Option<Initiator>,
     /// Whether the device proved who it is.
     authentication: Authentication,
-    /// By which means; absent where it did not.
+    /// By which means: `BASIC`, `DIGEST`, `HMAC` or `TRANSPORT`, the certificate of its TLS client; absent where it did not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 6)]
+    #[schema(max_length = 9)]
     authenticated_by: Option<String>,
     /// How many messages of the device were answered or refused.
     messages: u32,

@@ -104,7 +104,7 @@ pub struct AgreementView {
 #[serde(rename_all = "camelCase")]
 #[schema(as = SubscriptionHealth)]
 pub struct HealthView {
-    /// How many attempts have failed since the last that did not.
+    /// How many attempts have failed since the last that did not; those that end while the receiver is left alone are not counted.
     pub consecutive_failures: u32,
     /// Since when all have failed.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -66,7 +66,8 @@ pub struct CloudEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 256)]
     pub correlationid: Option<String>,
-    /// What is to be said of it: the fields of its type, with `jobId` and `deviceId` where it is about one.
+    /// What is to be said of it: the fields of its type, with `jobId` and `deviceId` where it is about one. A delivery has `subscriptionId`, too: the
+    /// subscription that the event is about, or else the one that it is delivered for; and `callbackData`, where that subscription has some.
     #[serde(skip_serializing_if = "Value::is_null")]
     #[schema(value_type = Object, required = true)]
     pub data: Value,

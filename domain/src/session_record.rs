@@ -55,7 +55,7 @@ pub struct Course {
     pub initiated_by: Option<Initiator>,
     /// Whether the device proved who it is.
     pub authentication: Authentication,
-    /// By which means: `BASIC`, `DIGEST` or `HMAC`.
+    /// By which means: `BASIC`, `DIGEST`, `HMAC` or `TRANSPORT`.
     pub authenticated_by: Option<String>,
     /// How many messages of the device were answered, or refused.
     pub messages: u32,

@@ -163,8 +163,6 @@ pub struct Alert {
 
 /// Codes of [`Alert`] (OMA DM Protocol 1.2, 8.2 and 10).
 pub mod alert {
-    /// Show a text to the user.
-    pub const DISPLAY: u16 = 1100;
     /// Ask the user yes or no.
     pub const CONFIRM: u16 = 1101;
     /// Ask the user for a text.

@@ -19,6 +19,3 @@ pub use security::{Proof, Security, SecurityError, semi_octets};
 
 /// The media type of a document of Client Provisioning in WBXML, the form in which it goes over the air.
 pub const PROVISIONING: &str = "application/vnd.wap.connectivity-wbxml";
-
-/// The media type of the same in XML.
-pub const PROVISIONING_XML: &str = "text/vnd.wap.connectivity-xml";
