@@ -17,6 +17,7 @@ mod harness;
 mod sink;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use dmwsi::config::Config;
@@ -62,6 +63,8 @@ struct Bench {
     store: Store,
     portal: Portal,
     devices: Vec<DeviceId>,
+    /// How many events were committed.
+    told: AtomicUsize,
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
@@ -169,7 +172,7 @@ impl Bench {
         let server = server.await;
         let portal = server.portal("bench", SCOPES).await;
         let devices = server.devices(&portal, DEVICES).await.into_iter().map(|(device, _)| device).collect();
-        Self { store: server.store().clone(), server, portal, devices }
+        Self { store: server.store().clone(), server, portal, devices, told: AtomicUsize::new(0) }
     }
 
     async fn subscribe(&self, sink: &Sink, filter: Value) -> Value {
@@ -207,7 +210,8 @@ impl Bench {
                 data: "17 %".to_owned(),
             },
         };
-        let recorded: Vec<_> = (0..count).map(make).collect();
+        let first = self.told.fetch_add(count, Ordering::Relaxed);
+        let recorded: Vec<_> = (first..first + count).map(make).collect();
         let ids: Vec<_> = recorded.iter().map(|one| one.id.to_string()).collect();
         self.store.write(move |tx| tx.record_all(&recorded)).await.unwrap();
         let committed = Instant::now();

@@ -2,8 +2,12 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use dmwsi_domain::Timestamp;
+use dmwsi_domain::delivery::DeliveryState;
 use dmwsi_domain::event::Event;
+use dmwsi_domain::id::SubscriptionId;
 use dmwsi_domain::subscription::Handshake;
+use dmwsi_store::settlement::SettledDelivery;
 use reqwest::Method;
 use serde_json::json;
 
@@ -11,6 +15,7 @@ use crate::deliveries::quick;
 use crate::harness::eventually;
 use crate::harness::receiver::{Came, Receiver, Reply, says, taken};
 use crate::harness::server::Server;
+use crate::harness::statements::{assert_indexed, open, plan, sent};
 use crate::retention::sweep;
 use crate::subscriptions::{alert, deliveries, patch, path, subscribe, tell, wanted};
 
@@ -150,6 +155,38 @@ both! {
         eventually("nothing is left", async || left().is_empty()).await;
         assert!(receiver.of("device-updated").is_empty());
         server.stop().await;
+    }
+
+    /// However many are pending, what ends is found by its key: also by statistics of a moment at which nothing was pending.
+    async fn what_ends_is_found_by_its_key_whatever_the_statistics_say(database: Database) {
+        let (server, portal) = quick(&database, |_| {}).await;
+        let [(device, _)] = server.devices(&portal, 1).await.try_into().unwrap();
+        let receiver = Receiver::taking().await;
+        let made = subscribe(&portal, &wanted(&receiver.url, &["device-updated"])).await;
+        tell(&server, &portal, device, vec![Event::DeviceUpdated {}; 1_000]).await;
+        receiver.heard("device-updated", 1_000).await;
+        server.stop().await;
+        database.execute("ANALYZE deliveries");
+        let (store, subscription): (_, SubscriptionId) = (open(&database), made["id"].as_str().unwrap().parse().unwrap());
+        let ended = SettledDelivery {
+            number: 1,
+            lost: None,
+            order_key: device.uuid().simple().to_string(),
+            attempt: 0,
+            state: DeliveryState::Delivered,
+            attempts: Vec::new(),
+            next_at: None,
+        };
+        let settle = store.write(move |tx| tx.settle_deliveries(subscription, std::slice::from_ref(&ended), None, Timestamp::from_micros(1)));
+        let statements: Vec<_> = sent(settle).await.into_iter().filter(|statement| statement.starts_with("UPDATE deliveries")).collect();
+        assert_eq!(statements.len(), 2, "one that writes how it ended, one for what waits for it");
+        for statement in &statements {
+            let plan = plan(&database, statement);
+            assert_indexed(statement, &plan);
+            assert!(!database.is_postgres() || plan.contains("Tid Scan on deliveries"), "{plan}");
+        }
+        let plan = plan(&database, &statements[0]);
+        assert!(plan.contains(if database.is_postgres() { "deliveries_pkey" } else { "(subscription_id=? AND number=?)" }), "{plan}");
     }
 
     /// OES4, ES4: what very many want is laid out and forgotten in parts, each once.

@@ -16,30 +16,32 @@ use crate::{Kept, Tx, failed};
 const KEPT: usize = 24;
 
 // On PostgreSQL these are planned each time: a plan that is kept is one for the few rows that there were at first, and stays until the table is analysed.
-// Each by its primary key, whatever the planner believes of a table that it has no statistics of: it takes all that are pending for one row.
+// Each by its primary key and then by its place, whatever the planner believes of how many are pending: whether one is pending is asked of what was found,
+// so that no other way leads to it. Statistics of a moment at which nothing was pending made it read all that were for each that was settled.
 // What lost its turn to an earlier one while it was under way (`next_at` is null) has none before that is done.
-const SETTLE_POSTGRES: &str = "
+const SETTLE_POSTGRES: &str = "\
 UPDATE deliveries SET state = settled.state, attempt = settled.attempt + 1, attempts = settled.attempts,
     next_at = CASE WHEN deliveries.next_at IS NULL THEN NULL ELSE settled.next_at END, updated_at = $1
 FROM UNNEST($2, $3, $4, $5, $6) AS settled (number, attempt, state, attempts, next_at)
 CROSS JOIN LATERAL (
-    SELECT own.ctid FROM deliveries AS own WHERE own.subscription_id = $7 AND own.number = settled.number OFFSET 0) AS place
-WHERE deliveries.ctid = place.ctid AND deliveries.attempt = settled.attempt AND deliveries.state = 'PENDING' RETURNING deliveries.number";
+    SELECT own.ctid, own.attempt, own.state FROM deliveries AS own
+    WHERE own.subscription_id = $7 AND own.number = settled.number OFFSET 0) AS place
+WHERE deliveries.ctid = place.ctid AND place.attempt = settled.attempt AND place.state = 'PENDING' RETURNING deliveries.number";
 
-const SETTLE_SQLITE: &str = "
+const SETTLE_SQLITE: &str = "\
 UPDATE deliveries SET state = $1, attempt = attempt + 1, attempts = $2, next_at = CASE WHEN next_at IS NULL THEN NULL ELSE $3 END, updated_at = $4
 WHERE subscription_id = $5 AND number = $6 AND attempt = $7 AND state = 'PENDING' RETURNING number";
 
 /// The next of an order key is due as soon as the one before it is done.
-const PROMOTE_POSTGRES: &str = "
+const PROMOTE_POSTGRES: &str = "\
 UPDATE deliveries SET next_at = $1
 FROM UNNEST($3) AS done (order_key)
 CROSS JOIN LATERAL (
-    SELECT own.ctid FROM deliveries AS own WHERE own.subscription_id = $2 AND own.order_key = done.order_key AND own.state = 'PENDING'
-    ORDER BY own.number LIMIT 1) AS head
-WHERE deliveries.ctid = head.ctid AND deliveries.next_at IS NULL RETURNING deliveries.number";
+    SELECT own.ctid, own.next_at FROM deliveries AS own
+    WHERE own.subscription_id = $2 AND own.order_key = done.order_key AND own.state = 'PENDING' ORDER BY own.number LIMIT 1) AS head
+WHERE deliveries.ctid = head.ctid AND head.next_at IS NULL RETURNING deliveries.number";
 
-const PROMOTE_SQLITE: &str = "
+const PROMOTE_SQLITE: &str = "\
 UPDATE deliveries SET next_at = $1 WHERE subscription_id = $2 AND next_at IS NULL AND number = (
     SELECT number FROM deliveries WHERE subscription_id = $2 AND order_key = $3 AND state = 'PENDING' ORDER BY number LIMIT 1)
 RETURNING number";
