@@ -178,7 +178,12 @@ both! {
             next_at: None,
         };
         let settle = store.write(move |tx| tx.settle_deliveries(subscription, std::slice::from_ref(&ended), None, Timestamp::from_micros(1)));
-        let statements: Vec<_> = sent(settle).await.into_iter().filter(|statement| statement.starts_with("UPDATE deliveries")).collect();
+        let typed = |statement: String| {
+            let settled = "UNNEST($2::BIGINT[], $3::BIGINT[], $4::TEXT[], $5::TEXT[], $6::BIGINT[])";
+            statement.replace("UNNEST($2, $3, $4, $5, $6)", settled).replace("UNNEST($3)", "UNNEST($3::TEXT[])")
+        };
+        let sent = sent(settle).await.into_iter().filter(|statement| statement.starts_with("UPDATE deliveries"));
+        let statements: Vec<_> = sent.map(typed).collect();
         assert_eq!(statements.len(), 2, "one that writes how it ended, one for what waits for it");
         for statement in &statements {
             let plan = plan(&database, statement);
