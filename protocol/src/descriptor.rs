@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use quick_xml::escape::escape;
 
-use crate::encoding::{DecodeError, Pull as _, Tag, is_dropped};
+use crate::encoding::{DecodeError, Pull as _, Tag, is_kept};
 use crate::xml::reader::{Reader, text};
 
 /// The media type of a descriptor.
@@ -51,7 +51,7 @@ impl Descriptor {
         ]);
         for (name, value) in all.filter(|(_, value)| !value.is_empty()) {
             // What XML cannot hold is left away.
-            let clean: String = value.chars().filter(|one| !u8::try_from(*one).is_ok_and(is_dropped)).collect();
+            let clean: String = value.chars().filter(|one| is_kept(*one)).collect();
             out.push_str(&format!(" <{name}>{}</{name}>\n", escape(&clean)));
         }
         out.push_str("</media>\n");

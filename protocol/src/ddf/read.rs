@@ -1,7 +1,7 @@
 //! Reads a description out of elements.
 use dmwsi_objects::ddf::{Access, Description, Kind, Node, Occurrence, Scope};
 
-use crate::encoding::{DecodeError, Pull, Tag, into_text};
+use crate::encoding::{DecodeError, Pull, Tag};
 use crate::tnds::{self, format};
 
 /// Reads a whole description.
@@ -30,7 +30,7 @@ fn node<'a>(pull: &mut impl Pull<'a>) -> Result<Node, DecodeError> {
             Tag::Path => node.path = Some(pull.text()?),
             Tag::RtProperties => node.properties = tnds::properties(pull)?,
             Tag::DfProperties => properties(pull, &mut node)?,
-            Tag::Value => node.value = Some(into_text(pull.content()?.bytes())),
+            Tag::Value => node.value = Some(pull.content()?.into_text()),
             Tag::Node => node.children.push(self::node(pull)?),
             _ => pull.skip()?,
         }
@@ -42,7 +42,7 @@ fn properties<'a>(pull: &mut impl Pull<'a>, node: &mut Node) -> Result<(), Decod
     while let Some(tag) = pull.child()? {
         match tag {
             Tag::AccessType => node.access = access(pull)?,
-            Tag::DefaultValue => node.default = Some(into_text(pull.content()?.bytes())),
+            Tag::DefaultValue => node.default = Some(pull.content()?.into_text()),
             Tag::Description => node.description = Some(pull.text()?),
             Tag::DfFormat => node.format = format(pull)?.unwrap_or_default(),
             Tag::Occurrence => node.occurrence = occurrence(pull)?,

@@ -133,7 +133,7 @@ fn content(children: Vec<Element>, whole: Option<encoding::Content<'_>>) -> Cont
         _ if !children.is_empty() => Content::Children(children),
         None => Content::Empty,
         Some(encoding::Content::Opaque(octets)) => Content::Octets(octets.into_owned()),
-        Some(content) => Content::Text(into_text(content.bytes())),
+        Some(content) => Content::Text(content.into_text()),
     }
 }
 

@@ -7,30 +7,47 @@ use super::tag::Tag;
 /// What an element holds that has no children.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Content<'a> {
+    /// Characters that XML can carry.
+    Characters(Cow<'a, str>),
     /// Octets whose meaning the format tells (WBXML `OPAQUE`).
     Opaque(Cow<'a, [u8]>),
-    /// Characters in UTF-8, or what a client took for it.
+    /// A string of WBXML: UTF-8, or what a client took for it.
     Text(Cow<'a, [u8]>),
 }
 
 impl<'a> Content<'a> {
-    /// The bytes of either.
+    /// The bytes of each.
     pub(crate) fn bytes(self) -> Cow<'a, [u8]> {
         match self {
+            Self::Characters(Cow::Borrowed(text)) => Cow::Borrowed(text.as_bytes()),
+            Self::Characters(Cow::Owned(text)) => Cow::Owned(text.into_bytes()),
             Self::Opaque(bytes) | Self::Text(bytes) => bytes,
+        }
+    }
+
+    /// It as text, as [`into_text`] makes it.
+    pub(crate) fn into_text(self) -> String {
+        match self {
+            Self::Characters(text) => text.into_owned(),
+            Self::Opaque(bytes) | Self::Text(bytes) => into_text(bytes),
         }
     }
 
     /// This, and `next` after it. Octets make all of it octets.
     pub(crate) fn and(self, next: Self) -> Self {
-        let is_opaque = matches!(self, Self::Opaque(_)) || matches!(next, Self::Opaque(_));
-        let mut bytes = self.bytes();
-        if bytes.is_empty() {
-            bytes = next.bytes();
-        } else {
-            bytes.to_mut().extend_from_slice(&next.bytes());
+        match (self, next) {
+            (Self::Characters(text), Self::Characters(next)) => Self::Characters(text + next),
+            (one, next) => {
+                let is_opaque = matches!(one, Self::Opaque(_)) || matches!(next, Self::Opaque(_));
+                let mut bytes = one.bytes();
+                if bytes.is_empty() {
+                    bytes = next.bytes();
+                } else {
+                    bytes.to_mut().extend_from_slice(&next.bytes());
+                }
+                if is_opaque { Self::Opaque(bytes) } else { Self::Text(bytes) }
+            }
         }
-        if is_opaque { Self::Opaque(bytes) } else { Self::Text(bytes) }
     }
 }
 
@@ -74,12 +91,9 @@ pub(crate) trait Pull<'a> {
 
     /// The text of the element that is open, without blanks around it, and closes it.
     fn text(&mut self) -> Result<String, DecodeError> {
-        let content = self.content()?.bytes();
-        let bytes = content.trim_ascii();
-        let text = into_text(Cow::Borrowed(bytes));
-        // Blanks may have stood behind a control character, which is gone then.
-        let is_whole = text.as_bytes() == bytes;
-        Ok(if is_whole { text } else { text.trim_matches(|one: char| one.is_ascii_whitespace()).to_owned() })
+        let text = self.content()?.into_text();
+        let trimmed = text.trim_matches(|one: char| one.is_ascii_whitespace());
+        Ok(if trimmed.len() == text.len() { text } else { trimmed.to_owned() })
     }
 
     /// Closes the element that is open, whatever is in it.
@@ -92,21 +106,30 @@ pub(crate) trait Pull<'a> {
     }
 }
 
-/// Whether the byte is a control character that XML cannot carry; clients send them, NUL above all.
+/// Whether the byte is a control character that XML cannot carry; clients send them, NUL above all. Without a branch, so that many are looked at
+/// at once.
 pub(crate) const fn is_dropped(byte: u8) -> bool {
-    byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r')
+    (byte < 0x20) & (byte != b'\t') & (byte != b'\n') & (byte != b'\r')
 }
 
-/// Whether one of the bytes [`is_dropped`]; by pieces without a branch for each byte.
-pub(crate) fn has_dropped(bytes: &[u8]) -> bool {
-    has(bytes, is_dropped)
+/// Whether XML can carry the character: all but those that [`is_dropped`], U+FFFE and U+FFFF.
+pub(crate) fn is_kept(one: char) -> bool {
+    !matches!(one, '\u{FFFE}' | '\u{FFFF}') && !u8::try_from(one).is_ok_and(is_dropped)
 }
 
-fn has(bytes: &[u8], is_sought: impl Fn(u8) -> bool) -> bool {
-    let found = |piece: &[u8]| piece.iter().fold(false, |found, byte| found | is_sought(*byte));
-    let (pieces, rest) = bytes.as_chunks::<64>();
+/// Whether one of the characters is not [`is_kept`]; by pieces without a branch for each byte.
+pub(crate) fn has_dropped(text: &str) -> bool {
+    let (pieces, rest) = text.as_bytes().as_chunks::<64>();
     let (small, rest) = rest.as_chunks::<16>();
-    pieces.iter().any(|piece| found(piece)) || small.iter().any(|piece| found(piece)) || found(rest)
+    // The last piece may begin in the one before.
+    let last = text.as_bytes().last_chunk::<16>().map_or_else(|| is_odd(rest), |piece| is_odd(piece));
+    let is_odd = last || pieces.iter().any(|piece| is_odd(piece)) || small.iter().any(|piece| is_odd(piece));
+    is_odd && !text.chars().all(is_kept)
+}
+
+/// Whether a byte is in it with which one begins that is not [`is_kept`]: U+FFFE and U+FFFF begin with 0xEF.
+fn is_odd(piece: &[u8]) -> bool {
+    piece.iter().fold(false, |odd, byte| odd | is_dropped(*byte) | (*byte == 0xEF))
 }
 
 /// Whether U+FFFE or U+FFFF is in it, which are no characters of XML either.
@@ -131,10 +154,5 @@ pub(crate) fn into_text(bytes: Cow<'_, [u8]>) -> String {
             String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
         }
     };
-    // U+FFFE and U+FFFF begin with 0xEF.
-    if !has(text.as_bytes(), |byte| is_dropped(byte) || byte == 0xEF) {
-        return text;
-    }
-    let is_kept = |one: &char| !matches!(one, '\u{FFFE}' | '\u{FFFF}') && !u8::try_from(*one).is_ok_and(is_dropped);
-    text.chars().filter(is_kept).collect()
+    if has_dropped(&text) { text.chars().filter(|one| is_kept(*one)).collect() } else { text }
 }

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use dmwsi_objects::StatusCode;
 
 use super::error::DecodeError;
-use super::pull::{Content, Pull, into_text, is_text};
+use super::pull::{Content, Pull, is_text};
 use super::tag::Tag;
 use crate::message::{
     Alert, Challenge, Credentials, Data, Element, Group, Header, Item, Message, Meta, NodeCommand, Party, Results, Status, Verb,
@@ -258,7 +258,7 @@ impl<'a, P: Pull<'a>> Reading<'a, P> {
                 Content::Opaque(octets) if format == Some("bin") || !is_text(&octets) => Data::Octets(octets.into_owned()),
                 // Without a format it may be a later piece of octets, of which none may be lost.
                 Content::Opaque(octets) if format.is_none() && octets.contains(&0) => Data::Octets(octets.into_owned()),
-                Content::Opaque(bytes) | Content::Text(bytes) => Data::Text(into_text(bytes)),
+                content => Data::Text(content.into_text()),
             }
         });
         Ok(item)

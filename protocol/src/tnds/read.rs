@@ -4,7 +4,7 @@ use base64::engine::general_purpose::STANDARD;
 use dmwsi_objects::Format;
 
 use super::{Kind, Node, Properties, Tree};
-use crate::encoding::{Content, DecodeError, Pull, Tag, into_text, is_text};
+use crate::encoding::{Content, DecodeError, Pull, Tag, is_text};
 
 /// Reads a whole tree.
 pub(super) fn tree<'a>(pull: &mut impl Pull<'a>) -> Result<Tree, DecodeError> {
@@ -39,7 +39,7 @@ fn node<'a>(pull: &mut impl Pull<'a>) -> Result<Node, DecodeError> {
     }
     node.value = value.map(|content| match content {
         Content::Opaque(octets) if node.properties.format == Some(Format::Bin) || !is_text(&octets) => STANDARD.encode(octets),
-        content => into_text(content.bytes()),
+        content => content.into_text(),
     });
     Ok(node)
 }

@@ -135,11 +135,10 @@ impl<'a> Reader<'a> {
             match self.piece()? {
                 Piece::Close => break,
                 Piece::Open(tag) => self.markup(tag, writer)?,
-                Piece::Part(Content::Text(text)) => writer.escaped(&String::from_utf8_lossy(&text)),
-                Piece::Part(Content::Opaque(octets)) => match std::str::from_utf8(&octets) {
-                    Ok(text) => writer.escaped(text),
-                    Err(_) => writer.escaped(&STANDARD.encode(octets)),
-                },
+                Piece::Part(Content::Opaque(octets)) if std::str::from_utf8(&octets).is_err() => {
+                    writer.escaped(&STANDARD.encode(octets))
+                }
+                Piece::Part(part) => writer.escaped(&String::from_utf8_lossy(&part.bytes())),
             }
         }
         writer.close(tag);

@@ -6,23 +6,17 @@ use quick_xml::escape::unescape;
 use quick_xml::events::attributes::Attribute;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
-use crate::encoding::{Budget, Content, DecodeError, MAX_ELEMENTS, MAX_TREE_ELEMENTS, Piece, Pull, Tag, has_dropped, is_dropped};
+use crate::encoding::{Budget, Content, DecodeError, MAX_ELEMENTS, MAX_TREE_ELEMENTS, Piece, Pull, Tag, has_dropped, is_kept};
 
 /// The mark that may stand before a text.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// The body as XML text: without a byte order mark and the control characters that real clients send, and with octets that are no UTF-8
-/// replaced. It is copied only when one of these is there.
+/// The body as XML text: without a byte order mark and the characters that XML cannot carry, which real clients send, and with octets that are
+/// no UTF-8 replaced. It is copied only when one of these is there.
 pub(crate) fn text(body: &[u8]) -> Cow<'_, str> {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
-    if !has_dropped(body) {
-        return match std::str::from_utf8(body) {
-            Ok(text) => Cow::Borrowed(text),
-            Err(_) => String::from_utf8_lossy(body),
-        };
-    }
-    let clean: Vec<u8> = body.iter().copied().filter(|byte| !is_dropped(*byte)).collect();
-    Cow::Owned(String::from_utf8(clean).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    let text = std::str::from_utf8(body).map_or_else(|_odd| String::from_utf8_lossy(body), Cow::Borrowed);
+    if has_dropped(&text) { Cow::Owned(text.chars().filter(|one| is_kept(*one)).collect()) } else { text }
 }
 
 /// Where in the body the byte stands that is at `at` in its [`text`]; as near as can be told where octets are no UTF-8.
@@ -30,12 +24,12 @@ pub(crate) fn place(body: &[u8], at: usize) -> usize {
     let rest = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     let (mut place, mut left) = (body.len().saturating_sub(rest.len()), at);
     for chunk in rest.utf8_chunks() {
-        for byte in chunk.valid().bytes() {
+        for one in chunk.valid().chars() {
             if left == 0 {
                 return place;
             }
-            place = place.saturating_add(1);
-            left = left.saturating_sub(usize::from(!is_dropped(byte)));
+            place = place.saturating_add(one.len_utf8());
+            left = left.saturating_sub(if is_kept(one) { one.len_utf8() } else { 0 });
         }
         if left == 0 {
             return place;
@@ -107,13 +101,15 @@ impl<'a> Reader<'a> {
         if self.keeps_attributes {
             self.start = Some(start.clone().into_owned());
         }
-        let name = start.local_name().into_inner();
-        let tag = Tag::from_name(name.as_bytes());
-        if tag == Tag::Other {
-            self.other.clear();
-            self.other.push_str(name);
+        // Few names have a prefix to look for.
+        let tag = Tag::from_name(start.name().into_inner().as_bytes());
+        if tag != Tag::Other {
+            return Ok(tag);
         }
-        Ok(tag)
+        let name = start.local_name().into_inner();
+        self.other.clear();
+        self.other.push_str(name);
+        Ok(Tag::from_name(name.as_bytes()))
     }
 
     fn close(&mut self) {
@@ -122,7 +118,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The markup from `start` to the end of the element around the one that just began.
-    fn nested(&mut self, start: usize) -> Result<Cow<'a, [u8]>, DecodeError> {
+    fn nested(&mut self, start: usize) -> Result<Cow<'a, str>, DecodeError> {
         let mut depth = 1_usize;
         loop {
             let end = self.at();
@@ -136,12 +132,9 @@ impl<'a> Reader<'a> {
     }
 
     /// Counts a part of a text.
-    fn part(&mut self, text: Cow<'a, str>) -> Result<Cow<'a, [u8]>, DecodeError> {
+    fn part(&mut self, text: Cow<'a, str>) -> Result<Cow<'a, str>, DecodeError> {
         self.budget.text(text.len(), self.at())?;
-        Ok(match text {
-            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-        })
+        Ok(text)
     }
 }
 
@@ -161,23 +154,22 @@ impl<'a> Pull<'a> for Reader<'a> {
                 }
                 Event::Text(text) => text.into_inner(),
                 Event::CData(text) => text.into_inner(),
-                Event::GeneralRef(reference) => Cow::Owned(resolved(&reference)),
+                Event::GeneralRef(reference) => resolved(&reference),
                 _ => continue,
             };
-            return Ok(Piece::Part(Content::Text(self.part(text)?)));
+            return Ok(Piece::Part(Content::Characters(self.part(text)?)));
         }
     }
 
     fn content(&mut self) -> Result<Content<'a>, DecodeError> {
         let start = self.at();
-        let mut whole = Cow::Borrowed(&b""[..]);
+        let mut whole = Content::Characters(Cow::Borrowed(""));
         loop {
             match self.piece()? {
-                Piece::Close => return Ok(Content::Text(whole)),
-                Piece::Part(part) if whole.is_empty() => whole = part.bytes(),
-                Piece::Part(part) => whole.to_mut().extend_from_slice(&part.bytes()),
+                Piece::Close => return Ok(whole),
+                Piece::Part(part) => whole = whole.and(part),
                 // A document that should have been escaped: kept as it stands.
-                Piece::Open(_) => return self.nested(start).map(Content::Text),
+                Piece::Open(_) => return self.nested(start).map(Content::Characters),
             }
         }
     }
@@ -206,15 +198,16 @@ fn offset(position: u64) -> usize {
     usize::try_from(position).unwrap_or(usize::MAX)
 }
 
-/// What the reference stands for. An entity that XML does not have stays as it was written.
-fn resolved(reference: &BytesRef<'_>) -> String {
+/// What the reference stands for: nothing where XML cannot carry it. An entity that XML does not have stays as it was written.
+fn resolved(reference: &BytesRef<'_>) -> Cow<'static, str> {
     match (&**reference, reference.resolve_char_ref()) {
-        (_, Ok(Some(character))) => character.to_string(),
-        ("amp", _) => "&".to_owned(),
-        ("apos", _) => "'".to_owned(),
-        ("gt", _) => ">".to_owned(),
-        ("lt", _) => "<".to_owned(),
-        ("quot", _) => "\"".to_owned(),
-        (name, _) => format!("&{name};"),
+        (_, Ok(Some(character))) if is_kept(character) => Cow::Owned(character.to_string()),
+        (_, Ok(Some(_))) => Cow::Borrowed(""),
+        ("amp", _) => Cow::Borrowed("&"),
+        ("apos", _) => Cow::Borrowed("'"),
+        ("gt", _) => Cow::Borrowed(">"),
+        ("lt", _) => Cow::Borrowed("<"),
+        ("quot", _) => Cow::Borrowed("\""),
+        (name, _) => Cow::Owned(format!("&{name};")),
     }
 }

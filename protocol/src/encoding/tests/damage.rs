@@ -146,7 +146,13 @@ fn a_fault_is_told_by_its_place_in_the_bytes_as_they_came() {
     let whole = "<SyncML><SyncHdr><SessionID>1</SessionID></SyncHdr></SyncML>";
     let at = |body: &[u8]| Encoding::Xml.decode(body).unwrap_err().at();
     let plain = at(whole.as_bytes());
-    for (before, more) in [(&b"\xEF\xBB\xBF"[..], 3), (b"\0\x01 ", 3), (b"\xFF", 1), (b"\xEF\xBB\xBF\0\xFF\xC3\xA9\x02", 8)] {
+    for (before, more) in [
+        (&b"\xEF\xBB\xBF"[..], 3),
+        (b"\0\x01 ", 3),
+        (b"\xFF", 1),
+        (b"\xEF\xBB\xBF\0\xFF\xC3\xA9\x02", 8),
+        (b"\xEF\xBF\xBF\xC3\xA9", 5),
+    ] {
         assert_eq!(at(&[before, whole.as_bytes()].concat()), plain + more, "{before:?}");
     }
     let bytes = wbxml(b"\x60\x4B\x83\x05\x01");
