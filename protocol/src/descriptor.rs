@@ -4,7 +4,7 @@ use std::str::FromStr;
 use quick_xml::escape::escape;
 
 use crate::encoding::{DecodeError, Pull as _, Tag, is_kept};
-use crate::xml::reader::{Reader, text};
+use crate::xml::{Reader, place, text};
 
 /// The media type of a descriptor.
 pub const MEDIA_TYPE: &str = "application/vnd.oma.dd+xml";
@@ -60,8 +60,10 @@ impl Descriptor {
 
     /// Reads a descriptor; elements that it does not know are passed over. None where there is no object, type or size to speak of.
     pub fn decode(body: &[u8]) -> Result<Option<Self>, DecodeError> {
-        let body = text(body);
-        let mut reader = Reader::new(&body);
+        Self::read(Reader::new(&text(body))).map_err(|error| error.moved(|at| place(body, at)))
+    }
+
+    fn read(mut reader: Reader<'_>) -> Result<Option<Self>, DecodeError> {
         let mut read = Self::default();
         let mut size = None;
         if reader.child()?.is_none() {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use error::Budget;
 pub(crate) use form::Version;
-pub(crate) use pull::{Content, Piece, Pull, has_dropped, into_text, is_dropped, is_kept, is_text};
+pub(crate) use pull::{Content, Piece, Pull, has_dropped, into_text, is_dropped, is_kept, is_text, lossy};
 pub(crate) use tag::{METINF, SYNCML, TREE, Tag};
 pub(crate) use write::Push;
 

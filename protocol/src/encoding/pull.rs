@@ -11,7 +11,7 @@ pub(crate) enum Content<'a> {
     Characters(Cow<'a, str>),
     /// Octets whose meaning the format tells (WBXML `OPAQUE`).
     Opaque(Cow<'a, [u8]>),
-    /// A string of WBXML: UTF-8, or what a client took for it.
+    /// What WBXML says in characters: UTF-8, or what a client took for it.
     Text(Cow<'a, [u8]>),
 }
 
@@ -117,19 +117,21 @@ pub(crate) fn is_kept(one: char) -> bool {
     !matches!(one, '\u{FFFE}' | '\u{FFFF}') && !u8::try_from(one).is_ok_and(is_dropped)
 }
 
-/// Whether one of the characters is not [`is_kept`]; by pieces without a branch for each byte.
+/// Whether one of the characters is not [`is_kept`].
 pub(crate) fn has_dropped(text: &str) -> bool {
-    let (pieces, rest) = text.as_bytes().as_chunks::<64>();
-    let (small, rest) = rest.as_chunks::<16>();
-    // The last piece may begin in the one before.
-    let last = text.as_bytes().last_chunk::<16>().map_or_else(|| is_odd(rest), |piece| is_odd(piece));
-    let is_odd = last || pieces.iter().any(|piece| is_odd(piece)) || small.iter().any(|piece| is_odd(piece));
-    is_odd && !text.chars().all(is_kept)
+    let bytes = text.as_bytes();
+    // U+FFFE and U+FFFF begin with 0xEF.
+    has(bytes, |byte| is_dropped(byte) | (byte == 0xEF)) && (has(bytes, is_dropped) || has_no_character(bytes))
 }
 
-/// Whether a byte is in it with which one begins that is not [`is_kept`]: U+FFFE and U+FFFF begin with 0xEF.
-fn is_odd(piece: &[u8]) -> bool {
-    piece.iter().fold(false, |odd, byte| odd | is_dropped(*byte) | (*byte == 0xEF))
+/// Whether one of the bytes is sought; by pieces without a branch for each byte.
+fn has(bytes: &[u8], is_sought: impl Fn(u8) -> bool) -> bool {
+    let found = |piece: &[u8]| piece.iter().fold(false, |found, byte| found | is_sought(*byte));
+    let (pieces, rest) = bytes.as_chunks::<64>();
+    let (small, rest) = rest.as_chunks::<16>();
+    // The last piece may begin in the one before.
+    let last = bytes.last_chunk::<16>().map_or_else(|| found(rest), |piece| found(piece));
+    last || pieces.iter().any(|piece| found(piece)) || small.iter().any(|piece| found(piece))
 }
 
 /// Whether U+FFFE or U+FFFF is in it, which are no characters of XML either.
@@ -143,16 +145,20 @@ pub(crate) fn is_text(bytes: &[u8]) -> bool {
     !has_controls && !has_no_character(bytes) && std::str::from_utf8(bytes).is_ok()
 }
 
+/// Octets as characters, what is no UTF-8 replaced.
+pub(crate) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    // To look first is faster than to replace what need not be.
+    std::str::from_utf8(bytes).map_or_else(|_odd| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
+
 /// Octets as text: what is no UTF-8 replaced, and without the characters that XML cannot carry.
 pub(crate) fn into_text(bytes: Cow<'_, [u8]>) -> String {
-    let text = match bytes {
-        Cow::Borrowed(bytes) => match std::str::from_utf8(bytes) {
-            Ok(text) => text.to_owned(),
-            Err(_) => String::from_utf8_lossy(bytes).into_owned(),
-        },
-        Cow::Owned(bytes) => {
-            String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-        }
+    let mut text = match bytes {
+        Cow::Borrowed(bytes) => lossy(bytes).into_owned(),
+        Cow::Owned(bytes) => String::from_utf8(bytes).unwrap_or_else(|error| lossy(error.as_bytes()).into_owned()),
     };
-    if has_dropped(&text) { text.chars().filter(|one| is_kept(*one)).collect() } else { text }
+    if has_dropped(&text) {
+        text.retain(is_kept);
+    }
+    text
 }

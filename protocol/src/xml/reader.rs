@@ -1,41 +1,53 @@
 //! Pulls elements out of XML text.
 use std::borrow::Cow;
 
-use quick_xml::Reader as Source;
-use quick_xml::escape::unescape;
+use quick_xml::escape::{EscapeError, ParseCharRefError as NoCharacter, unescape};
 use quick_xml::events::attributes::Attribute;
 use quick_xml::events::{BytesRef, BytesStart, Event};
+use quick_xml::{Error, Reader as Source};
 
-use crate::encoding::{Budget, Content, DecodeError, MAX_ELEMENTS, MAX_TREE_ELEMENTS, Piece, Pull, Tag, has_dropped, is_kept};
+use crate::encoding::{
+    Budget, Content, DecodeError, MAX_ELEMENTS, MAX_TREE_ELEMENTS, Piece, Pull, Tag, has_dropped, is_kept, lossy,
+};
 
 /// The mark that may stand before a text.
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+const BYTE_ORDER_MARK: char = '\u{FEFF}';
 
-/// The body as XML text: without a byte order mark and the characters that XML cannot carry, which real clients send, and with octets that are
-/// no UTF-8 replaced. It is copied only when one of these is there.
+/// The body as XML text: without byte order marks before it and the characters that XML cannot carry, which real clients send, and with octets
+/// that are no UTF-8 replaced. It is copied only when one of these is there.
 pub(crate) fn text(body: &[u8]) -> Cow<'_, str> {
-    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
-    let text = std::str::from_utf8(body).map_or_else(|_odd| String::from_utf8_lossy(body), Cow::Borrowed);
-    if has_dropped(&text) { Cow::Owned(text.chars().filter(|one| is_kept(*one)).collect()) } else { text }
+    let mut text = lossy(body);
+    if has_dropped(&text) {
+        text.to_mut().retain(is_kept);
+    }
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim_start_matches(BYTE_ORDER_MARK)),
+        Cow::Owned(text) if text.starts_with(BYTE_ORDER_MARK) => Cow::Owned(text.trim_start_matches(BYTE_ORDER_MARK).to_owned()),
+        text => text,
+    }
 }
 
-/// Where in the body the byte stands that is at `at` in its [`text`]; as near as can be told where octets are no UTF-8.
+/// Where in the body the byte stands that is at `at` in its [`text`].
 pub(crate) fn place(body: &[u8], at: usize) -> usize {
-    let rest = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
-    let (mut place, mut left) = (body.len().saturating_sub(rest.len()), at);
-    for chunk in rest.utf8_chunks() {
+    let (mut place, mut left, mut has_begun) = (0_usize, at, false);
+    for chunk in body.utf8_chunks() {
         for one in chunk.valid().chars() {
-            if left == 0 {
+            let is_there = is_kept(one) && (has_begun || one != BYTE_ORDER_MARK);
+            has_begun |= is_there;
+            if left == 0 && is_there {
                 return place;
             }
             place = place.saturating_add(one.len_utf8());
-            left = left.saturating_sub(if is_kept(one) { one.len_utf8() } else { 0 });
+            left = left.saturating_sub(if is_there { one.len_utf8() } else { 0 });
         }
-        if left == 0 {
-            return place;
+        if !chunk.invalid().is_empty() {
+            has_begun = true;
+            if left == 0 {
+                return place;
+            }
+            place = place.saturating_add(chunk.invalid().len());
+            left = left.saturating_sub(char::REPLACEMENT_CHARACTER.len_utf8());
         }
-        place = place.saturating_add(chunk.invalid().len());
-        left = left.saturating_sub(char::REPLACEMENT_CHARACTER.len_utf8());
     }
     place
 }
@@ -90,7 +102,7 @@ impl<'a> Reader<'a> {
         match self.source.read_event() {
             Ok(Event::Eof) => Err(DecodeError::Truncated { at: self.at() }),
             Ok(event) => Ok(event),
-            Err(quick_xml::Error::Syntax(_)) => Err(DecodeError::Truncated { at: offset(self.source.error_position()) }),
+            Err(Error::Syntax(_)) => Err(DecodeError::Truncated { at: offset(self.source.error_position()) }),
             Err(_) => Err(DecodeError::Malformed { at: offset(self.source.error_position()) }),
         }
     }
@@ -202,7 +214,11 @@ fn offset(position: u64) -> usize {
 fn resolved(reference: &BytesRef<'_>) -> Cow<'static, str> {
     match (&**reference, reference.resolve_char_ref()) {
         (_, Ok(Some(character))) if is_kept(character) => Cow::Owned(character.to_string()),
-        (_, Ok(Some(_))) => Cow::Borrowed(""),
+        (
+            _,
+            Ok(Some(_))
+            | Err(Error::Escape(EscapeError::InvalidCharRef(NoCharacter::IllegalCharacter(_) | NoCharacter::InvalidCodepoint(_)))),
+        ) => Cow::Borrowed(""),
         ("amp", _) => Cow::Borrowed("&"),
         ("apos", _) => Cow::Borrowed("'"),
         ("gt", _) => Cow::Borrowed(">"),
