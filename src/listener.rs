@@ -1,12 +1,17 @@
-//! The sockets that the server listens on, with TLS or without.
+//! The sockets that the server listens on, with TLS or without, and what it serves there.
 use std::any::Any;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use actix_tls::accept::openssl::TlsStream;
-use actix_web::dev::Extensions;
+use actix_web::dev::{Extensions, Server};
+use actix_web::middleware::from_fn;
 use actix_web::rt::net::TcpStream;
-use dmwsi_worker::gateway::Certificate;
+use actix_web::{App, HttpServer, web};
+use dmwsi_worker::download::Downloads;
+use dmwsi_worker::gateway::{Certificate, Gateway};
 use openssl::ssl::{
     SslAcceptor, SslAcceptorBuilder, SslFiletype, SslMethod, SslOptions, SslSessionCacheMode, SslVerifyMode, SslVersion,
 };
@@ -15,9 +20,14 @@ use openssl::x509::store::X509Lookup;
 use openssl::x509::verify::X509VerifyFlags;
 
 use crate::config::Listen;
+use crate::health::Health;
+use crate::proxy::by_proxy;
 
 /// What tells sessions of TLS in which clients may have shown a certificate from any others.
 const DEVICES: &[u8] = b"dmwsi devices";
+
+/// How long a handshake of TLS, or the head of a request, may take: over a slow radio each round takes seconds.
+const SLOWEST: Duration = Duration::from_secs(30);
 
 /// The listener cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +65,7 @@ pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
 }
 
 /// TLS 1.2 and 1.3 with the certificate of the settings; none when none is set. Where devices call, clients are asked for a certificate.
-pub(crate) fn tls(listen: &Listen, has_devices: bool) -> Result<Option<SslAcceptorBuilder>, ListenError> {
+fn tls(listen: &Listen, has_devices: bool) -> Result<Option<SslAcceptorBuilder>, ListenError> {
     let (Some(certificate), Some(key)) = (&listen.certificate, &listen.private_key) else { return Ok(None) };
     let mut acceptor = acceptor(certificate, key).map_err(|cause| ListenError::Tls {
         certificate: certificate.display().to_string(),
@@ -92,7 +102,7 @@ fn heed_revocations(acceptor: &mut SslAcceptorBuilder, lists: &Path) -> Result<(
 }
 
 /// Puts the certificate that the client has shown among the data of its connection.
-pub(crate) fn note_certificate(connection: &dyn Any, data: &mut Extensions) {
+fn note_certificate(connection: &dyn Any, data: &mut Extensions) {
     let Some(stream) = connection.downcast_ref::<TlsStream<TcpStream>>() else { return };
     if let Some(certificate) = stream.ssl().peer_certificate().and_then(|shown| Certificate::of(&shown)) {
         data.insert(certificate);
@@ -106,4 +116,56 @@ fn acceptor(certificate: &Path, key: &Path) -> Result<SslAcceptorBuilder, openss
     acceptor.set_private_key_file(key, SslFiletype::PEM)?;
     acceptor.check_private_key()?;
     Ok(acceptor)
+}
+
+/// What one listener serves.
+#[derive(Clone)]
+pub(crate) struct Mount {
+    pub(crate) health: Option<Health>,
+    pub(crate) devices: Option<(Arc<Gateway>, Arc<Downloads>)>,
+    pub(crate) app: Option<dmwsi_api::App>,
+}
+
+impl Mount {
+    fn configure(self, config: &mut web::ServiceConfig) {
+        if let Some(health) = self.health {
+            health.configure(config);
+        }
+        if let Some((gateway, downloads)) = self.devices {
+            gateway.configure()(config);
+            downloads.configure()(config);
+        }
+        // It answers every address, so it comes last.
+        if let Some(app) = self.app {
+            dmwsi_api::configure(app)(config);
+        }
+    }
+}
+
+/// Serves it on a socket that is open.
+pub(crate) fn serve(listener: TcpListener, listen: &Listen, threads: usize, mount: Mount) -> Result<Server, ListenError> {
+    let at = listen.address;
+    let failed = move |error| ListenError::Bind(at, error);
+    // Metrics and health are asked for by others than the proxy, and say nothing secret.
+    let has_devices = mount.devices.is_some();
+    let has_guests = mount.devices.is_some() || mount.app.is_some();
+    let proxy = listen.trusted_proxy.filter(|_| has_guests && listen.certificate.is_none());
+    let server = HttpServer::new(move || {
+        let mount = mount.clone();
+        App::new()
+            .wrap(from_fn(move |request, next| by_proxy(proxy, request, next)))
+            .configure(move |config| mount.configure(config))
+    })
+    .on_connect(note_certificate)
+    .disable_signals()
+    .workers(threads.max(1))
+    .max_connections(listen.max_connections)
+    .tls_handshake_timeout(SLOWEST)
+    .client_request_timeout(SLOWEST)
+    .shutdown_timeout(10);
+    let server = match tls(listen, has_devices)? {
+        Some(acceptor) => server.listen_openssl(listener, acceptor).map_err(failed)?,
+        None => server.listen(listener).map_err(failed)?,
+    };
+    Ok(server.run())
 }

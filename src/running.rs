@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
-use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, web};
 use clap::ValueEnum;
 use dmwsi_api::PublicUrl;
 use dmwsi_domain::profile::Book;
@@ -25,12 +23,11 @@ use dmwsi_worker::sequencer::number_events;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::config::{Config, ConfigError, Listen};
+use crate::config::{Config, ConfigError};
 use crate::health::{Health, recorder};
 use crate::keys::{Keys, KeysError};
-use crate::listener::{ListenError, bind, note_certificate, tls};
+use crate::listener::{ListenError, Mount, bind, serve};
 use crate::place::Place;
-use crate::proxy::by_proxy;
 
 /// What a process of the server does.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -330,55 +327,6 @@ impl Running {
         }
         Ok(())
     }
-}
-
-/// What one listener serves.
-#[derive(Clone)]
-struct Mount {
-    health: Option<Health>,
-    devices: Option<(Arc<Gateway>, Arc<Downloads>)>,
-    app: Option<dmwsi_api::App>,
-}
-
-impl Mount {
-    fn configure(self, config: &mut web::ServiceConfig) {
-        if let Some(health) = self.health {
-            health.configure(config);
-        }
-        if let Some((gateway, downloads)) = self.devices {
-            gateway.configure()(config);
-            downloads.configure()(config);
-        }
-        // It answers every address, so it comes last.
-        if let Some(app) = self.app {
-            dmwsi_api::configure(app)(config);
-        }
-    }
-}
-
-fn serve(listener: std::net::TcpListener, listen: &Listen, threads: usize, mount: Mount) -> Result<Server, StartError> {
-    let at = listen.address;
-    let failed = move |error| StartError::from(ListenError::Bind(at, error));
-    // Metrics and health are asked for by others than the proxy, and say nothing secret.
-    let has_devices = mount.devices.is_some();
-    let has_guests = mount.devices.is_some() || mount.app.is_some();
-    let proxy = listen.trusted_proxy.filter(|_| has_guests && listen.certificate.is_none());
-    let server = HttpServer::new(move || {
-        let mount = mount.clone();
-        App::new()
-            .wrap(from_fn(move |request, next| by_proxy(proxy, request, next)))
-            .configure(move |config| mount.configure(config))
-    })
-    .on_connect(note_certificate)
-    .disable_signals()
-    .workers(threads.max(1))
-    .max_connections(listen.max_connections)
-    .shutdown_timeout(10);
-    let server = match tls(listen, has_devices)? {
-        Some(acceptor) => server.listen_openssl(listener, acceptor).map_err(failed)?,
-        None => server.listen(listener).map_err(failed)?,
-    };
-    Ok(server.run())
 }
 
 /// What is known of kinds of devices: what ships with the product, and the operator's own file over it.

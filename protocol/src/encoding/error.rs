@@ -3,8 +3,12 @@
 /// The deepest nesting of elements accepted; a message of DM needs 10.
 pub const MAX_DEPTH: usize = 64;
 
-/// The most elements in one message, known or not; an item takes 4 to 10 of them.
+/// The most elements in one message, known or not, that has no more than [`BYTES_PER_ELEMENT`] for each of them; an item takes 4 to 10 of them.
 pub const MAX_ELEMENTS: usize = 10_000;
+
+/// A longer message may have an element for so many of its bytes, so that any list fits that is within the size a device was told. The least that
+/// lists of nodes were seen to have is six.
+pub const BYTES_PER_ELEMENT: usize = 5;
 
 /// The most elements in one tree, serialised or described; a node takes 5 to 20 of them.
 pub const MAX_TREE_ELEMENTS: usize = 100_000;
@@ -33,7 +37,7 @@ pub enum DecodeError {
         /// Where.
         at: usize,
     },
-    /// It has more elements than [`MAX_ELEMENTS`] or [`MAX_TREE_ELEMENTS`] allow.
+    /// It has more elements than [`MAX_ELEMENTS`], [`BYTES_PER_ELEMENT`] or [`MAX_TREE_ELEMENTS`] allow.
     #[error("too many elements at byte {at}")]
     Many {
         /// Where.
@@ -93,9 +97,14 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Nothing is used yet of so many elements.
-    pub(crate) const fn of(most_elements: usize) -> Self {
-        Self { depth: 0, elements: 0, text: 0, most_elements }
+    /// Nothing is used yet of what a message of so many bytes may cost.
+    pub(crate) fn of_message(bytes: usize) -> Self {
+        Self { most_elements: MAX_ELEMENTS.max(bytes / BYTES_PER_ELEMENT), ..Self::of_tree() }
+    }
+
+    /// Nothing is used yet of what a tree may cost.
+    pub(crate) const fn of_tree() -> Self {
+        Self { depth: 0, elements: 0, text: 0, most_elements: MAX_TREE_ELEMENTS }
     }
 
     /// Counts an element that begins.

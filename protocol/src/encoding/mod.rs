@@ -12,7 +12,7 @@ mod write;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use error::{DecodeError, MAX_DEPTH, MAX_ELEMENTS, MAX_TEXT, MAX_TREE_ELEMENTS};
+pub use error::{BYTES_PER_ELEMENT, DecodeError, MAX_DEPTH, MAX_ELEMENTS, MAX_TEXT, MAX_TREE_ELEMENTS};
 pub use form::{Family, Form, Name, PublicId};
 use serde::{Deserialize, Serialize};
 

@@ -89,6 +89,12 @@ impl Batch {
         self.0.iter().any(|one| one.was_in(last) && one.is_unanswered())
     }
 
+    /// Whether a Get sent last was carried out, as its Status says, and nothing was heard of what it read.
+    pub(super) fn lacks_values(&self) -> bool {
+        let last = self.last();
+        self.0.iter().any(|one| one.was_in(last) && one.is_get() && one.answer.succeeded() && one.answer.readings.is_empty())
+    }
+
     /// Whether the device wants credentials before it carries out a command sent last.
     pub(super) fn is_refused(&self) -> bool {
         let last = self.last();
@@ -161,7 +167,7 @@ impl Batch {
                 })
             });
             if let Some(one) = at.and_then(|at| self.0.get_mut(at))
-                && let Some(node) = named.or_else(|| one.answer.command.target().cloned())
+                && let Some(node) = asked_for(one.answer.command.target(), named)
             {
                 let value = item::value(said, &results.meta);
                 match item::tree(&value, one.answer.command.target().unwrap_or(&node)) {
@@ -245,6 +251,16 @@ impl Outstanding {
 fn worse(before: StatusCode, now: StatusCode) -> StatusCode {
     let badness = |code: StatusCode| if code.is_success() { 0 } else { code.0 / 100 + 1 };
     if badness(now) > badness(before) { now } else { before }
+}
+
+/// What a reading is of. Some clients name the bare node where they were asked for a property of it, which is not its value.
+fn asked_for(asked: Option<&NodeUri>, named: Option<NodeUri>) -> Option<NodeUri> {
+    let asks_property = |asked: &&NodeUri| asked.question().is_some_and(|question| question.starts_with("prop="));
+    match (asked.filter(asks_property), named) {
+        (Some(asked), Some(named)) if named.question().is_none() && named.is_same_node(asked) => Some(asked.clone()),
+        (_, Some(named)) => Some(named),
+        (_, None) => asked.cloned(),
+    }
 }
 
 /// Whether both are the same question to the same node, however it is spelled.

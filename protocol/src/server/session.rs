@@ -348,7 +348,10 @@ impl Session {
         let awaits = self.batch.as_ref().is_some_and(Batch::awaits);
         // An object may have many pieces; their number is limited by itself. Some devices ask for the next one by 213 alone.
         let sends_pieces = !awaits && self.batch.as_ref().is_some_and(Batch::is_in_pieces);
-        let complete = (last || heard.asked && !awaits || sends_pieces) && !self.objects.want_more();
+        // Who asks for the next message may have more to say first: values that are still to come are asked for once.
+        let comes_more = self.asked == 0 && self.batch.as_ref().is_some_and(Batch::lacks_values);
+        let has_said_all = last || heard.asked && !awaits && !comes_more || sends_pieces;
+        let complete = has_said_all && !self.objects.want_more();
         let goes_on = last && complete || self.objects.want_more() || sends_pieces;
         // Some devices have not ended their package; those hear that it is over, to others saying no more says it.
         let is_exhausted = self.sent >= Limits::MAX_MESSAGES && !self.objects.go_on() && !sends_pieces;

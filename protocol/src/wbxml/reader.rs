@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::cursor::Cursor;
 use super::head::Head;
 use super::token;
-use crate::encoding::{Budget, Content, DecodeError, MAX_ELEMENTS, MAX_TREE_ELEMENTS, Piece, Pull, Push as _, SYNCML, TREE, Tag};
+use crate::encoding::{Budget, Content, DecodeError, Piece, Pull, Push as _, SYNCML, TREE, Tag};
 use crate::xml;
 
 /// Reads elements by their tokens. The code page holds until it is switched, across the ends of elements.
@@ -43,19 +43,19 @@ impl<'a> Reader<'a> {
             page: SYNCML,
             first_page: SYNCML,
             bare: false,
-            budget: Budget::of(MAX_ELEMENTS),
+            budget: Budget::of_message(body.len()),
             other: String::new(),
         })
     }
 
     /// Reads the head of a document that is a tree.
     pub(crate) fn of_tree(body: &'a [u8]) -> Result<Self, DecodeError> {
-        Ok(Self { first_page: TREE, budget: Budget::of(MAX_TREE_ELEMENTS), ..Self::new(body)? })
+        Ok(Self { first_page: TREE, budget: Budget::of_tree(), ..Self::new(body)? })
     }
 
     /// Reads the head of a document that is either: one that begins with a tree on the first page is a tree.
     pub(crate) fn of_any(body: &'a [u8]) -> Result<Self, DecodeError> {
-        let reader = Self { budget: Budget::of(MAX_TREE_ELEMENTS), ..Self::new(body)? };
+        let reader = Self { budget: Budget::of_tree(), ..Self::new(body)? };
         let first = reader.cursor.peek().map(|token| Tag::from_token(TREE, token & token::NUMBER));
         Ok(if first == Some(Tag::MgmtTree) { Self { first_page: TREE, ..reader } } else { reader })
     }

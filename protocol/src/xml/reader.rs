@@ -6,9 +6,7 @@ use quick_xml::events::attributes::Attribute;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::{Error, Reader as Source};
 
-use crate::encoding::{
-    Budget, Content, DecodeError, MAX_ELEMENTS, MAX_TREE_ELEMENTS, Piece, Pull, Tag, has_dropped, is_kept, lossy,
-};
+use crate::encoding::{Budget, Content, DecodeError, Piece, Pull, Tag, has_dropped, is_kept, lossy};
 
 /// The mark that may stand before a text.
 const BYTE_ORDER_MARK: char = '\u{FEFF}';
@@ -69,12 +67,12 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Reads a text that [`text`] made.
     pub(crate) fn new(body: &'a str) -> Self {
-        Self::within(body, MAX_ELEMENTS)
+        Self::within(body, Budget::of_message(body.len()))
     }
 
     /// Reads a text that [`text`] made, a tree in it.
     pub(crate) fn of_tree(body: &'a str) -> Self {
-        Self::within(body, MAX_TREE_ELEMENTS)
+        Self::within(body, Budget::of_tree())
     }
 
     /// Reads a text that [`text`] made, with all that is in it.
@@ -82,20 +80,12 @@ impl<'a> Reader<'a> {
         Self { keeps_attributes: true, ..Self::of_tree(body) }
     }
 
-    fn within(body: &'a str, most_elements: usize) -> Self {
+    fn within(body: &'a str, budget: Budget) -> Self {
         let mut source = Source::from_str(body);
         let config = source.config_mut();
         // Addresses with a bare `&` are sent.
         config.allow_dangling_amp = true;
-        Self {
-            body,
-            source,
-            budget: Budget::of(most_elements),
-            other: String::new(),
-            bare: false,
-            start: None,
-            keeps_attributes: false,
-        }
+        Self { body, source, budget, other: String::new(), bare: false, start: None, keeps_attributes: false }
     }
 
     fn next(&mut self) -> Result<Event<'a>, DecodeError> {

@@ -40,10 +40,9 @@ fn mask(element: &mut Element, depth: usize) {
         return;
     }
     match element.name.as_str() {
-        "Cred" => return hide_in(element, "Data"),
+        "Cred" => return hide_all_but_meta(element),
         "NextNonce" => return hide(element),
-        "Add" | "Alert" | "Copy" | "Delete" | "Exec" | "Get" | "Replace" | "Results" | "Status" => mask_items(element),
-        _ => {}
+        _ => mask_items(element),
     }
     if matches!(element.content, Content::Octets(_)) && !matches!(element.name.as_str(), "Data" | "Value") {
         // Addresses are looked at as the session reads them, whatever control characters stand in them.
@@ -132,9 +131,10 @@ fn mask_node(element: &mut Element, is_within: bool) {
     }
 }
 
-fn hide_in(element: &mut Element, name: &str) {
-    if let Content::Children(children) = &mut element.content {
-        children.iter_mut().filter(|child| child.name == name).for_each(hide);
+fn hide_all_but_meta(credentials: &mut Element) {
+    match &mut credentials.content {
+        Content::Children(children) => children.iter_mut().filter(|child| child.name != "Meta").for_each(hide),
+        _ => hide(credentials),
     }
 }
 
@@ -190,6 +190,8 @@ mod tests {
     #[test]
     fn credentials_nonces_and_passes_are_hidden() {
         hides(&message("<Cred><Meta><Type>syncml:auth-basic</Type></Meta><Data>hidden-word</Data></Cred>", ""));
+        hides(&message("<Cred>hidden-word</Cred>", ""));
+        hides(&message("<Cred><Item><Data>hidden-word</Data></Item></Cred>", ""));
         hides(&message("<RespURI>https://dm.example/dm?s=hidden-word</RespURI>", ""));
         hides(&message("<Target><LocURI>https://dm.example/dm?mode=a&amp;s=hidden-word</LocURI></Target>", ""));
         let chal = "<Chal><Meta><NextNonce>hidden-word</NextNonce></Meta></Chal>";
@@ -204,6 +206,7 @@ mod tests {
     fn what_secret_nodes_hold_is_hidden_wherever_it_stands() {
         hides(&message("", &item("Replace", "./DMAcc/1/AppAuth/C/AAuthSecret", "hidden-word")));
         hides(&message("", &item("Exec", "./Vendor/Secrets/Now", "hidden-word")));
+        hides(&message("", &item("Put", "./Wifi/Password", "hidden-word")));
         let atomic = format!("<Atomic><CmdID>1</CmdID>{}</Atomic>", item("Add", "./Wifi/Password", "hidden-word"));
         hides(&message("", &atomic));
         hides(&message(

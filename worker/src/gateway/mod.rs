@@ -232,7 +232,10 @@ async fn dm(gateway: Data<Gateway>, request: HttpRequest, body: Payload) -> Http
             if let Some(mac) = reply.mac {
                 response.insert_header((mac::HEADER, mac.into_bytes()));
             }
-            return response.body(reply.bytes);
+            let mut response = response.body(reply.bytes);
+            // Some clients look for `Content-Length` as it is written there.
+            response.head_mut().set_camel_case_headers(true);
+            return response;
         }
         Err(refused) => refused,
     };

@@ -1,8 +1,9 @@
 //! Whatever arrives, decoding ends, with a message or an error, and costs no more than the limits say.
 use super::clients::{ALERT_WBXML, ANSWERS_XML, FIRST_XML};
 use super::round_trip::rich;
-use super::{BOTH, Encoding, wbxml, xml};
+use super::{BOTH, Encoding, format, item, message, wbxml, xml};
 use crate::encoding::{DecodeError, MAX_DEPTH, MAX_ELEMENTS};
+use crate::message::{Element, Item, Results};
 
 /// Real messages with their encoding.
 fn messages() -> Vec<(Encoding, Vec<u8>)> {
@@ -105,8 +106,24 @@ fn the_number_of_elements_has_a_limit() {
     let many = |count: usize| wbxml(&[b"\x53", vec![0x14; count].as_slice(), b"\x01"].concat());
     assert!(Encoding::Wbxml.decode(&many(MAX_ELEMENTS - 100)).is_ok());
     assert!(matches!(Encoding::Wbxml.decode(&many(MAX_ELEMENTS)), Err(DecodeError::Many { .. })));
-    let many = xml(&format!("<Get>{}</Get>", "<Item/>".repeat(MAX_ELEMENTS)));
+    let many = xml(&format!("<Get>{}</Get>", "<A/>".repeat(MAX_ELEMENTS)));
     assert!(matches!(Encoding::Xml.decode(many.as_bytes()), Err(DecodeError::Many { .. })));
+}
+
+#[test]
+fn a_list_of_short_values_within_the_size_of_a_message_is_read_whole() {
+    let leaf = |n: usize| Item { meta: format("int"), ..item(&format!("./A/{n}"), "1") };
+    let results = Results {
+        id: "1".to_owned(),
+        message: 1,
+        command: "2".to_owned(),
+        items: (0..6_000).map(leaf).collect(),
+        ..Results::default()
+    };
+    let list = message(vec![Element::Results(results)]);
+    for encoding in BOTH {
+        assert_eq!(encoding.decode(&encoding.encode(&list)).as_ref(), Ok(&list), "{encoding:?}");
+    }
 }
 
 #[test]

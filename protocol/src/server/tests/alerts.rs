@@ -69,18 +69,27 @@ fn an_alert_knows_which_execs_had_begun_before_it() {
 
 #[test]
 fn an_incomplete_item_is_412_and_not_told() {
-    for (items, told) in [
-        (vec![], 0),
-        (vec![typed(Some("./A"), "org.example.a", None)], 0),
-        (vec![leaf("./A", "1")], 0),
-        (vec![leaf("./A", "1"), typed(None, "org.example.a", Some("1"))], 1),
-    ] {
+    for (items, told) in
+        [(vec![], 0), (vec![leaf("./A", "1")], 0), (vec![leaf("./A", "1"), typed(None, "org.example.a", Some("1"))], 1)]
+    {
         for mut scene in scenes() {
             let mut message = scene.message(vec![generic(items.clone())]);
             message.header.credentials = Some(right(AuthType::Digest));
             assert_eq!(scene.hear(message).alerts.len(), told);
             assert_eq!(codes(&scene.say(vec![])), [212, 412]);
         }
+    }
+}
+
+/// AD-12: some clients leave out a Data that would be empty.
+#[test]
+fn an_alert_that_says_nothing_but_its_type_is_told() {
+    for mut scene in scenes() {
+        let mut message = scene.message(vec![generic(vec![typed(Some("./A"), "org.example.a", None)])]);
+        message.header.credentials = Some(right(AuthType::Digest));
+        let alerts = scene.hear(message).alerts;
+        assert_eq!((alerts[0].alert_type.as_str(), &alerts[0].value), ("org.example.a", &Value::text("")));
+        assert_eq!(codes(&scene.say(vec![])), [212, 200]);
     }
 }
 

@@ -291,6 +291,19 @@ fn statuses_with_gaps_or_of_nothing_leave_the_others_alone() {
     }
 }
 
+/// AD-12: a property is not the value of its node, though a client says it in the node's name.
+#[test]
+fn a_property_that_is_told_under_the_bare_node_stays_a_property() {
+    for mut scene in scenes() {
+        scene.begin();
+        let id = sent(&scene.say(vec![get("./Vendor/A?prop=Type")]))[0].0;
+        let told = results(1, id, vec![leaf("./Vendor/A", "text/plain")]);
+        let message = scene.message(vec![header_status(1, 212), status(1, id, 200), told]);
+        let answers = scene.hear(message).answers;
+        assert_eq!(answers[0].readings[0].node, uri("./Vendor/A?prop=Type"));
+    }
+}
+
 /// Windows encodes names and refers to no command.
 #[test]
 fn results_without_references_find_their_question_however_the_node_is_spelled() {

@@ -157,7 +157,9 @@ fn a_device_that_asks_for_the_next_message_gets_it_but_not_for_ever() {
             let reply = scene.say(vec![get("./A")]);
             let number = reply.message.header.message;
             let id = sent(&reply)[0].0;
-            let mut message = scene.message(vec![header_status(number, 212), status(number, id, 200), said(code::NEXT_MESSAGE)]);
+            let read = results(number, id, vec![leaf("./A", "1")]);
+            let mut message =
+                scene.message(vec![header_status(number, 212), status(number, id, 200), read, said(code::NEXT_MESSAGE)]);
             message.last = false;
             let received = scene.hear(message);
             assert_eq!(received.answers.len(), 1);
@@ -167,6 +169,26 @@ fn a_device_that_asks_for_the_next_message_gets_it_but_not_for_ever() {
             }
             assert_eq!(received.turn, Turn::Offer);
         }
+    }
+}
+
+/// AD-12: a client may end its message between the Statuses and the values, and ask for the next.
+#[test]
+fn values_that_follow_in_the_next_message_are_waited_for() {
+    for mut scene in scenes() {
+        scene.begin();
+        let reply = scene.say(vec![get("./A"), get("./B")]);
+        let [a, b] = [0, 1].map(|at: usize| sent(&reply)[at].0);
+        let told = [header_status(1, 212), status(1, a, 200), status(1, b, 200), results(1, a, vec![leaf("./A", "1")])];
+        let mut message = scene.message(told.into_iter().chain([said(code::NEXT_MESSAGE)]).collect());
+        message.last = false;
+        let received = scene.hear(message);
+        assert_eq!((received.turn, received.answers.len()), (Turn::Continue, 0));
+        scene.say(vec![]);
+        let message = scene.message(vec![header_status(2, 212), results(1, b, vec![leaf("./B", "2")])]);
+        let received = scene.hear(message);
+        let brought: Vec<_> = received.answers.iter().map(|answer| answer.value().map(|value| value.data.as_str())).collect();
+        assert_eq!((received.turn, brought), (Turn::Offer, vec![Some("1"), Some("2")]));
     }
 }
 
