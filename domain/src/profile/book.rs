@@ -175,6 +175,14 @@ mod tests {
     }
 
     #[test]
+    fn the_file_that_ships_tells_of_every_trait() {
+        let schema = serde_json::to_value(<crate::profile::TraitsPatch as utoipa::PartialSchema>::schema()).unwrap();
+        let traits: Vec<_> = schema["properties"].as_object().unwrap().keys().collect();
+        let told: Vec<_> = KNOWN.lines().filter_map(|line| line.strip_prefix("#   ")?.split_whitespace().next()).collect();
+        assert_eq!(told, traits);
+    }
+
+    #[test]
     fn a_pattern_has_stars_for_anything_and_knows_no_case() {
         let fits = |pattern: &str, text: &str| Pattern(pattern.to_lowercase()).fits(text);
         assert!(fits("Acme", " ACME ") && !fits("Acme", "Acme 2"));
