@@ -358,7 +358,7 @@ both! {
             let (head, reply) = heard.split_once("\r\n\r\n").unwrap();
             let head = head.to_ascii_lowercase();
             assert!(head.starts_with("http/1.") && head.contains(" 200 "), "{line}: {heard}");
-            assert!(head.contains(&format!("Content-Length: {}", reply.len())), "{line}: {heard}");
+            assert!(heard.contains(&format!("\r\nContent-Length: {}\r\n", reply.len())), "{line}: {heard}");
             assert!(head.contains("content-type: application/vnd.syncml+xml") && !head.contains("transfer-encoding"), "{line}: {heard}");
             assert!(reply.contains("<Cmd>SyncHdr</Cmd>") && reply.ends_with("</SyncML>"), "{line}: {heard}");
         }
