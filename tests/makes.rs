@@ -90,7 +90,7 @@ async fn comes_to_its_ends(portal: &Portal, mut handset: Handset, deliverable: &
 
 both! {
     /// AD-12, FU-1, UC-3, F-01, X-01: each make in its own encoding, and in the other where it can do both, known as what it is by what it says of itself.
-    async fn each_make_of_client_is_known_and_comes_to_its_ends(database: Database) {
+    async fn each_make_of_client_comes_to_its_ends(database: Database) {
         let server = Server::on(&database).await;
         let portal = server.portal("acme", SCOPES).await;
         let deliverable = firmware_for_all(&portal).await;
