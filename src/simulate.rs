@@ -141,8 +141,12 @@ impl Simulate {
     }
 
     fn profiles(&self) -> impl Iterator<Item = DeviceProfile> + use<> {
-        let (seed, first) = (self.seed, self.first);
-        (first..first.saturating_add(self.devices)).map(move |n| DeviceProfile::nth(seed, n))
+        let (seed, first, make) = (self.seed, self.first, self.make);
+        let made = move |profile| match make {
+            Some(make) => make.device(profile),
+            None => profile,
+        };
+        (first..first.saturating_add(self.devices)).map(move |n| made(DeviceProfile::nth(seed, n)))
     }
 
     /// Where each device listens, if it does.

@@ -1,12 +1,13 @@
-//! What simulated devices get wrong, and what keeps them from an update: options of `dmwsi simulate`.
+//! What simulated devices get wrong, about updates and about messages: options of `dmwsi simulate`.
 use std::time::Duration;
 
 use clap::Args;
 use dmwsi_domain::Clock;
 use dmwsi_objects::StatusCode;
+use dmwsi_protocol::device::Quirks;
 use dmwsi_simulator::Behaviour;
 
-/// What keeps devices from updates.
+/// What keeps devices from updates, and what they do to their messages.
 #[derive(Args)]
 #[command(next_help_heading = "Faults of the devices")]
 pub(crate) struct Faults {
@@ -46,6 +47,18 @@ pub(crate) struct Faults {
     /// Devices ask for a download descriptor, and send its install notification.
     #[arg(long)]
     descriptor: bool,
+    /// Devices send their first package in several messages, and few elements in each that follows.
+    #[arg(long)]
+    split_packages: bool,
+    /// Devices send every message twice.
+    #[arg(long)]
+    send_twice: bool,
+    /// In every session the answer to the Nth message of a device gets lost, and it sends the same message again.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    lose_reply: Option<u32>,
+    /// Devices swap the two bytes of the SessionID that a notification asks for.
+    #[arg(long)]
+    swap_session_id: bool,
 }
 
 impl Faults {
@@ -65,7 +78,61 @@ impl Faults {
             max_package: self.max_package.unwrap_or(good.max_package),
             max_object: self.max_object,
             wants_descriptor: self.descriptor,
+            send_twice: self.send_twice,
+            lose_reply: self.lose_reply,
+            quirks: Quirks { splits_packages: self.split_packages, swapped_session_id: self.swap_session_id, ..good.quirks },
             ..good
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser};
+    use dmwsi_simulator::Make;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        faults: Faults,
+    }
+
+    const FAULTS: [&str; 4] = ["--split-packages", "--send-twice", "--lose-reply", "--swap-session-id"];
+
+    fn of(arguments: &[&str]) -> Option<Behaviour> {
+        Some(Line::try_parse_from([&["simulate"], arguments].concat()).ok()?.faults.behaviour())
+    }
+
+    #[test]
+    fn what_a_device_does_to_its_messages_can_be_chosen_and_any_make_does_it() {
+        assert_eq!(of(&[]), Some(Behaviour::default()));
+        let [splits, twice, lost, swapped] = FAULTS;
+        let shown = |behaviour: &Behaviour| {
+            let Behaviour { send_twice, lose_reply, quirks, .. } = behaviour;
+            (quirks.splits_packages, *send_twice, *lose_reply, quirks.swapped_session_id)
+        };
+        for (arguments, expected) in [
+            (&[splits][..], (true, false, None, false)),
+            (&[twice], (false, true, None, false)),
+            (&[lost, "2"], (false, false, Some(2), false)),
+            (&[swapped], (false, false, None, true)),
+        ] {
+            let behaviour = of(arguments).unwrap();
+            assert_eq!(shown(&behaviour), expected, "{arguments:?}");
+            for make in Make::ALL {
+                assert_eq!(shown(&make.of(behaviour.clone())), expected, "{arguments:?} {}", make.name());
+            }
+        }
+        assert_eq!(of(&[lost, "0"]), None, "messages are counted from 1");
+    }
+
+    #[test]
+    fn help_names_every_fault_of_messages() {
+        let help = Line::command().render_long_help().to_string();
+        for fault in FAULTS {
+            assert!(help.contains(fault), "{fault} in {help}");
         }
     }
 }

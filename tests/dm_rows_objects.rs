@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use crate::harness::phone::{FINAL, results, status};
 use crate::harness::talk::{ENCODINGS, Ground, Heard, Talk};
 
-const MORE: &str = "<Alert><CmdID>9</CmdID><Data>1222</Data></Alert>";
+pub(crate) const MORE: &str = "<Alert><CmdID>9</CmdID><Data>1222</Data></Alert>";
 
 /// The one item of the last command, and whether anything comes after it.
-fn piece(heard: &Heard) -> &Item {
+pub(crate) fn piece(heard: &Heard) -> &Item {
     let Some(Element::Command(command)) = heard.message.body.last() else { panic!("{:?}", heard.message) };
     let [item] = command.items.as_slice() else { panic!("{command:?}") };
     item
@@ -28,7 +28,7 @@ async fn begin(talk: &mut Talk) -> (String, Heard) {
 }
 
 /// The same with a value of that format.
-async fn begin_with(talk: &mut Talk, format: &str, value: &str) -> (String, Heard) {
+pub(crate) async fn begin_with(talk: &mut Talk, format: &str, value: &str) -> (String, Heard) {
     talk.meta =
         "<MaxMsgSize xmlns=\"syncml:metinf\">2000</MaxMsgSize><MaxObjSize xmlns=\"syncml:metinf\">100000</MaxObjSize>".to_owned();
     let job = talk.job(&json!({"type": "NODES_GET", "nodes": ["./DevDetail/LrgObj"]})).await;

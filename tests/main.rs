@@ -35,6 +35,7 @@ mod dm_authentication;
 mod dm_certificates;
 mod dm_clients;
 mod dm_every_message;
+mod dm_libwbxml;
 mod dm_macs;
 mod dm_respond_to;
 mod dm_rows_authentication;

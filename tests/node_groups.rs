@@ -72,6 +72,24 @@ both! {
         server.stop().await;
     }
 
+    /// AD-12, S-CM-08: a device that cannot undo what it did, and one that cannot answer so much at once.
+    async fn what_is_not_undone_and_what_is_too_much_to_answer_are_told_apart(database: Database) {
+        for (atomic, outcome, members, text) in [
+            (AtomicQuirk::Irreversible, "ROLLBACK_FAILED", ["ROLLBACK_FAILED", "ROLLBACK_FAILED", "ROLLBACK_FAILED", "NOT_FOUND", "NOT_EXECUTED"], "b"),
+            (AtomicQuirk::Overlong, "TOO_LARGE", ["TOO_LARGE"; 5], ""),
+        ] {
+            let behaviour = Behaviour { quirks: Quirks { atomic, ..Quirks::default() }, ..Behaviour::default() };
+            let (server, portal, handsets) = stage(&database, &behaviour).await;
+            for mut handset in handsets {
+                let (execution, results) = done(&portal, &mut handset, &changes("./Absent")).await;
+                assert_eq!((end(&execution).0, end(&execution).1), ("FAILED", outcome), "{execution}");
+                assert_eq!(told(&results).into_iter().map(|(_, outcome)| outcome).collect::<Vec<_>>(), members, "{execution}");
+                assert_eq!(handset.device.tree().text("./Vendor/Test/Text"), Some(text), "{atomic:?}");
+            }
+            server.stop().await;
+        }
+    }
+
     /// AD-12, S-CM-07: every kind of prompt, every kind of user.
     async fn users_are_told_and_asked_and_their_answers_come_back(database: Database) {
         let (server, portal, handsets) = stage(&database, &Behaviour::default()).await;

@@ -1,4 +1,6 @@
 //! What devices do otherwise than the standard says: known by their kind, observed, set by an operator, and acted upon.
+use std::collections::BTreeMap;
+
 use dmwsi::config::Config;
 use dmwsi::keys::Keys;
 use dmwsi_domain::Clock;
@@ -169,6 +171,32 @@ both! {
             assert_eq!(told(&results), [("./DevInfo/Man", "DONE"), ("./DevInfo/Man?prop=Format", "DONE")]);
         }
         server.stop().await;
+    }
+
+    /// UC-3, AD-12: what a device keeps of its nodes is read in every way, and one that keeps nothing of the kind tells nothing.
+    async fn sizes_and_changes_are_read_from_devices_that_keep_them(database: Database) {
+        for few_properties in [false, true] {
+            let behaviour = Behaviour { quirks: Quirks { few_properties, ..Quirks::default() }, ..Behaviour::default() };
+            let (server, portal, handsets) = stage(&database, &behaviour).await;
+            for mut handset in handsets {
+                done(&portal, &mut handset, &json!({"type": "NODES_SET", "changes": [{"node": "./Vendor/Test/Text", "value": "four"}]})).await;
+                for method in ["AUTO", "WALK"] {
+                    let read = json!({"type": "TREE_READ", "root": "./Vendor/Test/Text", "method": method, "properties": ["SIZE", "TSTAMP", "VER_NO"]});
+                    let (_, results) = done(&portal, &mut handset, &read).await;
+                    let told: BTreeMap<_, _> = results.iter().map(|one| (one["node"].as_str().unwrap(), &one["value"]["data"])).collect();
+                    let property = |name: &str| told.get(format!("./Vendor/Test/Text?prop={name}").as_str()).and_then(|data| data.as_str());
+                    assert_eq!(told["./Vendor/Test/Text"], "four", "{method}");
+                    if few_properties {
+                        assert_eq!((property("Size"), property("TStamp"), property("VerNo")), (None, None, None), "{method} {results:?}");
+                        continue;
+                    }
+                    let changed = property("TStamp").map(|stamp| (stamp.len(), stamp.ends_with('Z')));
+                    assert_eq!((property("VerNo"), changed), (Some("1"), Some((16, true))), "{method} {results:?}");
+                    assert_eq!(property("Size"), Some("4"), "{method} {results:?}");
+                }
+            }
+            server.stop().await;
+        }
     }
 
     /// AD-12, S-CM-09: Sequence, correlator, Data, and how much goes into a message, as they stand on the wire.

@@ -17,6 +17,10 @@ pub struct Behaviour {
     pub encoding: Encoding,
     /// The version of OMA DM that it speaks.
     pub version: Version,
+    /// The header User-Agent of its messages, in place of the simulator's own.
+    pub user_agent: Option<String>,
+    /// What it puts behind every address that it sends messages to, as a query or the rest of one.
+    pub query: Option<String>,
     /// How it proves who it is. By its transport it does so with the certificate of the [`crate::Wire`].
     pub client_auth: AuthType,
     /// How the server must prove who it is, if at all: basic, digest or HMAC.
@@ -107,6 +111,8 @@ impl Default for Behaviour {
         Self {
             encoding: Encoding::Xml,
             version: Version::V1_2,
+            user_agent: None,
+            query: None,
             client_auth: AuthType::Digest,
             server_auth: Some(AuthType::Digest),
             server_each: false,

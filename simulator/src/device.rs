@@ -2,6 +2,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::Utc;
 use dmwsi_objects::{GenericAlert, Prompt, StatusCode, fumo};
 use dmwsi_protocol::credentials::account_hash;
 use dmwsi_protocol::device::{Account, End, Initiator, Nodes as _, Opening, Session, Tree, Turn};
@@ -217,6 +218,7 @@ impl Device {
         if memory.gone {
             return Err(SessionError::Gone);
         }
+        memory.handset.tree.tell_time(now());
         // A secret that the server has changed counts from the next session on.
         if let Some(secret) = memory.handset.take_secret() {
             memory.account.client_secret = secret;
@@ -278,6 +280,7 @@ impl Device {
         if *gone {
             return None;
         }
+        handset.tree.tell_time(now());
         let step = match handset.step(behaviour) {
             Step::Fetch(url) => match fetch(&self.wire.client, &url, &mut self.partial, behaviour).await {
                 Fetched::Broken => Step::Wait(Duration::from_millis(behaviour.retry_ms)),
@@ -326,6 +329,11 @@ impl Device {
         let spread = jitter_ms.saturating_mul(2).saturating_add(1);
         Duration::from_millis(least.saturating_add(self.memory.random.below(spread)).max(1))
     }
+}
+
+/// The time as `TStamp` has it.
+fn now() -> String {
+    Utc::now().format("%Y%m%dT%H%M%SZ").to_string()
 }
 
 /// What is noted during a session.

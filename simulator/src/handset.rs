@@ -50,7 +50,7 @@ impl Handset {
             (devinfo::DEV_ID, profile.device.as_str()),
             (devinfo::MAN, &profile.manufacturer),
             (devinfo::MOD, &profile.model),
-            (devinfo::DM_V, behaviour.version.dtd()),
+            (devinfo::DM_V, profile.dm_version.as_deref().unwrap_or_else(|| behaviour.version.dtd())),
             (devinfo::LANG, &profile.language),
             (devdetail::DEV_TYP, "simulated"),
             (devdetail::OEM, &profile.manufacturer),

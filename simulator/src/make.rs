@@ -2,8 +2,10 @@
 use dmwsi_objects::NodeUri;
 use dmwsi_protocol::device::{AtomicQuirk, Quirks, ReportQuirk};
 use dmwsi_protocol::encoding::Encoding;
+use dmwsi_protocol::version::Version;
 
 use crate::behaviour::Behaviour;
+use crate::profile::DeviceProfile;
 
 /// Whose client a device has.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -67,9 +69,12 @@ impl Make {
                     fragile: true,
                     interior_dev_info: true,
                     no_copy: true,
+                    few_properties: true,
                     no_empty_data: true,
+                    no_emptying: true,
                     no_list: true,
                     no_local_name: true,
+                    no_protocol_alerts: true,
                     nul_after_names: true,
                     opaque_data: true,
                     plain_text_alerts: true,
@@ -85,6 +90,7 @@ impl Make {
             Self::Samsung => Behaviour {
                 alert_from_exec_node: true,
                 fumo_root: root("./FUMO"),
+                user_agent: Some("Samsung SM-G960F SyncML_DM Client".to_owned()),
                 wants_descriptor: true,
                 quirks: Quirks { no_list: true, ..quirks },
                 ..behaviour
@@ -92,10 +98,16 @@ impl Make {
             Self::Windows => Behaviour {
                 omit_correlator: true,
                 omit_task_correlator: true,
+                query: Some("mode=Maintenance&Platform=WoA".to_owned()),
+                user_agent: Some("MSFT OMA DM Client/1.2.0.1".to_owned()),
                 quirks: Quirks {
                     bare_dev_info: true,
                     decimal_session_id: true,
+                    encoded_names: true,
+                    few_properties: true,
+                    no_acl: true,
                     no_copy: true,
+                    no_list: true,
                     no_target_refs: true,
                     no_tnds: true,
                     windows_elements: true,
@@ -105,9 +117,29 @@ impl Make {
             },
             Self::WindowsMobile => Behaviour {
                 fumo_root: root("./FwUpdate"),
+                version: Version::V1_1,
                 quirks: Quirks { no_copy: true, no_list: true, prefixed_alert_types: true, ..quirks },
                 ..behaviour
             },
+        }
+    }
+
+    /// The device, made by whom such a client is found with. Clients on libdmclient are built by anybody.
+    #[must_use]
+    pub fn device(self, profile: DeviceProfile) -> DeviceProfile {
+        let made = |manufacturer: &str, model: &str, dm_version: Option<&str>| DeviceProfile {
+            manufacturer: manufacturer.to_owned(),
+            model: model.to_owned(),
+            dm_version: dm_version.map(str::to_owned),
+            ..profile.clone()
+        };
+        match self {
+            Self::Android => made("motorola", "XT1254", None),
+            Self::Libdmclient => profile,
+            Self::Nokia => made("NOKIA", "E71", None),
+            Self::Samsung => made("samsung", "SM-G960F", None),
+            Self::Windows => made("Microsoft Corporation", "Surface Pro 7", Some("1.3")),
+            Self::WindowsMobile => made("Microsoft Corporation", "Windows Mobile 6", Some("1.1.2")),
         }
     }
 }

@@ -28,6 +28,9 @@ pub struct DeviceProfile {
     pub manufacturer: String,
     /// The model (`DevInfo/Mod`).
     pub model: String,
+    /// The version of OMA DM that it says it has (`DevInfo/DmV`), where that is not the one of its messages.
+    #[serde(default)]
+    pub dm_version: Option<String>,
     /// The firmware it is delivered with (`DevDetail/FwV`).
     pub firmware: String,
     /// The software version (`DevDetail/SwV`).
@@ -58,6 +61,7 @@ impl DeviceProfile {
             server_nonce: Vec::new(),
             manufacturer: "Acme".to_owned(),
             model: ["One", "Two", "Meter"].get(usize::try_from(n % 3).unwrap_or(0)).copied().unwrap_or("One").to_owned(),
+            dm_version: None,
             firmware: "1.0.0".to_owned(),
             software: "7.1".to_owned(),
             hardware: "rev-b".to_owned(),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use dmwsi_protocol::device::Fault;
 use dmwsi_protocol::encoding::{DecodeError, Encoding};
 use dmwsi_protocol::mac;
-use reqwest::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
+use reqwest::header::{ACCEPT, CONNECTION, CONTENT_TYPE, USER_AGENT};
 use reqwest::{Certificate, Client, Identity, StatusCode, redirect};
 
 use crate::behaviour::Behaviour;
@@ -146,7 +146,15 @@ impl Wire {
 
     async fn post(&self, url: &str, letter: Letter, behaviour: &Behaviour) -> Result<Letter, SessionError> {
         let kind = behaviour.quirks.form(behaviour.encoding).content_type();
-        let mut request = self.client.post(url).header(CONTENT_TYPE, kind).header(ACCEPT, kind).body(letter.body);
+        let mut request = self
+            .client
+            .post(asked(url, behaviour.query.as_deref()))
+            .header(CONTENT_TYPE, kind)
+            .header(ACCEPT, kind)
+            .body(letter.body);
+        if let Some(name) = &behaviour.user_agent {
+            request = request.header(USER_AGENT, name);
+        }
         if behaviour.quirks.closes_connections {
             request = request.header(CONNECTION, "Close");
         }
@@ -176,6 +184,26 @@ impl Wire {
     }
 }
 
+/// An address with a query behind it, and behind the one that it has.
+fn asked(url: &str, query: Option<&str>) -> String {
+    match query {
+        None => url.to_owned(),
+        Some(query) => format!("{url}{}{query}", if url.contains('?') { '&' } else { '?' }),
+    }
+}
+
 fn is_kind(content_type: &str, wanted: &str) -> bool {
     content_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_goes_behind_the_one_that_is_there() {
+        assert_eq!(asked("http://a/dm", None), "http://a/dm");
+        assert_eq!(asked("http://a/dm", Some("mode=Machine&Platform=WoA")), "http://a/dm?mode=Machine&Platform=WoA");
+        assert_eq!(asked("http://a/dm?s=1", Some("mode=Machine")), "http://a/dm?s=1&mode=Machine");
+    }
 }

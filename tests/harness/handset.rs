@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use dmwsi::portal::device_that;
-use dmwsi_simulator::{Behaviour, Device, DeviceProfile, Wire, sample_package};
+use dmwsi_simulator::{Behaviour, Device, DeviceProfile, Make, Wire, sample_package};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -41,7 +41,28 @@ impl Handset {
         push: &Value,
         wire: impl FnOnce(&DeviceProfile) -> Wire,
     ) -> Self {
-        let profile = DeviceProfile::nth(7, NUMBER.fetch_add(1, Ordering::SeqCst));
+        Self::enrol(portal, base, Self::next(), behaviour, push, wire).await
+    }
+
+    /// Registers one of that make.
+    pub(crate) async fn register_as(portal: &Portal, base: &str, make: Make, behaviour: Behaviour) -> Self {
+        let profile = make.device(Self::next());
+        Self::enrol(portal, base, profile, make.of(behaviour), &json!({"type": "NONE"}), |_profile| Wire::new(None).unwrap())
+            .await
+    }
+
+    fn next() -> DeviceProfile {
+        DeviceProfile::nth(7, NUMBER.fetch_add(1, Ordering::SeqCst))
+    }
+
+    async fn enrol(
+        portal: &Portal,
+        base: &str,
+        profile: DeviceProfile,
+        behaviour: Behaviour,
+        push: &Value,
+        wire: impl FnOnce(&DeviceProfile) -> Wire,
+    ) -> Self {
         let account = device_that(&profile, None, &behaviour)["account"].clone();
         let made = portal
             .post("/v1/devices", &json!({"dmIdentity": profile.device, "account": account, "pushAddress": push}))

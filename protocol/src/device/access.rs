@@ -53,6 +53,16 @@ impl BitOr for Access {
 pub struct Acl(String);
 
 impl Acl {
+    /// The list that leaves the question to the node above.
+    pub(super) const EMPTY: Self = Self(String::new());
+
+    /// The list of an interior node that a server has added where it may do no more than that. The standard names Add, Delete and Replace; since
+    /// nothing above the list counts any more, the server could not read its own node without Get.
+    #[must_use]
+    pub(super) fn of_creator(server: &str) -> Self {
+        Self(format!("Add={server}&Delete={server}&Get={server}&Replace={server}"))
+    }
+
     /// Reads a list; none when it is not well formed.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

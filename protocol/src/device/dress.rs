@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dmwsi_objects::{NodeUri, Reading, Value};
 
-use super::Quirks;
+use super::{Quirks, percent};
 use crate::encoding::{Encoding, Family, Form, Name, PublicId};
 use crate::message::{Alert, Data, Element, Item, Message, Meta, Results, Verb, alert};
 
@@ -96,7 +96,8 @@ impl Quirks {
                 Element::Command(command)
             }
             Element::Results(results) => {
-                let items = results.items.into_iter().map(|item| self.item(self.ended(item), encoding)).collect();
+                let items = results.items.into_iter();
+                let items = items.map(|item| self.item(self.ended(self.named(item)), encoding)).collect();
                 Element::Results(Results { items, ..results })
             }
             Element::Status(mut status) if self.no_target_refs => {
@@ -115,6 +116,17 @@ impl Quirks {
                 .media_type
                 .map(|kind| if self.prefixed_alert_types { format!(" Reversed-Domain-Name: {kind} ") } else { kind }),
             ..meta
+        }
+    }
+
+    /// With the names of children percent-encoded.
+    fn named(self, item: Item) -> Item {
+        match item.data {
+            Some(Data::Text(text)) if self.encoded_names && item.meta.format.as_deref() == Some("node") => {
+                let names: Vec<_> = text.split('/').map(percent::encoded).collect();
+                Item { data: Some(Data::Text(names.join("/"))), ..item }
+            }
+            data => Item { data, ..item },
         }
     }
 

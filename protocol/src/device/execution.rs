@@ -8,6 +8,9 @@ use super::alert::generic_alert;
 use super::{AtomicQuirk, Nodes, Outcome, Quirks, ReportQuirk};
 use crate::message::{Alert, Data, Element, Group, Item, Meta, NodeCommand, Results, Status, Verb, alert};
 
+/// The answers to an Atomic do not fit into one message (OMA DM RepPro 1.2, chapter 10).
+const ATOMIC_TOO_LARGE: StatusCode = StatusCode(517);
+
 /// A value that comes in pieces: its first item, and what has come of it.
 #[derive(Clone, Debug)]
 pub(super) struct Object {
@@ -50,6 +53,9 @@ impl<N: Nodes> Execution<'_, N> {
 
     /// An alert for the protocol or for the user.
     fn alert(&mut self, said: &Alert) -> Vec<Element> {
+        if self.quirks.no_protocol_alerts && matches!(said.code, alert::NEXT_MESSAGE | alert::ABORT) {
+            return vec![self.status(&said.id, "Alert", self.refusal.unwrap_or(StatusCode::COMMAND_FAILED))];
+        }
         let (code, answers) = match (self.refusal, prompt(said)) {
             (Some(code), _) | (None, Err(code)) => (code, Vec::new()),
             (None, Ok(prompt)) => self.nodes.prompt(&prompt),
@@ -92,12 +98,12 @@ impl<N: Nodes> Execution<'_, N> {
     /// All or nothing (OMA DM RepPro 1.2, 6.6.2): a failing member keeps its own status, the ones before it are rolled back, those after it
     /// are not begun.
     fn atomic(&mut self, group: &Group) -> Vec<Element> {
+        let only = |code| vec![self.status(&group.id, "Atomic", self.refusal.unwrap_or(code))];
         match self.quirks.atomic {
-            AtomicQuirk::Proper => {}
+            AtomicQuirk::Irreversible | AtomicQuirk::Proper => {}
+            AtomicQuirk::Overlong => return only(ATOMIC_TOO_LARGE),
             AtomicQuirk::Silent => return group.members.iter().flat_map(|member| self.run(member)).collect(),
-            AtomicQuirk::Unsupported => {
-                return vec![self.status(&group.id, "Atomic", self.refusal.unwrap_or(StatusCode::NOT_SUPPORTED))];
-            }
+            AtomicQuirk::Unsupported => return only(StatusCode::NOT_SUPPORTED),
         }
         let (before, refusal) = (self.nodes.clone(), self.refusal);
         let mut done = Vec::new();
@@ -114,9 +120,14 @@ impl<N: Nodes> Execution<'_, N> {
                 done.append(&mut answers);
                 continue;
             }
-            *self.nodes = before;
+            let undone = if self.quirks.atomic == AtomicQuirk::Irreversible {
+                StatusCode::ROLLBACK_FAILED
+            } else {
+                *self.nodes = before;
+                StatusCode::ROLLED_BACK
+            };
             let mut out = vec![self.status(&group.id, "Atomic", refusal.unwrap_or(StatusCode::ATOMIC_FAILED))];
-            out.extend(done.into_iter().map(|answer| with_code(answer, StatusCode::ROLLED_BACK)));
+            out.extend(done.into_iter().map(|answer| with_code(answer, undone)));
             out.append(&mut answers);
             // Where the user cancelled, that goes beyond the group; what else failed does not.
             let after = self.refusal;
@@ -149,7 +160,8 @@ impl<N: Nodes> Execution<'_, N> {
             }
         };
         let item = joined.as_ref().unwrap_or(item);
-        let outcome = match (self.refusal.or_else(|| self.unknown(command, item)), read(command, item)) {
+        let understood = self.quirks.understood(item);
+        let outcome = match (self.refusal.or_else(|| self.unknown(command, item)), read(command, &understood)) {
             (Some(code), _) | (None, Err(code)) => Outcome::from(code),
             (None, Ok(command)) => self.nodes.execute(&command, self.server),
         };
@@ -177,15 +189,26 @@ impl<N: Nodes> Execution<'_, N> {
 
     /// The status of what this device does not know.
     fn unknown(&self, command: &NodeCommand, item: &Item) -> Option<StatusCode> {
-        let asks = |what: &str| {
-            let question = item.target.as_deref().and_then(|target| target.split_once('?'));
-            command.verb == Verb::Get && question.is_some_and(|(_, question)| question.starts_with(what))
-        };
-        let Quirks { no_copy, no_list, no_tnds, .. } = self.quirks;
+        let question = item.target.as_deref().and_then(|target| target.split_once('?')).map_or("", |(_, question)| question);
+        let lists = |what: &str| command.verb == Verb::Get && question.starts_with(what);
+        let Quirks { no_acl, no_copy, no_emptying, no_list, no_tnds, few_properties, .. } = self.quirks;
         if no_copy && command.verb == Verb::Copy {
             return Some(StatusCode::NOT_IMPLEMENTED);
         }
-        (no_list && asks("list=") || no_tnds && asks("list=TNDS")).then_some(StatusCode::NOT_SUPPORTED)
+        let is_empty = match &item.data {
+            None => true,
+            Some(Data::Octets(octets)) => octets.is_empty(),
+            Some(Data::Text(text)) => text.is_empty(),
+        };
+        if no_emptying && command.verb == Verb::Replace && question.is_empty() && is_empty {
+            return Some(StatusCode::COMMAND_FAILED);
+        }
+        let is_few = matches!(question, "prop=Size" | "prop=Title" | "prop=TStamp" | "prop=VerNo");
+        let is_unknown = no_list && lists("list=")
+            || no_tnds && lists("list=TNDS")
+            || no_acl && question == "prop=ACL"
+            || few_properties && is_few;
+        is_unknown.then_some(StatusCode::NOT_SUPPORTED)
     }
 
     /// The whole item, where this is the last piece of it; none where it is no piece. The status where it is one and more is to come, or where

@@ -2,7 +2,8 @@
 use dmwsi_objects::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use crate::message::{Element, Status};
+use super::percent;
+use crate::message::{Element, Item, Status};
 
 /// What a device does otherwise than the standard says. The default is a device that keeps to it.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -16,6 +17,10 @@ pub struct Quirks {
     pub no_tnds: bool,
     /// It knows no question that begins with `list=`, and says so by 406.
     pub no_list: bool,
+    /// It knows no lists of access, and says so by 406.
+    pub no_acl: bool,
+    /// It keeps neither size, title, time of change nor number of changes of a node, and says so by 406.
+    pub few_properties: bool,
     /// It tells what it answers from the end to the beginning, Results before Statuses.
     pub reversed: bool,
     /// It answers 413 in place of sending a value in pieces.
@@ -42,10 +47,16 @@ pub struct Quirks {
     pub bare_dev_info: bool,
     /// It ends names of children and values of properties by NUL.
     pub nul_after_names: bool,
+    /// It tells names of children percent-encoded, and knows nodes by such names.
+    pub encoded_names: bool,
     /// In WBXML it sends every value as opaque octets.
     pub opaque_data: bool,
     /// It has no Data where a value is empty.
     pub no_empty_data: bool,
+    /// It answers 500 to a Replace that empties a leaf.
+    pub no_emptying: bool,
+    /// It answers 500 to the alerts 1222 and 1223, and goes on.
+    pub no_protocol_alerts: bool,
     /// Its Statuses do not say which node they are about.
     pub no_target_refs: bool,
     /// It calls the format of every Generic Alert `text/plain`.
@@ -74,6 +85,10 @@ pub struct Quirks {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AtomicQuirk {
+    /// What it did before a member failed it cannot undo: 516.
+    Irreversible,
+    /// What it would have to answer does not fit into one message, so that it does nothing: 517.
+    Overlong,
     /// All or nothing.
     #[default]
     Proper,
@@ -97,6 +112,18 @@ pub enum ReportQuirk {
 }
 
 impl Quirks {
+    /// What such a device takes an item of a command for.
+    pub(super) fn understood(self, item: &Item) -> Item {
+        let understood = |address: &String| {
+            let address = if self.encoded_names { percent::decoded_address(address) } else { address.clone() };
+            match address.split_once("?list=TNDS") {
+                Some((node, parts)) if self.few_properties => format!("{node}?list=TNDS{}", kept(parts)),
+                _ => address,
+            }
+        };
+        Item { target: item.target.as_ref().map(understood), source: item.source.as_ref().map(understood), ..item.clone() }
+    }
+
     /// The answers to a message of the server, as such a device tells them.
     pub(super) fn told(self, mut answers: Vec<Element>, message: u32) -> Vec<Element> {
         if self.repeats_statuses {
@@ -120,4 +147,14 @@ impl Quirks {
         }
         answers
     }
+}
+
+/// What is left of the parts of a serialised tree that are asked for where few properties are kept.
+fn kept(parts: &str) -> String {
+    const ABSENT: [&str; 3] = ["Title", "TStamp", "VerNo"];
+    let Some(named) = parts.strip_prefix('+') else { return format!("{parts}-{}", ABSENT.join("-")) };
+    // The name stands there always, so that it means nothing else.
+    std::iter::once("+Name".to_owned())
+        .chain(named.split('+').filter(|part| !ABSENT.contains(part)).map(|part| format!("+{part}")))
+        .collect()
 }

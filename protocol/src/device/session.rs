@@ -191,7 +191,7 @@ impl Session {
         if self.aborting {
             return Ok(self.over(End::ServerRefused));
         }
-        if has_alert(message, alert::ABORT) {
+        if has_alert(message, alert::ABORT) && !self.opening.quirks.no_protocol_alerts {
             return Ok(self.over(End::Aborted));
         }
         let known = self.server_authenticated;

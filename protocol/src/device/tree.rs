@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use dmwsi_objects::{Command, Format, NodeUri, Reading, StatusCode, Value, devinfo};
 use serde::{Deserialize, Serialize};
 
+use super::listing::Selection;
 use super::{Access, Acl, Nodes, Outcome};
-use crate::encoding::Encoding;
-use crate::tnds;
 
 /// The root, which every tree has.
-const ROOT: &str = ".";
+pub(super) const ROOT: &str = ".";
 
 /// A node of a [`Tree`].
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -25,28 +24,63 @@ pub struct Node {
     /// Whether it can neither be removed nor renamed.
     #[serde(default)]
     pub permanent: bool,
+    /// What it is called for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// When it was changed last, where somebody has told the time since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<String>,
+    /// How often it was changed; after the highest number comes 0.
+    #[serde(default)]
+    pub revision: u16,
+}
+
+impl Node {
+    /// A node that nobody has changed yet, with no list of its own.
+    const fn new(value: Value, access: Access, permanent: bool) -> Self {
+        Self { value, access, acl: Acl::EMPTY, permanent, title: None, changed: None, revision: 0 }
+    }
 }
 
 /// A management tree: nodes by their addresses, every one with its parent. The device itself reads and writes it freely by [`Tree::text`],
 /// [`Tree::set`] and [`Tree::put`]; a server does so by commands, and is refused what access types and access control lists do not allow.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(transparent)]
-pub struct Tree(BTreeMap<String, Node>);
+pub struct Tree {
+    pub(super) nodes: BTreeMap<String, Node>,
+    /// What it is told of the time.
+    #[serde(skip)]
+    now: Option<String>,
+}
 
 impl Default for Tree {
     fn default() -> Self {
-        let root = Node { value: Value::node(&[]), access: Access::GET | Access::ADD, acl: Acl::open(), permanent: true };
-        Self(BTreeMap::from([(ROOT.to_owned(), root)]))
+        let root = Node { acl: Acl::open(), ..Node::new(Value::node(&[]), Access::GET | Access::ADD, true) };
+        Self { nodes: BTreeMap::from([(ROOT.to_owned(), root)]), now: None }
     }
 }
 
 impl Tree {
     /// Puts a permanent node, and the interior nodes above it that are missing, which then can only be read. What was there is replaced.
     pub fn put(&mut self, node: &NodeUri, value: Value, access: Access) {
-        if let Some(parent) = node.parent().filter(|parent| !self.0.contains_key(parent.path())) {
+        if let Some(parent) = node.parent().filter(|parent| !self.nodes.contains_key(parent.path())) {
             self.put(&parent, Value::node(&[]), Access::GET);
         }
-        self.0.insert(node.path().to_owned(), Node { value, access, acl: Acl::default(), permanent: true });
+        let made = Node::new(value, access, true);
+        self.nodes.insert(node.path().to_owned(), made);
+    }
+
+    /// What changes from now on changes at this time, in UTC and as `TStamp` has it: `20051018T112035Z`.
+    pub fn tell_time(&mut self, now: impl Into<String>) {
+        self.now = Some(now.into());
+    }
+
+    /// Notes that a node has another value, name, list or title than before, or an interior one other children.
+    pub(super) fn touch(&mut self, path: &str) {
+        if let Some(node) = self.nodes.get_mut(path) {
+            node.revision = node.revision.wrapping_add(1);
+            node.changed.clone_from(&self.now);
+        }
     }
 
     /// Drops a node and all below it, permanent or not.
@@ -57,14 +91,15 @@ impl Tree {
     /// The text of a leaf.
     #[must_use]
     pub fn text(&self, path: &str) -> Option<&str> {
-        self.0.get(path).filter(|node| node.value.format != Format::Node).map(|node| node.value.data.as_str())
+        self.nodes.get(path).filter(|node| node.value.format != Format::Node).map(|node| node.value.data.as_str())
     }
 
     /// Changes the text of a leaf that is there; says whether there is one.
     pub fn set(&mut self, path: &str, data: impl Into<String>) -> bool {
-        match self.0.get_mut(path).filter(|node| node.value.format != Format::Node) {
+        match self.nodes.get_mut(path).filter(|node| node.value.format != Format::Node) {
             Some(leaf) => {
                 leaf.value.data = data.into();
+                self.touch(path);
                 true
             }
             None => false,
@@ -74,7 +109,7 @@ impl Tree {
     /// The node at an address.
     #[must_use]
     pub fn node(&self, path: &str) -> Option<&Node> {
-        self.0.get(path)
+        self.nodes.get(path)
     }
 
     /// Whether access type and lists let this server use the command on the node; the status it gets where they do not.
@@ -82,9 +117,9 @@ impl Tree {
         self.allowed(target, server, command).map(|_node| ())
     }
 
-    fn below<'a>(&'a self, path: &str) -> impl Iterator<Item = (&'a str, &'a Node)> {
+    pub(super) fn below<'a>(&'a self, path: &str) -> impl Iterator<Item = (&'a str, &'a Node)> {
         let prefix = format!("{path}/");
-        let nodes = self.0.range(prefix.clone()..);
+        let nodes = self.nodes.range(prefix.clone()..);
         nodes.take_while(move |(key, _node)| key.starts_with(&prefix)).map(|(key, node)| (key.as_str(), node))
     }
 
@@ -94,8 +129,8 @@ impl Tree {
     }
 
     /// The node a command is for, if access type and list let this server do it.
-    fn allowed(&self, target: &NodeUri, server: &str, command: Access) -> Result<&Node, StatusCode> {
-        let node = self.0.get(target.path()).ok_or(StatusCode::NOT_FOUND)?;
+    pub(super) fn allowed(&self, target: &NodeUri, server: &str, command: Access) -> Result<&Node, StatusCode> {
+        let node = self.nodes.get(target.path()).ok_or(StatusCode::NOT_FOUND)?;
         if !node.access.allows(command) {
             return Err(StatusCode::NOT_ALLOWED);
         }
@@ -103,10 +138,10 @@ impl Tree {
     }
 
     /// Whether the nearest list at or above the node lets this server do it.
-    fn permitted(&self, target: &NodeUri, server: &str, command: Access) -> bool {
+    pub(super) fn permitted(&self, target: &NodeUri, server: &str, command: Access) -> bool {
         let mut at = Some(target.clone());
         while let Some(node) = at {
-            match self.0.get(node.path()) {
+            match self.nodes.get(node.path()) {
                 Some(found) if !found.acl.is_empty() => return found.acl.permits(server, command),
                 _ => at = node.parent(),
             }
@@ -116,76 +151,21 @@ impl Tree {
 
     fn get(&self, target: &NodeUri, server: &str) -> Result<Reading, StatusCode> {
         let node = self.allowed(target, server, Access::GET)?;
-        let value = match target.question().map(|question| question.split_once('=').unwrap_or((question, ""))) {
+        let value = match target.question() {
             None if node.value.format == Format::Node => {
                 Value { data: self.children(target.path()).join("/"), ..node.value.clone() }
             }
             None => node.value.clone(),
-            Some(("prop", "ACL")) => Value::text(node.acl.as_str()),
-            Some(("prop", "Format")) => Value::text(node.value.format.as_str()),
-            Some(("prop", "Name")) => Value::text(target.name()),
-            Some(("prop", "Type")) => Value::text(match (&node.value.media_type, node.value.format) {
-                (Some(media_type), _) => media_type.as_str(),
-                (None, Format::Node) => "",
-                (None, _) => "text/plain",
-            }),
-            Some(_) => return Err(StatusCode::NOT_SUPPORTED),
+            Some(question) => Value::text(node.told(target.name(), question)?),
         };
         Ok(Reading { node: target.clone(), value })
-    }
-
-    /// The node and all below it that this server may read, with what leaves hold where that is wanted (OMA DM TND 1.2, 8.3).
-    fn list(&self, target: &NodeUri, server: &str, with_data: bool) -> Result<Vec<Reading>, StatusCode> {
-        self.allowed(target, server, Access::GET)?;
-        let keys = std::iter::once(target.path()).chain(self.below(target.path()).map(|(key, _node)| key));
-        let nodes = keys.filter_map(|key| NodeUri::parse(key).ok());
-        let readings = nodes.filter_map(|node| {
-            let found = self.allowed(&node, server, Access::GET).ok()?;
-            let is_leaf = found.value.format != Format::Node;
-            let data = if is_leaf && with_data { found.value.data.clone() } else { String::new() };
-            Some(Reading { node, value: Value { data, ..found.value.clone() } })
-        });
-        Ok(readings.collect())
-    }
-
-    /// The same as one document (OMA DM TND 1.2, 9.1), with the lists of access that nodes have.
-    fn serialised(&self, target: &NodeUri, server: &str) -> Result<Reading, StatusCode> {
-        let nodes = self.list(target, server, true)?;
-        let top = self.branch(target, &nodes);
-        let path = target.parent().map(|parent| parent.path().to_owned());
-        let tree = tnds::Tree { version: "1.2".to_owned(), nodes: vec![tnds::Node { path, ..top }], ..tnds::Tree::default() };
-        let data = String::from_utf8(tree.encode(Encoding::Xml)).map_err(|_not_text| StatusCode::COMMAND_FAILED)?;
-        let node = NodeUri::parse(target.path()).map_err(|_never| StatusCode::COMMAND_FAILED)?;
-        Ok(Reading { node, value: Value { format: Format::Xml, media_type: Some(tnds::XML.to_owned()), data } })
-    }
-
-    /// A node with all of `nodes` that are below it.
-    fn branch(&self, at: &NodeUri, nodes: &[Reading]) -> tnds::Node {
-        let value = nodes.iter().find(|reading| reading.node.path() == at.path()).map(|reading| &reading.value);
-        let format = value.map(|value| value.format).unwrap_or(Format::Node);
-        let is_interior = format == Format::Node;
-        let kind = value.and_then(|value| value.media_type.clone()).unwrap_or_default();
-        let acl = self.0.get(at.path()).map(|node| node.acl.as_str().to_owned()).filter(|acl| !acl.is_empty());
-        let children = nodes.iter().filter(|reading| reading.node.parent().is_some_and(|parent| parent.path() == at.path()));
-        tnds::Node {
-            name: Some(at.name().to_owned()),
-            path: None,
-            properties: tnds::Properties {
-                acl,
-                format: Some(format),
-                kind: Some(if is_interior { tnds::Kind::Object(kind) } else { tnds::Kind::Media(kind) }),
-                ..tnds::Properties::default()
-            },
-            value: value.filter(|_| !is_interior).map(|value| value.data.clone()),
-            children: children.map(|reading| self.branch(&reading.node, nodes)).collect(),
-        }
     }
 
     fn add(&mut self, target: &NodeUri, value: &Value, server: &str) -> Result<(), StatusCode> {
         if target.question().is_some() {
             return Err(StatusCode::NOT_ALLOWED);
         }
-        if self.0.contains_key(target.path()) {
+        if self.nodes.contains_key(target.path()) {
             return Err(StatusCode::ALREADY_EXISTS);
         }
         let value =
@@ -196,7 +176,7 @@ impl Tree {
         // Parents that are missing are made on the way down from the first that is there.
         let mut missing = Vec::new();
         let mut at = target.parent().ok_or(StatusCode::NOT_ALLOWED)?;
-        while !self.0.contains_key(at.path()) {
+        while !self.nodes.contains_key(at.path()) {
             let above = at.parent().ok_or(StatusCode::NOT_FOUND)?;
             missing.push(at);
             at = above;
@@ -207,15 +187,22 @@ impl Tree {
         }
         let below = Access::GET | Access::REPLACE | Access::DELETE;
         let interior = below | Access::ADD;
-        let mut insert = |node: &NodeUri, value: Value, access| {
-            self.0.insert(node.path().to_owned(), Node { value, access, acl: Acl::default(), permanent: false });
-        };
+        self.touch(at.path());
         for node in missing.iter().rev() {
-            insert(node, Value::node(&[]), interior);
+            self.insert(node, Value::node(&[]), interior, server);
         }
         let access = if value.format == Format::Node { interior } else { below };
-        insert(target, value, access);
+        self.insert(target, value, access, server);
         Ok(())
+    }
+
+    /// Makes a node that a server adds. Who may not replace the node above could not give an interior node a list, and gets one of its own; whoever
+    /// adds a leaf there goes by the list above it (OMA DM TND 1.2, 7.7.1).
+    fn insert(&mut self, node: &NodeUri, value: Value, access: Access, server: &str) {
+        let is_master = node.parent().is_none_or(|parent| self.permitted(&parent, server, Access::REPLACE));
+        let acl = if is_master || value.format != Format::Node { Acl::EMPTY } else { Acl::of_creator(server) };
+        let made = Node { acl, changed: self.now.clone(), ..Node::new(value, access, false) };
+        self.nodes.insert(node.path().to_owned(), made);
     }
 
     fn replace(&mut self, target: &NodeUri, value: &Value, server: &str) -> Result<(), StatusCode> {
@@ -223,7 +210,8 @@ impl Tree {
             None => {}
             Some("prop=ACL") => return self.replace_acl(target, &value.data, server),
             Some("prop=Name") => return self.rename(target, &value.data, server),
-            Some(question) if question.starts_with("prop=Format") || question.starts_with("prop=Type") => {
+            Some("prop=Title") => return self.entitle(target, &value.data, server),
+            Some("prop=Format" | "prop=Size" | "prop=TStamp" | "prop=Type" | "prop=VerNo") => {
                 return Err(StatusCode::NOT_ALLOWED);
             }
             Some(_) => return Err(StatusCode::NOT_SUPPORTED),
@@ -238,39 +226,6 @@ impl Tree {
             return Err(StatusCode::UNSUPPORTED_FORMAT);
         }
         self.set(target.path(), value.data.as_str());
-        Ok(())
-    }
-
-    fn replace_acl(&mut self, target: &NodeUri, text: &str, server: &str) -> Result<(), StatusCode> {
-        let node = self.0.get(target.path()).ok_or(StatusCode::NOT_FOUND)?;
-        let itself = node.value.format == Format::Node && self.permitted(target, server, Access::REPLACE);
-        let parent = target.parent().is_some_and(|parent| self.permitted(&parent, server, Access::REPLACE));
-        if !itself && !parent {
-            return Err(StatusCode::PERMISSION_DENIED);
-        }
-        let acl = Acl::parse(text).ok_or(StatusCode::BAD_REQUEST)?;
-        if acl.is_empty() && target.path() == ROOT {
-            return Err(StatusCode::NOT_ALLOWED);
-        }
-        if let Some(node) = self.0.get_mut(target.path()) {
-            node.acl = acl;
-        }
-        Ok(())
-    }
-
-    fn rename(&mut self, target: &NodeUri, name: &str, server: &str) -> Result<(), StatusCode> {
-        if self.allowed(target, server, Access::REPLACE)?.permanent {
-            return Err(StatusCode::NOT_ALLOWED);
-        }
-        let parent = target.parent().ok_or(StatusCode::NOT_ALLOWED)?;
-        let new = parent.join(name).ok().filter(|new| new.parent().as_ref() == Some(&parent)).ok_or(StatusCode::BAD_REQUEST)?;
-        if self.0.contains_key(new.path()) {
-            return Err(StatusCode::ALREADY_EXISTS);
-        }
-        for (key, node) in self.take(target) {
-            let rest = key.get(target.path().len()..).unwrap_or_default();
-            self.0.insert(format!("{}{rest}", new.path()), node);
-        }
         Ok(())
     }
 
@@ -294,14 +249,17 @@ impl Tree {
             return Err(StatusCode::NOT_ALLOWED);
         }
         self.take(target);
+        if let Some(parent) = target.parent() {
+            self.touch(parent.path());
+        }
         Ok(())
     }
 
     /// Takes a node and all below it out of the tree.
-    fn take(&mut self, target: &NodeUri) -> Vec<(String, Node)> {
+    pub(super) fn take(&mut self, target: &NodeUri) -> Vec<(String, Node)> {
         let mut keys: Vec<String> = self.below(target.path()).map(|(key, _node)| key.to_owned()).collect();
         keys.push(target.path().to_owned());
-        keys.into_iter().filter_map(|key| self.0.remove_entry(&key)).collect()
+        keys.into_iter().filter_map(|key| self.nodes.remove_entry(&key)).collect()
     }
 }
 
@@ -318,7 +276,9 @@ impl Nodes for Tree {
                 let found = match target.question() {
                     Some("list=Struct") => self.list(target, server, false),
                     Some("list=StructData") => self.list(target, server, true),
-                    Some(question) if question.starts_with("list=TNDS") => self.serialised(target, server).map(|one| vec![one]),
+                    Some(question) if question.starts_with("list=TNDS") => Selection::parse(question)
+                        .and_then(|selection| self.serialised(target, server, selection))
+                        .map(|one| vec![one]),
                     _ => self.get(target, server).map(|reading| vec![reading]),
                 };
                 return found.map_or_else(Outcome::from, Outcome::read);

@@ -244,6 +244,18 @@ fn an_abort_ends_the_session_without_an_answer() {
     assert_eq!(device.end(&reply(1, 1, 212, vec![alert(code::ABORT)])).end, End::Aborted);
 }
 
+/// as clients on libdmclient do.
+#[test]
+fn an_abort_and_the_call_for_more_may_be_refused_and_passed_over() {
+    let (mut device, _first) = Device::begin_with(None, Vec::new(), Quirks { no_protocol_alerts: true, ..Quirks::default() });
+    let get = command("2", Verb::Get, "./DevInfo/Man", None);
+    let second = device.send(&reply(1, 1, 212, vec![alert(code::NEXT_MESSAGE), get.clone()]));
+    assert_eq!(codes(&second), [("SyncHdr", 200), ("Alert", 500), ("Get", 200)]);
+    let third = device.send(&reply(2, 2, 212, vec![alert(code::ABORT), get]));
+    assert_eq!(codes(&third), [("SyncHdr", 200), ("Alert", 500), ("Get", 200)]);
+    assert_eq!(device.end(&reply(3, 3, 200, Vec::new())).end, End::Complete);
+}
+
 #[test]
 fn a_message_that_does_not_belong_here_is_a_fault() {
     let (mut device, _first) = Device::begin(None, Vec::new());
