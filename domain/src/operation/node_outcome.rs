@@ -4,12 +4,18 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 macro_rules! outcomes {
-    ($($(#[$doc:meta])* $name:ident = $code:tt;)*) => {
+    ($($(#[doc = $doc:tt])* $name:ident = $code:tt;)*) => {
         /// What became of a command on a device, whatever code the device has for it.
         #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize, ToSchema)]
-        #[schema(example = "DONE")]
+        #[schema(
+            example = "DONE",
+            description = concat!(
+                "What became of a command on a device, whatever code the device has for it; the numbers are those of the device:\n",
+                $("\n* `", $code, "`:", $($doc,)*)*
+            )
+        )]
         pub enum NodeOutcome {
-            $($(#[$doc])* #[serde(rename = $code)] $name,)*
+            $($(#[doc = $doc])* #[serde(rename = $code)] $name,)*
         }
 
         impl NodeOutcome {

@@ -20,6 +20,12 @@ const WORDS: Words = Words {
 };
 
 /// Which nodes to create.
+///
+/// How it ends:
+///
+/// * `ADDED`: every node was created.
+/// * `PARTLY_ADDED`: some were, and stay. It has failed, and the results say which were not, and why.
+/// * `NOT_ADDED`: none was.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"nodes": [{"node": "./Vendor/Test/Name", "value": "blue"}, {"node": "./Vendor/Test/More", "format": "node"}]}))]

@@ -16,8 +16,18 @@ const MAX_COMMANDS: usize = 50;
 const CHANGING: Phase = Phase { name: "CHANGING", progress: 50 };
 
 /// What to change, all of it or nothing.
+///
+/// How it ends:
+///
+/// * `CHANGED`: all of it was done.
+/// * `ROLLED_BACK`: one command failed, and nothing was changed.
+/// * `NOT_ROLLED_BACK`: one command failed, and others were done and stay. The results say which.
+/// * `ROLLBACK_FAILED`: one command failed, and the device could not undo others.
+/// * `OUTCOME_UNKNOWN`: an answer was lost, and what came later leaves open whether it had told of success.
+/// * Any word of `NodeOutcome`: that is what the device said of the whole, such as `NOT_SUPPORTED` where it does not change nodes together and `TOO_LARGE` where the commands or their answers do not fit into one message. Nothing was changed.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({"commands": [{"command": "ADD", "node": "./Vendor/Test/Name", "value": "blue"}, {"command": "DELETE", "node": "./Vendor/Test/Old"}]}))]
 pub struct NodesAtomicRequest {
     /// The commands, 1 to 50, in the order in which they are carried out. They must fit into one message of the device.
     #[schema(min_items = 1, max_items = 50)]

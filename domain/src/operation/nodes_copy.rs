@@ -25,8 +25,15 @@ const WORDS: Words = Words {
 };
 
 /// Which leaves to copy where.
+///
+/// How it ends:
+///
+/// * `COPIED`: every copy was made.
+/// * `PARTLY_COPIED`: some were, and stay. It has failed, and the results say which were not, and why.
+/// * `NOT_COPIED`: none was.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({"copies": [{"source": "./Vendor/Test/Text", "target": "./Vendor/Test/Copy"}]}))]
 pub struct NodesCopyRequest {
     /// The copies, 1 to 100, in the order in which they are made.
     #[schema(min_items = 1, max_items = 100)]

@@ -22,8 +22,15 @@ const WORDS: Words = Words {
 };
 
 /// Which nodes to remove, each with all below it.
+///
+/// How it ends:
+///
+/// * `DELETED`: every node was removed.
+/// * `PARTLY_DELETED`: some were. It has failed, and the results say which were not, and why.
+/// * `NOT_DELETED`: none was.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({"nodes": ["./Vendor/Test/Name", "./Vendor/Test/More"]}))]
 pub struct NodesDeleteRequest {
     /// The addresses, 1 to 100, each once, in the order in which they are removed.
     #[schema(value_type = Vec<String>, min_items = 1, max_items = 100, max_length = 1024, example = json!(["./Vendor/Test/Name"]))]

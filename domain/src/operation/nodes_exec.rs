@@ -31,6 +31,14 @@ const WORDS: Words = Words {
 const REPORTING: Phase = Phase { name: "REPORTING", progress: 70 };
 
 /// What to start.
+///
+/// How it ends:
+///
+/// * `EXECUTED`: the device said of each command that it is done or, where a report was asked for, reported that it is.
+/// * `STARTED`: the device said of some that they have begun, and no report was asked for.
+/// * `PARTLY_EXECUTED`: some succeeded. It has failed, and the results say which did not, and why.
+/// * `NOT_EXECUTED`: none did.
+/// * `REPORT_MISSING`: the device has begun and did not report in time, or its answer was lost and no report came.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"nodes": [{"node": "./Vendor/Test/Task", "value": "fast"}], "reportWithinSeconds": 3600}))]

@@ -19,8 +19,15 @@ const MAX_RESULTS: usize = 1_000;
 const READING: Phase = Phase { name: "READING", progress: 50 };
 
 /// Which nodes to read.
+///
+/// How it ends:
+///
+/// * `READ`: every node was read.
+/// * `PARTLY_READ`: some were, and the results say why the others were not. It has succeeded all the same.
+/// * `NODES_UNREADABLE`: none was.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({"nodes": ["./DevInfo/Man", "./DevDetail/FwV", "./DevDetail?prop=Type"]}))]
 pub struct NodesGetRequest {
     /// The addresses, 1 to 100, each once; an interior node gives the names of its children, `?prop=Type` and the like ask for a property.
     #[schema(value_type = Vec<String>, min_items = 1, max_items = 100, max_length = 1024, example = json!(["./DevInfo/Man", "./DevDetail/FwV"]))]

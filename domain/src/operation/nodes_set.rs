@@ -21,8 +21,15 @@ const WORDS: Words = Words {
 };
 
 /// Which nodes to change, and how.
+///
+/// How it ends:
+///
+/// * `CHANGED`: every change was made.
+/// * `PARTLY_CHANGED`: some were, and stay. It has failed, and the results say which were not, and why.
+/// * `NOT_CHANGED`: none was.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({"changes": [{"node": "./Vendor/Test/Name", "value": "blue"}, {"command": "REPLACE", "node": "./Vendor/Test/Number", "format": "int", "value": "7"}]}))]
 pub struct NodesSetRequest {
     /// The changes, 1 to 100, in the order in which they are sent.
     #[schema(min_items = 1, max_items = 100)]

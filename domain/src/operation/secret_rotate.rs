@@ -26,6 +26,14 @@ const WORDS: Words = Words {
 
 /// Of which account the device gets another secret. The server makes the secret and tells it to nobody but the device, which proves itself by it from
 /// its next session on; from the first time that it does so, the old one lets nobody in any more.
+///
+/// How it ends:
+///
+/// * `ROTATED`: the device has taken the secret.
+/// * `NOT_ROTATED`: it has not, and the result says why.
+/// * `CREDENTIALS_CHANGED`: it has, but meanwhile the account was given other credentials, and it is not let in by what it took.
+/// * `ACCOUNT_NOT_FOUND`: the device shows no account of this server, or no credentials in it.
+/// * `NO_SECRET`: refused, since the device proves itself by its certificate.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"account": "./DMAcc/dmwsi"}))]

@@ -22,6 +22,12 @@ const PER_STEP: usize = 100;
 const READING: Phase = Phase { name: "READING", progress: 50 };
 
 /// Which part of the tree to read.
+///
+/// How it ends:
+///
+/// * `READ`: all of it was read.
+/// * `PARTLY_READ`: some nodes or properties could not be read, or there are too many. It has succeeded all the same.
+/// * Any word of `NodeOutcome`: nothing could be read, and that is why; `NOT_FOUND` where there is no such node.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"root": "./DevDetail", "properties": ["TYPE"]}))]

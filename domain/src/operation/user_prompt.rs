@@ -27,6 +27,19 @@ const MAX_SECONDS: u32 = 480;
 const ASKING: Phase = Phase { name: "ASKING", progress: 50 };
 
 /// What to tell or to ask the user of the device.
+///
+/// How it ends:
+///
+/// * `SHOWN`: the user was shown the text (`DISPLAY`).
+/// * `CONFIRMED`: the user said yes (`CONFIRM`).
+/// * `ANSWERED`: the user wrote or chose, and the result says what. Of several choices there may be none.
+/// * `USER_DECLINED`: the user said no.
+/// * `USER_CANCELLED`: the user cancelled.
+/// * `NO_ANSWER`: the user did not answer in time.
+/// * `ANSWER_MISSING`: the device says that its user answered and does not say what, or names what there was not to choose.
+/// * `POSTPONED`: the device says that it will ask its user later. What comes of that nobody is told.
+/// * `NOT_DISPLAYED`: the device cannot show that.
+/// * Any other word of `NodeOutcome`: the user was not asked, and that is why; `NOT_SUPPORTED` where the device shows its user nothing of that kind. With `ANSWER_LOST` the user may have been asked.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"kind": "CONFIRM", "text": "Install the update now?", "maxSeconds": 60, "defaultAnswer": ["1"]}))]
