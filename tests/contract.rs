@@ -4,7 +4,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::Value;
+use dmwsi_domain::operation::{EndWord, Request};
+use serde_json::{Value, json};
 
 use crate::harness::document::{Document, Operation};
 use crate::harness::server::Server;
@@ -138,6 +139,46 @@ fn every_body_has_an_example_that_fits_its_schema() {
         };
         contents.flat_map(|(at, all)| all.iter().map(move |(name, content)| (at, name, content))).flat_map(of_content).collect()
     });
+}
+
+/// Who reads how an execution ended finds what the word means, whichever it is.
+#[test]
+fn every_word_by_which_an_execution_ends_is_explained() {
+    let document = Document::generated();
+    let schemas = document.0["components"]["schemas"].as_object().unwrap();
+    let of = |schema: &Value| schema["description"].as_str().unwrap_or_default().to_owned();
+    let kinds = schemas["Request"]["oneOf"].as_array().unwrap();
+    let requests: Vec<_> = kinds.iter().map(|kind| of(document.resolved(&kind["allOf"][0]))).collect();
+    assert_eq!(requests.len(), Request::TYPES.len());
+    for (request, kind) in requests.iter().zip(Request::TYPES) {
+        assert!(request.contains("\n\nHow it ends"), "{kind}: {request}");
+    }
+    let outcome = of(&schemas["Execution"]["properties"]["outcome"]);
+    let explained = [requests.concat(), outcome, of(&schemas["NodeOutcome"]), of(&schemas["ReasonCode"])].concat();
+    let missing: Vec<_> = EndWord::all().into_iter().filter(|word| !explained.contains(&format!("`{word}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// What the document shows of each operation can be sent as it stands, to a device of one's own.
+#[tokio::test]
+async fn every_example_of_a_job_is_taken() {
+    let document = Document::generated();
+    let content = &document.0["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]["application/json"];
+    let examples = content["examples"].as_object().unwrap();
+    assert!(examples.keys().map(String::as_str).eq(Request::TYPES.iter().copied()), "{:?}", examples.keys());
+    let server = Server::on(&crate::harness::Database::sqlite()).await;
+    let portal = server.portal("acme", "jobs:write devices:write").await;
+    let account = json!({"serverId": "dmwsi", "client": {"auth": "DIGEST", "name": "me", "secret": "mine"}});
+    let device = portal.post("/v1/devices", &json!({"dmIdentity": "IMEI:1", "account": account})).await.of(201);
+    let whole = document.example(content).unwrap();
+    for (name, example) in examples.iter().map(|(name, example)| (name.as_str(), &example["value"])).chain([("whole", &whole)]) {
+        let faults = [document.faults(&content["schema"], example, name), document.undeclared(&content["schema"], example, name)];
+        assert!(faults.concat().is_empty(), "{faults:?}");
+        let mut job = example.clone();
+        job["target"]["deviceIds"] = json!([device["deviceId"]]);
+        portal.post("/v1/jobs", &job).await.of(202);
+    }
+    server.stop().await;
 }
 
 #[test]

@@ -26,11 +26,28 @@ async fn each(talk: &mut Talk, operation: &Value, codes: &[(u16, &str)]) {
     }
 }
 
-const REFUSALS: [(u16, &str); 10] = [
+/// What was passed over (215) is no end: it is said again in the next session, and then it succeeds.
+async fn passed_over(talk: &mut Talk, operation: &Value) {
+    let job = talk.job(operation).await;
+    let heard = talk.opens("").await;
+    talk.say(&format!("{}{FINAL}", heard.answers(&[215]))).await;
+    assert_eq!(talk.state(&job).await, "WAITING", "{operation}");
+    let again = talk.opens("").await;
+    let said = |heard: &Heard| -> Vec<_> {
+        heard.commands().into_iter().map(|(name, _, at)| (name.to_owned(), at.to_owned())).collect()
+    };
+    assert_eq!(said(&again), said(&heard), "{operation}");
+    talk.say(&format!("{}{FINAL}", again.answers(&[200]))).await;
+    assert_eq!(talk.ended(&job).await["state"], "SUCCEEDED", "{operation}");
+    assert_eq!(talk.outcomes(&job).await, ["DONE"], "{operation}");
+}
+
+const REFUSALS: [(u16, &str); 11] = [
     (400, "UNINTELLIGIBLE"),
     (403, "CONFLICT"),
     (405, "NOT_ALLOWED"),
     (406, "NOT_SUPPORTED"),
+    (407, "SERVER_REFUSED"),
     (412, "UNINTELLIGIBLE"),
     (414, "ADDRESS_TOO_LONG"),
     (425, "PERMISSION_DENIED"),
@@ -54,8 +71,9 @@ both! {
             assert_eq!(talk.ended(&job).await["outcome"], "ADDED");
             let leaf = json!({"type": "NODES_ADD", "nodes": [{"node": "./Vendor/New/Leaf", "value": "a<b", "type": "text/plain"}]});
             each(&mut talk, &leaf, &REFUSALS).await;
-            let more = [(200, "DONE"), (413, "TOO_LARGE"), (415, "UNSUPPORTED_FORMAT"), (418, "ALREADY_EXISTS"), (420, "DEVICE_FULL")];
+            let more = [(200, "DONE"), (216, "ROLLED_BACK"), (413, "TOO_LARGE"), (415, "UNSUPPORTED_FORMAT"), (418, "ALREADY_EXISTS"), (420, "DEVICE_FULL")];
             each(&mut talk, &leaf, &more).await;
+            passed_over(&mut talk, &leaf).await;
         }
         ground.server.stop().await;
     }
@@ -80,8 +98,9 @@ both! {
             }
             let change = json!({"type": "NODES_SET", "changes": [{"command": "REPLACE", "node": "./Vendor/Leaf", "value": "x"}]});
             each(&mut talk, &change, &REFUSALS).await;
-            let more = [(404, "NOT_FOUND"), (413, "TOO_LARGE"), (415, "UNSUPPORTED_FORMAT"), (418, "ALREADY_EXISTS"), (420, "DEVICE_FULL")];
+            let more = [(216, "ROLLED_BACK"), (404, "NOT_FOUND"), (413, "TOO_LARGE"), (415, "UNSUPPORTED_FORMAT"), (418, "ALREADY_EXISTS"), (420, "DEVICE_FULL")];
             each(&mut talk, &change, &more).await;
+            passed_over(&mut talk, &change).await;
         }
         ground.server.stop().await;
     }
@@ -93,7 +112,8 @@ both! {
             let mut talk = ground.talk(encoding).await;
             let delete = json!({"type": "NODES_DELETE", "nodes": ["./Vendor/Old"]});
             each(&mut talk, &delete, &REFUSALS).await;
-            each(&mut talk, &delete, &[(200, "DONE"), (404, "NOT_FOUND")]).await;
+            each(&mut talk, &delete, &[(200, "DONE"), (216, "ROLLED_BACK"), (404, "NOT_FOUND")]).await;
+            passed_over(&mut talk, &delete).await;
         }
         ground.server.stop().await;
     }
@@ -106,6 +126,7 @@ both! {
             let get = json!({"type": "NODES_GET", "nodes": ["./Vendor/A"]});
             each(&mut talk, &get, &REFUSALS).await;
             each(&mut talk, &get, &[(200, "DONE"), (404, "NOT_FOUND"), (413, "TOO_LARGE"), (415, "UNSUPPORTED_FORMAT")]).await;
+            passed_over(&mut talk, &get).await;
             let job = talk.job(&get).await;
             let heard = talk.opens("").await;
             let id = heard.commands()[0].1;
@@ -140,7 +161,8 @@ both! {
             assert_eq!(talk.ended(&job).await["outcome"], "EXECUTED");
             let exec = json!({"type": "NODES_EXEC", "nodes": [{"node": "./Vendor/One"}]});
             each(&mut talk, &exec, &REFUSALS).await;
-            each(&mut talk, &exec, &[(200, "DONE"), (202, "STARTED"), (404, "NOT_FOUND"), (420, "DEVICE_FULL"), (1200, "DONE")]).await;
+            each(&mut talk, &exec, &[(200, "DONE"), (202, "STARTED"), (404, "NOT_FOUND"), (420, "DEVICE_FULL"), (1200, "DONE"), (1400, "FAULT_REPORTED")]).await;
+            passed_over(&mut talk, &exec).await;
             // Its answer never comes: nobody knows, and nobody asks for it again.
             let job = talk.job(&exec).await;
             let heard = talk.opens("").await;
@@ -179,7 +201,9 @@ both! {
             let copy = json!({"type": "NODES_COPY", "copies": [{"source": "./Vendor/A", "target": "./Vendor/B"}]});
             let known: Vec<_> = REFUSALS.iter().copied().filter(|(code, _)| *code != 406).collect();
             each(&mut talk, &copy, &known).await;
-            each(&mut talk, &copy, &[(200, "DONE"), (404, "NOT_FOUND"), (418, "ALREADY_EXISTS"), (420, "DEVICE_FULL")]).await;
+            let more = [(200, "DONE"), (216, "ROLLED_BACK"), (404, "NOT_FOUND"), (413, "TOO_LARGE"), (415, "UNSUPPORTED_FORMAT"), (418, "ALREADY_EXISTS"), (420, "DEVICE_FULL")];
+            each(&mut talk, &copy, &more).await;
+            passed_over(&mut talk, &copy).await;
             for unknown in [406, 501] {
                 // What a device does not know is remembered of it.
                 let mut talk = ground.talk(encoding).await;
@@ -221,14 +245,16 @@ both! {
                 prompt
             };
             let choices = ["red", "blue", "none"];
-            for (operation, code, texts) in [
-                (prompt("DISPLAY", json!({"minSeconds": 5})), 1100, vec!["MINDT=5&MAXDT=480", "Install?"]),
-                (prompt("DISPLAY", json!({})), 1100, vec!["MAXDT=480", "Install?"]),
-                (prompt("CONFIRM", json!({"maxSeconds": 30, "defaultAnswer": ["1"]})), 1101, vec!["MAXDT=30&DR=1", "Install?"]),
-                (prompt("TEXT_INPUT", json!({"maxLength": 8, "input": "NUMERIC", "hidden": true})), 1102, vec!["MAXDT=480&MAXLEN=8&IT=N&ET=P", "Install?"]),
-                (prompt("TEXT_INPUT", json!({"defaultAnswer": ["a b&c"]})), 1102, vec!["MAXDT=480&DR=a+b%26c", "Install?"]),
-                (prompt("SINGLE_CHOICE", json!({"choices": choices})), 1103, vec!["MAXDT=480", "Install?", "red", "blue", "none"]),
-                (prompt("MULTIPLE_CHOICE", json!({"choices": choices, "defaultAnswer": ["2", "3"]})), 1104, vec!["MAXDT=480&DR=2-3", "Install?", "red", "blue", "none"]),
+            // The last says how it ends where the user is told to have agreed, and nothing is said of what the user wrote or chose.
+            for (operation, code, texts, ends) in [
+                (prompt("DISPLAY", json!({"minSeconds": 5})), 1100, vec!["MINDT=5&MAXDT=480", "Install?"], ("SUCCEEDED", "SHOWN")),
+                (prompt("DISPLAY", json!({})), 1100, vec!["MAXDT=480", "Install?"], ("SUCCEEDED", "SHOWN")),
+                (prompt("CONFIRM", json!({"maxSeconds": 30, "defaultAnswer": ["1"]})), 1101, vec!["MAXDT=30&DR=1", "Install?"], ("SUCCEEDED", "CONFIRMED")),
+                (prompt("TEXT_INPUT", json!({"maxLength": 8, "input": "NUMERIC", "hidden": true})), 1102, vec!["MAXDT=480&MAXLEN=8&IT=N&ET=P", "Install?"], ("FAILED", "ANSWER_MISSING")),
+                (prompt("TEXT_INPUT", json!({"defaultAnswer": ["a b&c"]})), 1102, vec!["MAXDT=480&DR=a+b%26c", "Install?"], ("FAILED", "ANSWER_MISSING")),
+                (prompt("SINGLE_CHOICE", json!({"choices": choices})), 1103, vec!["MAXDT=480", "Install?", "red", "blue", "none"], ("FAILED", "ANSWER_MISSING")),
+                // Of several a user may choose none.
+                (prompt("MULTIPLE_CHOICE", json!({"choices": choices, "defaultAnswer": ["2", "3"]})), 1104, vec!["MAXDT=480&DR=2-3", "Install?", "red", "blue", "none"], ("SUCCEEDED", "ANSWERED")),
             ] {
                 let job = talk.job(&operation).await;
                 let heard = talk.opens("").await;
@@ -240,14 +266,37 @@ both! {
                 });
                 assert_eq!(said.collect::<Vec<_>>(), texts);
                 talk.say(&format!("{}{FINAL}", heard.answers(&[200]))).await;
-                talk.ended(&job).await;
+                let execution = talk.ended(&job).await;
+                assert_eq!((execution["state"].as_str(), execution["outcome"].as_str()), (Some(ends.0), Some(ends.1)), "{operation}");
+            }
+            // What the user says stands in the items of the Status.
+            for (kind, more, items, outcome, answers) in [
+                ("TEXT_INPUT", json!({}), vec!["Ada"], "ANSWERED", json!(["Ada"])),
+                ("SINGLE_CHOICE", json!({"choices": choices}), vec!["2"], "ANSWERED", json!(["2"])),
+                ("SINGLE_CHOICE", json!({"choices": choices}), vec!["4"], "ANSWER_MISSING", Value::Null),
+                ("SINGLE_CHOICE", json!({"choices": choices}), vec!["blue"], "ANSWER_MISSING", Value::Null),
+                ("MULTIPLE_CHOICE", json!({"choices": choices}), vec!["3", "1"], "ANSWERED", json!(["1", "3"])),
+                ("MULTIPLE_CHOICE", json!({"choices": choices}), vec!["0"], "ANSWER_MISSING", Value::Null),
+            ] {
+                let job = talk.job(&prompt(kind, more)).await;
+                let heard = talk.opens("").await;
+                let items: String = items.iter().map(|text| format!("<Item><Data>{text}</Data></Item>")).collect();
+                let told = heard.answers(&[200]);
+                let (before, _) = told.rsplit_once("</Status>").unwrap();
+                talk.say(&format!("{before}{items}</Status>{FINAL}")).await;
+                assert_eq!((talk.ended(&job).await["outcome"].as_str(), &talk.results(&job).await[0]["answers"]), (Some(outcome), &answers), "{kind} {items}");
             }
             let confirm = prompt("CONFIRM", json!({}));
             for (code, state, outcome) in [
                 (200, "SUCCEEDED", "CONFIRMED"),
+                // To be asked later is no consent.
+                (202, "FAILED", "POSTPONED"),
                 (214, "DECLINED", "USER_CANCELLED"),
+                (216, "FAILED", "ROLLED_BACK"),
                 (304, "DECLINED", "USER_DECLINED"),
+                (405, "FAILED", "NOT_ALLOWED"),
                 (406, "FAILED", "NOT_SUPPORTED"),
+                (407, "FAILED", "SERVER_REFUSED"),
                 (408, "FAILED", "NO_ANSWER"),
                 (412, "FAILED", "UNINTELLIGIBLE"),
                 (415, "FAILED", "UNSUPPORTED_FORMAT"),
@@ -284,8 +333,11 @@ both! {
             (Some(507), &[516, 404, 215][..], "ROLLBACK_FAILED", ["ROLLBACK_FAILED", "NOT_FOUND", "NOT_EXECUTED"]),
             (Some(507), &[200, 404, 215][..], "NOT_ROLLED_BACK", ["DONE", "NOT_FOUND", "NOT_EXECUTED"]),
             (None, &[200, 405, 200][..], "NOT_ROLLED_BACK", ["DONE", "NOT_ALLOWED", "DONE"]),
+            (Some(200), &[200, 404, 200][..], "NOT_ROLLED_BACK", ["DONE", "NOT_FOUND", "DONE"]),
+            (Some(500), &[200, 404, 215][..], "NOT_ROLLED_BACK", ["DONE", "NOT_FOUND", "NOT_EXECUTED"]),
             (Some(517), &[216, 216, 216][..], "TOO_LARGE", ["ROLLED_BACK"; 3]),
             (Some(406), &[][..], "NOT_SUPPORTED", ["NOT_SUPPORTED"; 3]),
+            (Some(407), &[][..], "SERVER_REFUSED", ["SERVER_REFUSED"; 3]),
             (Some(500), &[500, 215, 215][..], "DEVICE_ERROR", ["DEVICE_ERROR", "NOT_EXECUTED", "NOT_EXECUTED"]),
         ];
         for encoding in ENCODINGS {
@@ -304,6 +356,16 @@ both! {
                 let execution = talk.ended(&job).await;
                 assert_eq!((execution["outcome"].as_str(), talk.outcomes(&job).await), (Some(*outcome), each.map(str::to_owned).to_vec()), "{whole:?} {members:?}");
             }
+            // What was passed over as a whole is said again as a whole.
+            let mut talk = ground.talk(encoding).await;
+            let job = talk.job(&atomic).await;
+            let heard = talk.opens("").await;
+            talk.say(&format!("{}{FINAL}", heard.answers(&[215, 215, 215, 215]))).await;
+            assert_eq!(talk.state(&job).await, "WAITING");
+            let heard = talk.opens("").await;
+            assert_eq!(heard.commands().len(), 4);
+            talk.say(&format!("{}{FINAL}", heard.answers(&[200, 200, 200, 200]))).await;
+            assert_eq!(talk.ended(&job).await["outcome"], "CHANGED");
         }
         ground.server.stop().await;
     }

@@ -99,6 +99,7 @@ both! {
                 (500, &[200][..], ["DONE", "DEVICE_ERROR"], "PARTLY_CHANGED"),
                 (500, &[404, 200][..], ["NOT_FOUND", "DONE"], "PARTLY_CHANGED"),
                 (400, &[][..], ["UNINTELLIGIBLE"; 2], "NOT_CHANGED"),
+                (407, &[404, 200][..], ["NOT_FOUND", "DONE"], "PARTLY_CHANGED"),
                 (425, &[][..], ["PERMISSION_DENIED"; 2], "NOT_CHANGED"),
             ] {
                 let mut talk = ground.talk(encoding).await;

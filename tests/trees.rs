@@ -35,18 +35,23 @@ both! {
             for mut handset in handsets {
                 assert!(handset.device.tree_mut().set("./Vendor/Test/Text", "a < b & c"));
                 assert!(handset.device.tree_mut().set("./Vendor/Test/Octets", "AP8="));
+                handset.device.tree_mut().put(&"./Vendor/Test/Empty".parse().unwrap(), NodeValue::node(&[]), Access::GET);
                 let read = json!({"type": "TREE_READ", "root": "./Vendor", "properties": ["ACL"]});
                 let (execution, results) = done(&portal, &mut handset, &read).await;
                 assert_eq!((&execution["state"], &execution["outcome"]), (&json!("SUCCEEDED"), &json!("READ")), "{execution}");
                 let mut outcomes = told(&results);
                 outcomes.sort_unstable();
-                let nodes = ["", "/Test", "/Test/Number", "/Test/Octets", "/Test/Switch", "/Test/Task", "/Test/Text"];
+                let nodes = ["", "/Test", "/Test/Empty", "/Test/Number", "/Test/Octets", "/Test/Switch", "/Test/Task", "/Test/Text"];
                 let each = nodes.iter().flat_map(|name| [format!("./Vendor{name}"), format!("./Vendor{name}?prop=ACL")]);
                 let mut expected: Vec<_> = each.collect();
                 expected.sort_unstable();
                 assert_eq!(outcomes.iter().map(|(node, _)| (*node).to_owned()).collect::<Vec<_>>(), expected);
-                let text = results.iter().find(|one| one["node"] == "./Vendor/Test/Text").unwrap();
-                assert_eq!(text["value"]["data"], "a < b & c");
+                let of = |node: &str| &results.iter().find(|one| one["node"] == node).unwrap()["value"];
+                assert_eq!(of("./Vendor/Test/Text")["data"], "a < b & c");
+                // Whatever is selected, what a value is comes with it.
+                for (node, format) in [("Text", "chr"), ("Number", "int"), ("Octets", "bin"), ("Switch", "bool"), ("Empty", "node")] {
+                    assert_eq!(of(&format!("./Vendor/Test/{node}"))["format"], format, "{node}");
+                }
                 let known = known(&portal, &handset, "./Vendor/Test/Text").await;
                 assert_eq!(known, [node("./Vendor/Test/Text", "a < b & c"), (known[1].0.clone(), Some("ACL".to_owned()), Some(String::new()))]);
                 let absent = json!({"type": "TREE_READ", "root": "./Absent"});

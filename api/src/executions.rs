@@ -60,7 +60,9 @@ pub struct ExecutionView {
     /// The attempt, from 1.
     #[schema(minimum = 1, examples(1))]
     pub attempt: u32,
-    /// How it ended, as a stable code; absent while it runs.
+    /// How it ended, as a stable code; absent while it runs. Which there are, the request of each operation says. Beside those, an execution of any
+    /// kind ends with `CANCELLED` where the job was cancelled, with `EXPIRED` where the time of the job was over, with `TIMED_OUT` where that of a
+    /// phase was, and with `DEVICE_GONE` where the device was deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 64, examples("UPDATED"))]
     pub outcome: Option<String>,

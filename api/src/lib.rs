@@ -38,6 +38,7 @@ mod failed_logins;
 mod gate;
 pub mod idempotency;
 mod imports;
+mod job_examples;
 mod job_view;
 mod jobs;
 mod keys;

@@ -17,6 +17,7 @@ use utoipa_actix_web::AppExt as _;
 
 use crate::correlator;
 use crate::event_catalogue;
+use crate::job_examples;
 use crate::problem::{Code, FieldError, ProblemBody};
 use crate::public::{Access, access};
 use crate::routes::routes;
@@ -86,6 +87,7 @@ pub fn openapi() -> OpenApi {
         components.responses.retain(|name, _| used.contains(name));
         show_pages(components);
     }
+    show_jobs(&mut document);
     document
 }
 
@@ -96,6 +98,19 @@ fn referred(operation: &Operation) -> Vec<String> {
         RefOr::T(_) => None,
     });
     names.collect()
+}
+
+/// Shows the body of a new job with every operation.
+fn show_jobs(document: &mut OpenApi) {
+    let (Some(item), Some(components)) = (document.paths.paths.get_mut("/v1/jobs"), &document.components) else { return };
+    let body = item.post.as_mut().and_then(|post| post.request_body.as_mut());
+    if let Some(RefOr::T(body)) = body {
+        for content in body.content.values_mut() {
+            if let RefOr::T(content) = content {
+                job_examples::show(content, components);
+            }
+        }
+    }
 }
 
 /// Has every page refer to the things on it, and gives it an example: that of one of them.

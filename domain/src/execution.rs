@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::evidence::{Evidence, Fact};
 use crate::facts::Facts;
 use crate::id::{ClientId, DeviceId, JobId, OrganisationId};
-use crate::operation::{Context, End, Input, Next, NodeResult, Operation, Outcome, Phase, Told};
+use crate::operation::{Context, End, EndWord, Input, Next, NodeResult, Operation, Outcome, Phase, Told};
 
 /// The most pieces of evidence kept; later ones push out those after the first [`FIRST_EVIDENCE`].
 pub const MAX_EVIDENCE: usize = 64;
@@ -245,18 +245,18 @@ impl Execution {
         let begun = self.state != ExecutionState::Queued;
         let detail =
             if begun { "the job expired while the device was at it" } else { "the device did not call before the job expired" };
-        self.finish(ExecutionState::Expired, "EXPIRED", Some(detail.to_owned()), now)
+        self.finish(ExecutionState::Expired, EndWord::EXPIRED, Some(detail.to_owned()), now)
     }
 
     /// Who asked for it no longer wants it. What the device was already told to do it may still do.
     pub fn cancel(&mut self, now: Timestamp) -> Move {
         let begun = self.state != ExecutionState::Queued;
         let detail = begun.then(|| "the device had been told to begin and may still finish".to_owned());
-        self.finish(ExecutionState::Cancelled, "CANCELLED", detail, now)
+        self.finish(ExecutionState::Cancelled, EndWord::CANCELLED, detail, now)
     }
 
     /// It is not begun at all, for the reason of that code.
-    pub fn refuse(&mut self, code: &str, detail: &str, now: Timestamp) -> Move {
+    pub fn refuse(&mut self, code: EndWord, detail: &str, now: Timestamp) -> Move {
         self.finish(ExecutionState::Refused, code, Some(detail.to_owned()), now)
     }
 
@@ -266,7 +266,7 @@ impl Execution {
         for Reason { code, detail, .. } in reasons {
             self.note(Fact::Unfit { code, detail }, now);
         }
-        self.refuse(first.code.as_str(), &first.detail, now)
+        self.refuse(first.code.into(), &first.detail, now)
     }
 
     /// Its device was deleted.
@@ -275,7 +275,7 @@ impl Execution {
             ExecutionState::Queued => (ExecutionState::Refused, "the device was deleted before the job began on it"),
             _ => (ExecutionState::Failed, "the device was deleted while the job was at it"),
         };
-        self.finish(state, "DEVICE_GONE", Some(detail.to_owned()), now)
+        self.finish(state, EndWord::DEVICE_GONE, Some(detail.to_owned()), now)
     }
 
     fn step(&mut self, input: Input<'_>, facts: &Facts, now: Timestamp) -> Move {
@@ -326,7 +326,7 @@ impl Execution {
                     End::Failed => ExecutionState::Failed,
                     End::Succeeded => ExecutionState::Succeeded,
                 };
-                events.extend(self.finish(state, &code, detail, now).events);
+                events.extend(self.finish(state, code, detail, now).events);
             }
         }
         moved.events = events;
@@ -341,12 +341,12 @@ impl Execution {
         is_new.then(|| Event::ExecutionPhase { phase: phase.name.to_owned(), progress: phase.progress })
     }
 
-    fn finish(&mut self, state: ExecutionState, code: &str, detail: Option<String>, now: Timestamp) -> Move {
+    fn finish(&mut self, state: ExecutionState, code: EndWord, detail: Option<String>, now: Timestamp) -> Move {
         if self.state.is_finished() {
             return Move::default();
         }
         self.state = state;
-        self.outcome = Some(code.to_owned());
+        self.outcome = Some(code.as_str().to_owned());
         self.detail = detail.clone();
         self.due_at = None;
         self.updated_at = now;
@@ -354,7 +354,7 @@ impl Execution {
         if state == ExecutionState::Succeeded {
             self.progress = 100;
         }
-        let event = Event::ExecutionFinished { state, outcome: code.to_owned(), detail };
+        let event = Event::ExecutionFinished { state, outcome: code.as_str().to_owned(), detail };
         Move { events: vec![event], mine: true, ..Move::default() }
     }
 

@@ -30,7 +30,7 @@ impl Tx<'_> {
             let refused = if owned.contains(device) {
                 unfit.get(device).map(|reasons| execution.refuse_unfit(reasons.clone(), now))
             } else {
-                Some(execution.refuse("DEVICE_GONE", "the device was deleted before the job began on it", now))
+                Some(execution.device_gone(now))
             };
             if let Some(moved) = refused {
                 events.extend(moved.events.into_iter().map(|event| Recorded {

@@ -3,11 +3,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident = $code:tt, $distance:tt;)*) => {
+    ($($(#[doc = $doc:tt])* $name:ident = $code:tt, $distance:tt;)*) => {
         /// Why a deliverable does not fit a device.
         #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, ToSchema)]
+        #[schema(description = concat!("Why a deliverable does not fit a device:\n", $("\n* `", $code, "`:", $($doc,)*)*))]
         pub enum ReasonCode {
-            $($(#[$doc])* #[serde(rename = $code)] $name,)*
+            $($(#[doc = $doc])* #[serde(rename = $code)] $name,)*
         }
 
         impl ReasonCode {

@@ -2,7 +2,7 @@
 use dmwsi_objects::fumo::State;
 use dmwsi_objects::{Answer, Command, StatusCode};
 
-use super::{End, Next, Outcome, Step};
+use super::{End, EndWord, Next, Outcome, Step};
 use crate::evidence::Fact;
 
 /// The version that a Get brought.
@@ -31,7 +31,7 @@ pub(super) fn evidence(answers: &[Answer]) -> Vec<Fact> {
 pub(super) fn not_found(answers: &[Answer]) -> Step {
     match answers.iter().find(|answer| answer.status == Some(StatusCode::PERMISSION_DENIED)) {
         Some(answer) => refused(answer, false),
-        None => Step::failed("FIRMWARE_OBJECT_NOT_FOUND", "the device shows no firmware object".to_owned()),
+        None => Step::failed(EndWord::FIRMWARE_OBJECT_NOT_FOUND, "the device shows no firmware object".to_owned()),
     }
 }
 
@@ -39,17 +39,17 @@ pub(super) fn not_found(answers: &[Answer]) -> Step {
 pub(super) fn refused(answer: &Answer, in_wrong_state: bool) -> Step {
     let status = answer.status.unwrap_or_default();
     if matches!(status, StatusCode::NOT_MODIFIED | StatusCode::CANCELLED) {
-        return Step::done(End::Declined, "USER_CANCELLED", "the user declined".to_owned());
+        return Step::done(End::Declined, EndWord::USER_CANCELLED, "the user declined".to_owned());
     }
     let detail = format!("the device answered {} to {} {}", status.0, answer.command.name(), answer.command.target_text());
     let code = match status {
-        StatusCode::PERMISSION_DENIED => "PERMISSION_DENIED",
-        StatusCode::TOO_LARGE | StatusCode::SIZE_TOO_BIG => "PACKAGE_TOO_LARGE",
-        StatusCode::RETRY_LATER => "DEVICE_NOT_READY",
-        StatusCode::DEVICE_FULL => "DEVICE_FULL",
-        StatusCode::SIZE_MISMATCH => "PACKAGE_CORRUPTED",
-        StatusCode::FORBIDDEN if in_wrong_state => "WRONG_STATE",
-        _ => "COMMAND_REFUSED",
+        StatusCode::PERMISSION_DENIED => EndWord::PERMISSION_DENIED,
+        StatusCode::TOO_LARGE | StatusCode::SIZE_TOO_BIG => EndWord::PACKAGE_TOO_LARGE,
+        StatusCode::RETRY_LATER => EndWord::DEVICE_NOT_READY,
+        StatusCode::DEVICE_FULL => EndWord::DEVICE_FULL,
+        StatusCode::SIZE_MISMATCH => EndWord::PACKAGE_CORRUPTED,
+        StatusCode::FORBIDDEN if in_wrong_state => EndWord::WRONG_STATE,
+        _ => EndWord::COMMAND_REFUSED,
     };
-    Step { next: Next::Done(Outcome { end: End::Failed, code: code.to_owned(), detail: Some(detail) }), ..Step::default() }
+    Step { next: Next::Done(Outcome { end: End::Failed, code, detail: Some(detail) }), ..Step::default() }
 }

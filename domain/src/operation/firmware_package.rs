@@ -3,7 +3,7 @@ use dmwsi_objects::{NodeUri, devdetail};
 use serde::{Deserialize, Serialize};
 
 use super::firmware_request::{Delivery, FirmwareUpdateRequest, known};
-use super::{End, Step};
+use super::{End, EndWord, Step};
 use crate::Timestamp;
 use crate::deliverable::{Deliverable, DeliverableKind, DeliveryMethod, DmOperation};
 use crate::eligibility::{Particulars, Reason, judge, judge_package};
@@ -62,16 +62,16 @@ impl Package {
         large_objects: bool,
         max_object: Option<u32>,
     ) -> Result<Self, Box<Step>> {
-        let refused = |code: &str, detail: &str| Err(Box::new(Step::done(End::Refused, code, detail.to_owned())));
+        let refused = |code: EndWord, detail: &str| Err(Box::new(Step::done(End::Refused, code, detail.to_owned())));
         let Some(deliverable) = supply.deliverable.as_ref().filter(|one| one.spec.kind == DeliverableKind::Firmware) else {
-            return refused("DELIVERABLE_GONE", "the deliverable is no longer there");
+            return refused(EndWord::DELIVERABLE_GONE, "the deliverable is no longer there");
         };
         if !deliverable.is_distributable(supply.at) {
             let expired = deliverable.expires_at.is_some_and(|end| end <= supply.at);
             return if expired {
-                refused("DELIVERABLE_EXPIRED", "the deliverable expired before the device began")
+                refused(EndWord::DELIVERABLE_EXPIRED, "the deliverable expired before the device began")
             } else {
-                refused("DELIVERABLE_WITHDRAWN", "the deliverable was withdrawn before the device began")
+                refused(EndWord::DELIVERABLE_WITHDRAWN, "the deliverable was withdrawn before the device began")
             };
         }
         let spec = &deliverable.spec;
@@ -89,10 +89,13 @@ impl Package {
         let named = request.delivery.map(|delivery| delivery == Delivery::DmDirect);
         let sends = may_send && named.unwrap_or(prefers || !may_fetch);
         if !sends && too_large && (named == Some(true) || !may_fetch) {
-            return refused("PACKAGE_TOO_LARGE", &format!("the device takes no more than {most} bytes within messages"));
+            return refused(EndWord::PACKAGE_TOO_LARGE, &format!("the device takes no more than {most} bytes within messages"));
         }
         if !sends && (named == Some(true) || !may_fetch) {
-            return refused("NO_DELIVERY_METHOD", "the deliverable may not travel in any way that the device could be served by");
+            return refused(
+                EndWord::NO_DELIVERY_METHOD,
+                "the deliverable may not travel in any way that the device could be served by",
+            );
         }
         let delivery = match operation {
             _ if sends => Delivery::DmDirect,
@@ -122,7 +125,7 @@ pub(super) fn unfit(request: &FirmwareUpdateRequest, supply: Option<&Supply>, fa
 /// The end of an execution whose package does not fit: the first reason is its outcome, all of them are evidence.
 pub(super) fn refusal(reasons: Vec<Reason>) -> Option<Step> {
     let first = reasons.first()?;
-    let step = Step::done(End::Refused, first.code.as_str(), first.detail.clone());
+    let step = Step::done(End::Refused, first.code, first.detail.clone());
     let facts = reasons.into_iter().map(|Reason { code, detail, .. }| Fact::Unfit { code, detail });
     Some(step.learned(facts.collect()))
 }

@@ -9,7 +9,7 @@ use super::firmware_request::Delivery;
 use super::firmware_update::{
     DEFERRED, DOWNLOADING, FirmwareUpdate, LOCATING, PREPARING, RETRYING, STARTING, Stage, UPDATING, VERIFYING,
 };
-use super::{Context, End, Next, Phase, Step, firmware_retry};
+use super::{Context, End, EndWord, Next, Phase, Step, firmware_retry};
 use crate::Timestamp;
 use crate::correlator::Correlator;
 use crate::evidence::Fact;
@@ -42,7 +42,7 @@ impl FirmwareUpdate {
             return self.pause(firmware_retry::until(named, now), true, now);
         }
         if matches!(code, ResultCode::USER_CANCELLED | ResultCode::DEFERRED) {
-            return Step::done(End::Declined, code.name(), "the user declined".to_owned());
+            return Step::done(End::Declined, code, "the user declined".to_owned());
         }
         if !code.is_success() {
             let pause = firmware_retry::pause(code, self.failures.saturating_add(1));
@@ -51,7 +51,7 @@ impl FirmwareUpdate {
                 self.fetched = false;
                 return self.pause(pause, false, now);
             }
-            return Step::failed(code.name(), format!("the device reported {}", code.0));
+            return Step::failed(code, format!("the device reported {}", code.0));
         }
         self.starts = 0;
         self.fetched = completion == Completion::Download;
@@ -71,12 +71,14 @@ impl FirmwareUpdate {
     pub(super) fn verified(&self, answers: &[Answer]) -> Step {
         let expected = self.expected();
         match answers.first().and_then(version_in) {
-            Some(version) if version == expected => Step::done(End::Succeeded, "UPDATED", None),
+            Some(version) if version == expected => Step::done(End::Succeeded, EndWord::UPDATED, None),
             Some(version) => Step::failed(
-                "VERSION_UNCHANGED",
+                EndWord::VERSION_UNCHANGED,
                 format!("the device reported success but says version {version}, not {expected}"),
             ),
-            None => Step::failed("VERSION_UNREADABLE", "the device reported success but does not tell its version".to_owned()),
+            None => {
+                Step::failed(EndWord::VERSION_UNREADABLE, "the device reported success but does not tell its version".to_owned())
+            }
         }
     }
 
@@ -86,13 +88,13 @@ impl FirmwareUpdate {
                 self.begin_anew();
                 Step::rest(self.phase(), None)
             }
-            Stage::Downloading => Step::failed("DOWNLOAD_NOT_REPORTED", "no report came in time".to_owned()),
-            Stage::Updating => Step::failed("UPDATE_NOT_REPORTED", "no report came in time".to_owned()),
-            Stage::Verify => Step::failed("VERSION_UNREADABLE", "the version could not be read in time".to_owned()),
+            Stage::Downloading => Step::failed(EndWord::DOWNLOAD_NOT_REPORTED, "no report came in time".to_owned()),
+            Stage::Updating => Step::failed(EndWord::UPDATE_NOT_REPORTED, "no report came in time".to_owned()),
+            Stage::Verify => Step::failed(EndWord::VERSION_UNREADABLE, "the version could not be read in time".to_owned()),
             Stage::Locate if self.left_over.is_some_and(State::is_busy) => {
-                Step::failed("DEVICE_BUSY", "another update did not come to its end in time".to_owned())
+                Step::failed(EndWord::DEVICE_BUSY, "another update did not come to its end in time".to_owned())
             }
-            _ => Step::failed("TIMED_OUT", None),
+            _ => Step::failed(EndWord::TIMED_OUT, None),
         }
     }
 

@@ -24,6 +24,55 @@ const MAX_TIMEOUT_SECONDS: u32 = 30 * 24 * 3600;
 const MAX_TARGETS: usize = 20;
 
 /// Which firmware, and how the device gets it.
+///
+/// How it ends, where it succeeds:
+///
+/// * `UPDATED`: the device reported success, and its version is the expected one.
+/// * `ALREADY_INSTALLED`: the device had that version before it was told anything.
+///
+/// Where the user declines:
+///
+/// * `USER_CANCELLED`: the user said no.
+/// * `DEFERRED`: the user wants to be asked later, and named no time.
+///
+/// Where it is refused, since it must not be done on that device:
+///
+/// * `DELIVERABLE_GONE`, `DELIVERABLE_EXPIRED`, `DELIVERABLE_WITHDRAWN`: the deliverable was no longer to be had when the device began.
+/// * `NO_DELIVERY_METHOD`: the deliverable may not travel in any way by which the device could be served.
+/// * `PACKAGE_TOO_LARGE`: the device does not take so much within messages.
+/// * Any word of `ReasonCode`: the package does not fit the device, and that is the first reason.
+///
+/// Where it fails before the device has begun, by what the device answers:
+///
+/// * `FIRMWARE_OBJECT_NOT_FOUND`: the device shows no firmware object.
+/// * `DEVICE_BUSY`: another update of the device did not come to its end in time.
+/// * `DEVICE_NOT_READY`: the device has something else to do, again and again.
+/// * `DEVICE_FULL`: the device has no room.
+/// * `PERMISSION_DENIED`: the access control list of the device does not let this server do it.
+/// * `PACKAGE_TOO_LARGE`: the device does not take a value so large.
+/// * `PACKAGE_CORRUPTED`: the package came damaged.
+/// * `WRONG_STATE`: the device was to install what it had fetched, and no longer has it.
+/// * `COMMAND_REFUSED`: the device refused a command in another way, which the detail tells.
+/// * `NOT_STARTED`: the command to start was lost again and again.
+///
+/// Where it fails after that:
+///
+/// * `DOWNLOAD_NOT_REPORTED`, `UPDATE_NOT_REPORTED`: the device did not report in time.
+/// * `DOWNLOAD_FAILED`, `UPDATE_FAILED`: the device's state says so.
+/// * `VERSION_UNCHANGED`: the device reported success, and its version is not the expected one.
+/// * `VERSION_UNREADABLE`: the device reported success, and does not tell its version.
+///
+/// Where the device reports that it failed (OMA FUMO 1.0, 5.5):
+///
+/// * `PACKAGE_CORRUPTED`, `PACKAGE_DEVICE_MISMATCH`, `PACKAGE_VALIDATION_FAILED`, `PACKAGE_NOT_ACCEPTABLE`: the package is damaged, for another device, not signed as it must be, or not wanted (402 to 405).
+/// * `DOWNLOAD_AUTHENTICATION_FAILED`, `DOWNLOAD_TIMED_OUT`: the device was not let in to download, or the download took too long (406, 407).
+/// * `NOT_IMPLEMENTED`, `UNDEFINED_ERROR`, `UPDATE_FAILED`: the device cannot do that, failed somehow, or failed to install (408 to 410).
+/// * `MALFORMED_URL`, `DOWNLOAD_SERVER_UNAVAILABLE`: the address is none, or nobody answers there (411, 412).
+/// * `BATTERY_LOW`: the device has not power enough (451).
+/// * `DOWNLOAD_SERVER_ERROR`, `DOWNLOAD_NETWORK_FAILED`: what serves the package failed, or the way to it (500, 503).
+/// * `DOWNLOAD_OUT_OF_MEMORY`, `UPDATE_OUT_OF_MEMORY`: the device has no room to download, or to install (501, 502).
+/// * `CLIENT_VENDOR_ERROR`, `SERVER_VENDOR_ERROR`: something that only the maker of the device knows (452 to 499, 550 to 599).
+/// * `CLIENT_ERROR`: any other number.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"packageUrl": "https://downloads.example/x1-2.0.0.bin", "packageName": "X1 firmware", "packageVersion": "2.0.0", "expectedFirmwareVersion": "2.0.0", "delivery": "DOWNLOAD_AND_UPDATE"}))]

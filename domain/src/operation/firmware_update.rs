@@ -7,7 +7,7 @@ use super::firmware_answer::{evidence, not_found, refused, state_in, version_in}
 use super::firmware_package::{Package, Supply, refusal, unfit};
 use super::firmware_request::{Delivery, FirmwareUpdateRequest, known};
 use super::firmware_supply::learned;
-use super::{Context, End, Input, Next, Phase, Step, firmware_retry};
+use super::{Context, End, EndWord, Input, Next, Phase, Step, firmware_retry};
 use crate::Timestamp;
 
 /// How many packages below a usual root are looked at for a State node.
@@ -185,7 +185,7 @@ impl FirmwareUpdate {
     fn located(&mut self, answers: &[Answer], cx: &Context<'_>) -> Step {
         self.before = answers.first().and_then(version_in);
         if self.before.as_deref() == Some(self.expected()) {
-            return Step::done(End::Succeeded, "ALREADY_INSTALLED", "the device has that version already".to_owned());
+            return Step::done(End::Succeeded, EndWord::ALREADY_INSTALLED, "the device has that version already".to_owned());
         }
         if self.is_judged() {
             let facts = learned(answers, cx);
@@ -298,9 +298,11 @@ impl FirmwareUpdate {
             Some(State::ReadyToUpdate) if self.unsure && self.stage == Stage::Updating => {
                 self.start_again(Stage::StartUpdate, cx)
             }
-            Some(State::DownloadFailed) => Step::failed("DOWNLOAD_FAILED", "the state node says so; no report came".to_owned()),
+            Some(State::DownloadFailed) => {
+                Step::failed(EndWord::DOWNLOAD_FAILED, "the state node says so; no report came".to_owned())
+            }
             Some(State::UpdateFailedHaveData | State::UpdateFailedNoData) => {
-                Step::failed("UPDATE_FAILED", "the state node says so; no report came".to_owned())
+                Step::failed(EndWord::UPDATE_FAILED, "the state node says so; no report came".to_owned())
             }
             state => {
                 // What is under way has arrived.
@@ -317,7 +319,7 @@ impl FirmwareUpdate {
 
     fn start_again(&mut self, stage: Stage, cx: &Context<'_>) -> Step {
         if self.starts >= MAX_STARTS {
-            return Step::failed("NOT_STARTED", "the command to start was lost again and again".to_owned());
+            return Step::failed(EndWord::NOT_STARTED, "the command to start was lost again and again".to_owned());
         }
         self.stage = stage;
         self.say(cx)

@@ -2,6 +2,7 @@
 //!
 //! A kind is one file here and one line in the list below. It may span sessions and survives being stored between any two steps.
 mod command_list;
+mod end_word;
 mod firmware_answer;
 mod firmware_command;
 mod firmware_package;
@@ -41,6 +42,7 @@ use crate::id::DeliverableId;
 use crate::rotation::SecretNews;
 use crate::{Error, Result};
 
+pub use end_word::EndWord;
 pub use firmware_package::Supply;
 pub use firmware_request::{Delivery, FirmwareUpdateRequest};
 pub use firmware_update::FirmwareUpdate;
@@ -336,8 +338,8 @@ pub struct Phase {
 pub struct Outcome {
     /// Which end.
     pub end: End,
-    /// A stable code, upper snake case.
-    pub code: String,
+    /// A stable code.
+    pub code: EndWord,
     /// A sentence, where the code does not say all.
     pub detail: Option<String>,
 }
@@ -356,11 +358,11 @@ pub enum End {
 }
 
 impl Step {
-    fn done(end: End, code: impl Into<String>, detail: impl Into<Option<String>>) -> Self {
+    fn done(end: End, code: impl Into<EndWord>, detail: impl Into<Option<String>>) -> Self {
         Self { next: Next::Done(Outcome { end, code: code.into(), detail: detail.into() }), ..Self::default() }
     }
 
-    fn failed(code: impl Into<String>, detail: impl Into<Option<String>>) -> Self {
+    fn failed(code: impl Into<EndWord>, detail: impl Into<Option<String>>) -> Self {
         Self::done(End::Failed, code, detail)
     }
 

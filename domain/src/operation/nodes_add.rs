@@ -6,16 +6,26 @@ use utoipa::ToSchema;
 use super::command_list::CommandList;
 use super::node_value::{check_node, check_value, invalid, value};
 use super::tally::Words;
-use super::{Context, Input, Phase, Step, too_many};
+use super::{Context, EndWord, Input, Phase, Step, too_many};
 use crate::Result;
 
 /// The most nodes of one operation.
 const MAX_NODES: usize = 100;
 
-const WORDS: Words =
-    Words { phase: Phase { name: "ADDING", progress: 50 }, all: "ADDED", some: "PARTLY_ADDED", none: "NOT_ADDED" };
+const WORDS: Words = Words {
+    phase: Phase { name: "ADDING", progress: 50 },
+    all: EndWord::ADDED,
+    some: EndWord::PARTLY_ADDED,
+    none: EndWord::NOT_ADDED,
+};
 
 /// Which nodes to create.
+///
+/// How it ends:
+///
+/// * `ADDED`: every node was created.
+/// * `PARTLY_ADDED`: some were, and stay. It has failed, and the results say which were not, and why.
+/// * `NOT_ADDED`: none was.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"nodes": [{"node": "./Vendor/Test/Name", "value": "blue"}, {"node": "./Vendor/Test/More", "format": "node"}]}))]
@@ -97,7 +107,7 @@ impl NodesAdd {
         match input {
             Input::Alert(_) => Step::default(),
             Input::Answers(answers) => self.list.answered(answers, &WORDS),
-            Input::TimedOut => Step::failed("TIMED_OUT", None),
+            Input::TimedOut => Step::failed(EndWord::TIMED_OUT, None),
             Input::Turn => Step::send(WORDS.phase, self.list.commands()),
         }
     }

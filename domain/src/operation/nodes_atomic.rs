@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::node_value::{check_node, check_value, invalid, value};
 use super::patience::Patience;
-use super::{Context, End, Input, NodeOutcome, NodeResult, Phase, Step, too_many};
+use super::{Context, End, EndWord, Input, NodeOutcome, NodeResult, Phase, Step, too_many};
 use crate::Result;
 use crate::evidence::Fact;
 use crate::profile::AtomicManner;
@@ -16,8 +16,18 @@ const MAX_COMMANDS: usize = 50;
 const CHANGING: Phase = Phase { name: "CHANGING", progress: 50 };
 
 /// What to change, all of it or nothing.
+///
+/// How it ends:
+///
+/// * `CHANGED`: all of it was done.
+/// * `ROLLED_BACK`: one command failed, and nothing was changed.
+/// * `NOT_ROLLED_BACK`: one command failed, and others were done and stay. The results say which.
+/// * `ROLLBACK_FAILED`: one command failed, and the device could not undo others.
+/// * `OUTCOME_UNKNOWN`: an answer was lost, and what came later leaves open whether it had told of success.
+/// * Any word of `NodeOutcome`: that is what the device said of the whole, such as `NOT_SUPPORTED` where it does not change nodes together and `TOO_LARGE` where the commands or their answers do not fit into one message. Nothing was changed.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({"commands": [{"command": "ADD", "node": "./Vendor/Test/Name", "value": "blue"}, {"command": "DELETE", "node": "./Vendor/Test/Old"}]}))]
 pub struct NodesAtomicRequest {
     /// The commands, 1 to 50, in the order in which they are carried out. They must fit into one message of the device.
     #[schema(min_items = 1, max_items = 50)]
@@ -130,10 +140,10 @@ impl NodesAtomic {
         match input {
             Input::Alert(_) => Step::default(),
             Input::Answers(answers) => answers.first().map_or_else(|| Step::rest(CHANGING, None), |answer| self.answered(answer)),
-            Input::TimedOut => Step::failed("TIMED_OUT", None),
+            Input::TimedOut => Step::failed(EndWord::TIMED_OUT, None),
             Input::Turn if matches!(cx.facts.traits.atomic, Some(AtomicManner::Silent | AtomicManner::Unsupported)) => {
                 let detail = "the device is known not to change nodes together: nothing was sent".to_owned();
-                Step::failed(NodeOutcome::NotSupported.as_str(), detail)
+                Step::failed(NodeOutcome::NotSupported, detail)
             }
             Input::Turn => Step::send(CHANGING, vec![Command::Atomic { members: self.members.clone() }]),
         }
@@ -157,39 +167,52 @@ impl NodesAtomic {
 
     fn end(&self, answer: &Answer, results: &[NodeResult]) -> Step {
         let count = |outcome: NodeOutcome| results.iter().filter(|result| result.outcome == outcome).count();
-        let (total, done) = (results.len(), count(NodeOutcome::Done));
+        let (total, done) = (results.len(), results.iter().filter(|result| result.outcome.is_success()).count());
         let is_whole = answer.status.is_none_or(StatusCode::is_success);
         if is_whole && done == total {
-            return Step::done(End::Succeeded, "CHANGED", None);
+            return Step::done(End::Succeeded, EndWord::CHANGED, None);
         }
-        let why = results.iter().find(|result| !is_consequence(result.outcome));
-        let why = why.map_or_else(String::new, |result| {
+        let why = results.iter().find(|result| !is_consequence(result.outcome)).map(|result| {
             format!("{} of {} failed: {}", result.command, result.node.as_deref().unwrap_or_default(), result.outcome.as_str())
         });
+        let why = why.unwrap_or_else(|| match answer.status {
+            Some(status) => format!("the device answered {status} to the whole"),
+            None => "the device answered nothing to the whole".to_owned(),
+        });
+        // One that cannot be rolled back where that is asked for, or a device that only does one after the other.
         let stuck = count(NodeOutcome::RollbackFailed);
-        let before = if why.is_empty() { NodeOutcome::of(answer.status).as_str().to_owned() } else { why };
+        if stuck > 0 {
+            let detail = format!("{why}; {stuck} of {total} were done and could not be undone");
+            return Step::failed(EndWord::ROLLBACK_FAILED, detail);
+        }
+        // Whatever is said of the whole: what a member did, and nobody undid, stays.
+        if done > 0 {
+            let stay = if is_whole {
+                format!("the device does not change nodes together, and {done} of {total} changes stay")
+            } else {
+                format!("{done} of {total} changes were not undone")
+            };
+            return Step::failed(EndWord::NOT_ROLLED_BACK, format!("{why}; {stay}"));
+        }
+        if count(NodeOutcome::AnswerLost) > 0 || self.lost && was_made_before(answer) {
+            return Step::failed(EndWord::OUTCOME_UNKNOWN, format!("{why}; an answer was lost, and may have told of success"));
+        }
+        let is_begun = answer.members.iter().any(|member| member.status.is_some());
         match answer.status {
-            // One that cannot be rolled back where that is asked for, or a device that only does one after the other.
-            _ if stuck > 0 => {
-                Step::failed("ROLLBACK_FAILED", format!("{before}; {stuck} of {total} were done and could not be undone"))
+            None => Step::failed(EndWord::ROLLED_BACK, format!("{why}; nothing was changed")),
+            Some(status) if status.is_success() || status == StatusCode::ATOMIC_FAILED => {
+                Step::failed(EndWord::ROLLED_BACK, format!("{why}; nothing was changed"))
             }
-            None if done > 0 => {
-                let detail = format!("{before}; the device does not change nodes together, and {done} of {total} changes stay");
-                Step::failed("NOT_ROLLED_BACK", detail)
-            }
-            Some(StatusCode(507)) if done > 0 => {
-                Step::failed("NOT_ROLLED_BACK", format!("{before}; {done} of {total} changes were not undone"))
-            }
-            Some(StatusCode(507)) | None if self.lost && was_made_before(answer) => {
-                let detail = format!("{before}; an earlier answer was lost, and may have told of success");
-                Step::failed("OUTCOME_UNKNOWN", detail)
-            }
-            Some(StatusCode(507)) | None => Step::failed("ROLLED_BACK", format!("{before}; nothing was changed")),
             // It is not cut: what is done together must come in one message.
-            Some(StatusCode::TOO_LARGE) if answer.members.iter().all(|member| member.status.is_none()) => {
-                Step::failed(NodeOutcome::TooLarge.as_str(), "the commands do not fit into one message of the device".to_owned())
+            Some(StatusCode::TOO_LARGE) if !is_begun => {
+                Step::failed(NodeOutcome::TooLarge, "the commands do not fit into one message of the device".to_owned())
             }
-            status => Step::failed(NodeOutcome::of(status).as_str(), format!("the device did not begin: {before}")),
+            Some(StatusCode(517)) => {
+                let detail = "the answers do not fit into one message of the device; nothing was changed".to_owned();
+                Step::failed(NodeOutcome::TooLarge, detail)
+            }
+            status if is_begun => Step::failed(NodeOutcome::of(status), format!("{why}; nothing was changed")),
+            status => Step::failed(NodeOutcome::of(status), format!("the device did not begin: {why}")),
         }
     }
 }
@@ -199,7 +222,7 @@ fn result(member: &Answer, whole: Option<StatusCode>) -> NodeResult {
     let result = NodeResult::of(member);
     let outcome = match (member.status, whole) {
         (None, Some(status)) if status.is_success() => NodeOutcome::Done,
-        (None, Some(StatusCode(507))) => NodeOutcome::NotExecuted,
+        (None, Some(StatusCode::ATOMIC_FAILED)) => NodeOutcome::NotExecuted,
         (None, Some(status)) => NodeOutcome::of(Some(status)),
         _ => result.outcome,
     };

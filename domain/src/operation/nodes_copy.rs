@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::node_value::{check_node, invalid};
 use super::patience::Patience;
 use super::tally::{Tally, Words};
-use super::{Context, Input, Next, NodeOutcome, NodeResult, Phase, Step, too_many};
+use super::{Context, EndWord, Input, Next, NodeOutcome, NodeResult, Phase, Step, too_many};
 use crate::Result;
 use crate::evidence::Fact;
 use crate::facts::Facts;
@@ -17,12 +17,23 @@ const MAX_COPIES: usize = 100;
 /// Up to how many bytes of text a value fits into one message of any device known.
 const FITS: usize = 1_000;
 
-const WORDS: Words =
-    Words { phase: Phase { name: "COPYING", progress: 50 }, all: "COPIED", some: "PARTLY_COPIED", none: "NOT_COPIED" };
+const WORDS: Words = Words {
+    phase: Phase { name: "COPYING", progress: 50 },
+    all: EndWord::COPIED,
+    some: EndWord::PARTLY_COPIED,
+    none: EndWord::NOT_COPIED,
+};
 
 /// Which leaves to copy where.
+///
+/// How it ends:
+///
+/// * `COPIED`: every copy was made.
+/// * `PARTLY_COPIED`: some were, and stay. It has failed, and the results say which were not, and why.
+/// * `NOT_COPIED`: none was.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({"copies": [{"source": "./Vendor/Test/Text", "target": "./Vendor/Test/Copy"}]}))]
 pub struct NodesCopyRequest {
     /// The copies, 1 to 100, in the order in which they are made.
     #[schema(min_items = 1, max_items = 100)]
@@ -182,7 +193,7 @@ impl NodesCopy {
             Input::Alert(_) => Step::default(),
             Input::Answers(answers) if self.large == Asked::Now => self.told(answers),
             Input::Answers(answers) => self.answered(answers, cx.facts),
-            Input::TimedOut => Step::failed("TIMED_OUT", None),
+            Input::TimedOut => Step::failed(EndWord::TIMED_OUT, None),
             Input::Turn => {
                 self.large = Asked::default();
                 if cx.facts.traits.copy == Some(false) {

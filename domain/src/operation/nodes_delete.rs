@@ -8,18 +8,29 @@ use utoipa::ToSchema;
 use super::command_list::CommandList;
 use super::node_value::{check_node, invalid};
 use super::tally::Words;
-use super::{Context, Input, Phase, Step, too_many};
+use super::{Context, EndWord, Input, Phase, Step, too_many};
 use crate::{Error, Result};
 
 /// The most nodes of one operation.
 const MAX_NODES: usize = 100;
 
-const WORDS: Words =
-    Words { phase: Phase { name: "DELETING", progress: 50 }, all: "DELETED", some: "PARTLY_DELETED", none: "NOT_DELETED" };
+const WORDS: Words = Words {
+    phase: Phase { name: "DELETING", progress: 50 },
+    all: EndWord::DELETED,
+    some: EndWord::PARTLY_DELETED,
+    none: EndWord::NOT_DELETED,
+};
 
 /// Which nodes to remove, each with all below it.
+///
+/// How it ends:
+///
+/// * `DELETED`: every node was removed.
+/// * `PARTLY_DELETED`: some were. It has failed, and the results say which were not, and why.
+/// * `NOT_DELETED`: none was.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({"nodes": ["./Vendor/Test/Name", "./Vendor/Test/More"]}))]
 pub struct NodesDeleteRequest {
     /// The addresses, 1 to 100, each once, in the order in which they are removed.
     #[schema(value_type = Vec<String>, min_items = 1, max_items = 100, max_length = 1024, example = json!(["./Vendor/Test/Name"]))]
@@ -63,7 +74,7 @@ impl NodesDelete {
         match input {
             Input::Alert(_) => Step::default(),
             Input::Answers(answers) => self.list.answered(answers, &WORDS),
-            Input::TimedOut => Step::failed("TIMED_OUT", None),
+            Input::TimedOut => Step::failed(EndWord::TIMED_OUT, None),
             Input::Turn => Step::send(WORDS.phase, self.list.commands()),
         }
     }

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::node_value::{check_node, check_value, value};
 use super::patience::Patience;
 use super::tally::{Tally, Words};
-use super::{Context, Input, Next, NodeOutcome, NodeResult, Phase, StatusNumber, Step, Told, too_many};
+use super::{Context, EndWord, Input, Next, NodeOutcome, NodeResult, Phase, StatusNumber, Step, Told, too_many};
 use crate::correlator::Correlator;
 use crate::evidence::Fact;
 use crate::profile::AlertOrder;
@@ -20,13 +20,25 @@ const MAX_EXECS: usize = 20;
 /// The longest that a report is waited for, in seconds: 30 days.
 const MAX_REPORT: u32 = 30 * 86_400;
 
-const WORDS: Words =
-    Words { phase: Phase { name: "EXECUTING", progress: 30 }, all: "EXECUTED", some: "PARTLY_EXECUTED", none: "NOT_EXECUTED" };
+const WORDS: Words = Words {
+    phase: Phase { name: "EXECUTING", progress: 30 },
+    all: EndWord::EXECUTED,
+    some: EndWord::PARTLY_EXECUTED,
+    none: EndWord::NOT_EXECUTED,
+};
 
 /// The device is at it, and will report.
 const REPORTING: Phase = Phase { name: "REPORTING", progress: 70 };
 
 /// What to start.
+///
+/// How it ends:
+///
+/// * `EXECUTED`: the device said of each command that it is done or, where a report was asked for, reported that it is.
+/// * `STARTED`: the device said of some that they have begun, and no report was asked for.
+/// * `PARTLY_EXECUTED`: some succeeded. It has failed, and the results say which did not, and why.
+/// * `NOT_EXECUTED`: none did.
+/// * `REPORT_MISSING`: the device has begun and did not report in time, or its answer was lost and no report came.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"nodes": [{"node": "./Vendor/Test/Task", "value": "fast"}], "reportWithinSeconds": 3600}))]
@@ -261,12 +273,12 @@ impl NodesExec {
     }
 
     fn end(&self) -> Next {
-        let words = if self.started { Words { all: "STARTED", ..WORDS } } else { WORDS };
+        let words = if self.started { Words { all: EndWord::STARTED, ..WORDS } } else { WORDS };
         self.tally.end(&words).next
     }
 
     fn timed_out(&mut self) -> Step {
         let results = std::mem::take(&mut self.execs).iter().map(Exec::result).collect();
-        Step { results, ..Step::failed("REPORT_MISSING", "the device has begun and did not report in time".to_owned()) }
+        Step { results, ..Step::failed(EndWord::REPORT_MISSING, "the device has begun and did not report in time".to_owned()) }
     }
 }

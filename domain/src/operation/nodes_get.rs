@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::patience::Patience;
-use super::{Context, End, Input, Next, NodeResult, Phase, Step, too_many};
+use super::{Context, End, EndWord, Input, Next, NodeResult, Phase, Step, too_many};
 use crate::evidence::Fact;
 use crate::{Error, Result};
 
@@ -19,8 +19,15 @@ const MAX_RESULTS: usize = 1_000;
 const READING: Phase = Phase { name: "READING", progress: 50 };
 
 /// Which nodes to read.
+///
+/// How it ends:
+///
+/// * `READ`: every node was read.
+/// * `PARTLY_READ`: some were, and the results say why the others were not. It has succeeded all the same.
+/// * `NODES_UNREADABLE`: none was.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({"nodes": ["./DevInfo/Man", "./DevDetail/FwV", "./DevDetail?prop=Type"]}))]
 pub struct NodesGetRequest {
     /// The addresses, 1 to 100, each once; an interior node gives the names of its children, `?prop=Type` and the like ask for a property.
     #[schema(value_type = Vec<String>, min_items = 1, max_items = 100, max_length = 1024, example = json!(["./DevInfo/Man", "./DevDetail/FwV"]))]
@@ -65,7 +72,7 @@ impl NodesGet {
         match input {
             Input::Alert(_) => Step::default(),
             Input::Answers(answers) => self.answered(answers),
-            Input::TimedOut => Step::failed("TIMED_OUT", None),
+            Input::TimedOut => Step::failed(EndWord::TIMED_OUT, None),
             Input::Turn => {
                 let commands = self.waiting.iter().map(|node| Command::Get { target: node.clone() }).collect();
                 Step::send(READING, commands)
@@ -94,9 +101,9 @@ impl NodesGet {
         self.brought = self.brought.saturating_add(step.results.len());
         step.next = match (self.waiting.is_empty(), self.read, self.refused) {
             (false, ..) => Next::Rest(READING, None),
-            (true, 0, _) => Step::failed("NODES_UNREADABLE", "the device gave none of the nodes".to_owned()).next,
-            (true, _, 0) => Step::done(End::Succeeded, "READ", None).next,
-            (true, ..) => Step::done(End::Succeeded, "PARTLY_READ", "some nodes are absent or unreadable".to_owned()).next,
+            (true, 0, _) => Step::failed(EndWord::NODES_UNREADABLE, "the device gave none of the nodes".to_owned()).next,
+            (true, _, 0) => Step::done(End::Succeeded, EndWord::READ, None).next,
+            (true, ..) => Step::done(End::Succeeded, EndWord::PARTLY_READ, "some nodes are absent or unreadable".to_owned()).next,
         };
         step
     }

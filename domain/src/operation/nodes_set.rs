@@ -6,19 +6,30 @@ use utoipa::ToSchema;
 use super::node_value::check_value;
 use super::patience::Patience;
 use super::tally::{Tally, Words};
-use super::{Context, Input, Next, NodeOutcome, NodeResult, Phase, Step, too_many};
+use super::{Context, EndWord, Input, Next, NodeOutcome, NodeResult, Phase, Step, too_many};
 use crate::evidence::Fact;
 use crate::{Error, Result};
 
 /// The most changes of one operation.
 const MAX_CHANGES: usize = 100;
 
-const WORDS: Words =
-    Words { phase: Phase { name: "CHANGING", progress: 50 }, all: "CHANGED", some: "PARTLY_CHANGED", none: "NOT_CHANGED" };
+const WORDS: Words = Words {
+    phase: Phase { name: "CHANGING", progress: 50 },
+    all: EndWord::CHANGED,
+    some: EndWord::PARTLY_CHANGED,
+    none: EndWord::NOT_CHANGED,
+};
 
 /// Which nodes to change, and how.
+///
+/// How it ends:
+///
+/// * `CHANGED`: every change was made.
+/// * `PARTLY_CHANGED`: some were, and stay. It has failed, and the results say which were not, and why.
+/// * `NOT_CHANGED`: none was.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({"changes": [{"node": "./Vendor/Test/Name", "value": "blue"}, {"command": "REPLACE", "node": "./Vendor/Test/Number", "format": "int", "value": "7"}]}))]
 pub struct NodesSetRequest {
     /// The changes, 1 to 100, in the order in which they are sent.
     #[schema(min_items = 1, max_items = 100)]
@@ -159,7 +170,7 @@ impl NodesSet {
         match input {
             Input::Alert(_) => Step::default(),
             Input::Answers(answers) => self.answered(answers),
-            Input::TimedOut => Step::failed("TIMED_OUT", None),
+            Input::TimedOut => Step::failed(EndWord::TIMED_OUT, None),
             Input::Turn => Step::send(WORDS.phase, self.commands()),
         }
     }

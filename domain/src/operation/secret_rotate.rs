@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::node_value::check_node;
 use super::patience::Patience;
 use super::tally::{Tally, Words};
-use super::{Context, End, Input, NodeOutcome, NodeResult, Phase, Step};
+use super::{Context, End, EndWord, Input, NodeOutcome, NodeResult, Phase, Step};
 use crate::Result;
 use crate::account::Secret;
 use crate::evidence::Fact;
@@ -17,11 +17,23 @@ const MAX_LOOKED_AT: usize = 32;
 
 const LOCATING: Phase = Phase { name: "LOCATING", progress: 10 };
 
-const WORDS: Words =
-    Words { phase: Phase { name: "CHANGING", progress: 50 }, all: "ROTATED", some: "NOT_ROTATED", none: "NOT_ROTATED" };
+const WORDS: Words = Words {
+    phase: Phase { name: "CHANGING", progress: 50 },
+    all: EndWord::ROTATED,
+    some: EndWord::NOT_ROTATED,
+    none: EndWord::NOT_ROTATED,
+};
 
 /// Of which account the device gets another secret. The server makes the secret and tells it to nobody but the device, which proves itself by it from
 /// its next session on; from the first time that it does so, the old one lets nobody in any more.
+///
+/// How it ends:
+///
+/// * `ROTATED`: the device has taken the secret.
+/// * `NOT_ROTATED`: it has not, and the result says why.
+/// * `CREDENTIALS_CHANGED`: it has, but meanwhile the account was given other credentials, and it is not let in by what it took.
+/// * `ACCOUNT_NOT_FOUND`: the device shows no account of this server, or no credentials in it.
+/// * `NO_SECRET`: refused, since the device proves itself by its certificate.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"account": "./DMAcc/dmwsi"}))]
@@ -117,7 +129,7 @@ impl SecretRotate {
             Input::Answers(_) | Input::Turn if self.handed.is_none() => Step::rest(self.phase(), None),
             Input::Answers(answers) if self.tells_secret() => self.offered(answers),
             Input::Answers(answers) => self.located(answers),
-            Input::TimedOut => Step::failed("TIMED_OUT", None),
+            Input::TimedOut => Step::failed(EndWord::TIMED_OUT, None),
             Input::Turn => self.say(),
         }
     }
@@ -126,7 +138,7 @@ impl SecretRotate {
     fn say(&mut self) -> Step {
         let Some(handed) = &self.handed else { return Step::rest(self.phase(), None) };
         let Some(secret) = &handed.secret else {
-            return Step::done(End::Refused, "NO_SECRET", "the device proves itself by its certificate".to_owned());
+            return Step::done(End::Refused, EndWord::NO_SECRET, "the device proves itself by its certificate".to_owned());
         };
         if let Stage::Secret { node, offered } = &mut self.stage {
             let target = node.clone();
@@ -217,7 +229,7 @@ impl SecretRotate {
         tally.count(outcome);
         let end = if outcome.is_success() && !self.is_current() {
             let detail = "the account was given other credentials meanwhile, and the device took those that were made before";
-            Step::failed("CREDENTIALS_CHANGED", detail.to_owned())
+            Step::failed(EndWord::CREDENTIALS_CHANGED, detail.to_owned())
         } else {
             tally.end(&WORDS)
         };
@@ -250,7 +262,7 @@ fn holding(answers: &[Answer], is_such: impl Fn(&str) -> bool) -> Option<NodeUri
 
 fn not_found(answers: &[Answer], why: &str) -> Step {
     let results = answers.iter().filter(|answer| !answer.succeeded()).map(NodeResult::of).collect();
-    Step { results, ..Step::failed("ACCOUNT_NOT_FOUND", why.to_owned()) }.learned(facts(answers))
+    Step { results, ..Step::failed(EndWord::ACCOUNT_NOT_FOUND, why.to_owned()) }.learned(facts(answers))
 }
 
 /// Those answers that say why it does not go on.
@@ -270,6 +282,7 @@ const fn has_taken(outcome: NodeOutcome) -> Option<bool> {
         | Is::Conflict
         | Is::Declined
         | Is::DeviceFull
+        | Is::Moved
         | Is::NotAllowed
         | Is::NotExecuted
         | Is::NotFound

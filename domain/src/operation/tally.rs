@@ -1,18 +1,18 @@
 //! How many of several commands succeeded, and what that makes of the whole.
 use serde::{Deserialize, Serialize};
 
-use super::{End, NodeOutcome, Phase, Step};
+use super::{End, EndWord, NodeOutcome, Phase, Step};
 
 /// What a list of commands is called while it runs and when it has ended.
 pub(super) struct Words {
     /// While it runs.
     pub(super) phase: Phase,
     /// When all succeeded.
-    pub(super) all: &'static str,
+    pub(super) all: EndWord,
     /// When some did.
-    pub(super) some: &'static str,
+    pub(super) some: EndWord,
     /// When none did.
-    pub(super) none: &'static str,
+    pub(super) none: EndWord,
 }
 
 /// How many succeeded.

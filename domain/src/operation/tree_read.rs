@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::node_value::{check_node, invalid};
 use super::patience::Patience;
-use super::{Context, End, Input, Next, NodeOutcome, NodeResult, Phase, Step};
+use super::{Context, End, EndWord, Input, Next, NodeOutcome, NodeResult, Phase, Step};
 use crate::Result;
 use crate::evidence::Fact;
 use crate::known_tree::is_document;
@@ -22,6 +22,12 @@ const PER_STEP: usize = 100;
 const READING: Phase = Phase { name: "READING", progress: 50 };
 
 /// Which part of the tree to read.
+///
+/// How it ends:
+///
+/// * `READ`: all of it was read.
+/// * `PARTLY_READ`: some nodes or properties could not be read, or there are too many. It has succeeded all the same.
+/// * Any word of `NodeOutcome`: nothing could be read, and that is why; `NOT_FOUND` where there is no such node.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"root": "./DevDetail", "properties": ["TYPE"]}))]
@@ -65,6 +71,9 @@ impl NodeProperty {
     /// All of them.
     pub const ALL: [Self; 8] =
         [Self::Acl, Self::Format, Self::Name, Self::Size, Self::Title, Self::Tstamp, Self::Type, Self::VerNo];
+
+    /// Those that say what a value is.
+    const OF_VALUES: [Self; 2] = [Self::Format, Self::Type];
 
     /// The property of that name on the wire.
     #[must_use]
@@ -183,7 +192,7 @@ impl TreeRead {
         match input {
             Input::Alert(_) => Step::default(),
             Input::Answers(answers) => self.answered(answers, &cx.facts.traits),
-            Input::TimedOut => Step::failed("TIMED_OUT", None),
+            Input::TimedOut => Step::failed(EndWord::TIMED_OUT, None),
             Input::Turn => Step::send(READING, self.commands()),
         }
     }
@@ -206,9 +215,14 @@ impl TreeRead {
         let get = |target| Command::Get { target };
         match self.stage {
             Stage::Tnds => {
-                let wanted: String =
-                    self.properties.iter().filter(|one| one.is_in_tnds()).map(|one| format!("+{}", one.word())).collect();
-                let parts = if wanted.is_empty() { String::new() } else { format!("{wanted}+Value") };
+                let mut wanted: Vec<_> = self.properties.iter().copied().filter(|one| one.is_in_tnds()).collect();
+                // Where something is selected, nothing else comes: without these, nobody knows what the values are.
+                if !wanted.is_empty() {
+                    wanted.retain(|one| !NodeProperty::OF_VALUES.contains(one));
+                    wanted.extend(NodeProperty::OF_VALUES);
+                }
+                let parts = wanted.iter().map(|one| one.word()).chain((!wanted.is_empty()).then_some("Value"));
+                let parts: String = parts.map(|part| format!("+{part}")).collect();
                 vec![get(self.root.ask(&format!("list=TNDS{parts}")))]
             }
             Stage::List => vec![get(self.root.ask("list=StructData"))],
@@ -308,14 +322,14 @@ impl TreeRead {
     fn end(&self) -> Step {
         let refused = self.why.map(|why| format!("{} could not be read, the first of them: {}", self.refused, why.as_str()));
         match (self.read, refused, self.cut) {
-            (0, detail, _) => Step::failed(self.why.unwrap_or(NodeOutcome::NotFound).as_str(), detail),
-            (_, None, false) => Step::done(End::Succeeded, "READ", None),
+            (0, detail, _) => Step::failed(self.why.unwrap_or(NodeOutcome::NotFound), detail),
+            (_, None, false) => Step::done(End::Succeeded, EndWord::READ, None),
             (_, detail, true) => {
                 let more = format!("there are more than {MAX_RESULTS} nodes and properties");
                 let detail = detail.map_or_else(|| more.clone(), |detail| format!("{more}; {detail}"));
-                Step::done(End::Succeeded, "PARTLY_READ", detail)
+                Step::done(End::Succeeded, EndWord::PARTLY_READ, detail)
             }
-            (_, detail, false) => Step::done(End::Succeeded, "PARTLY_READ", detail),
+            (_, detail, false) => Step::done(End::Succeeded, EndWord::PARTLY_READ, detail),
         }
     }
 

@@ -1,13 +1,13 @@
 //! Telling and asking the user of a device.
 use std::fmt::Write as _;
 
-use dmwsi_objects::{Answer, Command, Prompt, PromptKind};
+use dmwsi_objects::{Answer, Command, Prompt, PromptKind, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::node_value::invalid;
 use super::patience::Patience;
-use super::{Context, End, Input, NodeOutcome, NodeResult, Phase, Step};
+use super::{Context, End, EndWord, Input, NodeOutcome, NodeResult, Phase, Step};
 use crate::evidence::Fact;
 use crate::{Error, Result};
 
@@ -27,6 +27,19 @@ const MAX_SECONDS: u32 = 480;
 const ASKING: Phase = Phase { name: "ASKING", progress: 50 };
 
 /// What to tell or to ask the user of the device.
+///
+/// How it ends:
+///
+/// * `SHOWN`: the user was shown the text (`DISPLAY`).
+/// * `CONFIRMED`: the user said yes (`CONFIRM`).
+/// * `ANSWERED`: the user wrote or chose, and the result says what. Of several choices there may be none.
+/// * `USER_DECLINED`: the user said no.
+/// * `USER_CANCELLED`: the user cancelled.
+/// * `NO_ANSWER`: the user did not answer in time.
+/// * `ANSWER_MISSING`: the device says that its user answered and does not say what, or names what there was not to choose.
+/// * `POSTPONED`: the device says that it will ask its user later. What comes of that nobody is told.
+/// * `NOT_DISPLAYED`: the device cannot show that.
+/// * Any other word of `NodeOutcome`: the user was not asked, and that is why; `NOT_SUPPORTED` where the device shows its user nothing of that kind. With `ANSWER_LOST` the user may have been asked.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"kind": "CONFIRM", "text": "Install the update now?", "maxSeconds": 60, "defaultAnswer": ["1"]}))]
@@ -226,7 +239,7 @@ impl UserPrompt {
         match input {
             Input::Alert(_) => Step::default(),
             Input::Answers(answers) => answers.first().map_or_else(|| Step::rest(ASKING, None), |answer| self.answered(answer)),
-            Input::TimedOut => Step::failed("TIMED_OUT", None),
+            Input::TimedOut => Step::failed(EndWord::TIMED_OUT, None),
             Input::Turn => Step::send(ASKING, vec![Command::Alert(self.prompt.clone())]),
         }
     }
@@ -237,32 +250,45 @@ impl UserPrompt {
         if self.busy.waits(outcome) {
             return Step::rest(ASKING, None).learned(facts);
         }
-        let result = NodeResult { answers: self.said(answer), ..NodeResult::of(answer) };
+        let said = self.said(answer);
         let step = match outcome {
-            NodeOutcome::Done | NodeOutcome::Started => {
+            // Only 200 is the user's word: no other success code of the protocol says that anybody was asked.
+            NodeOutcome::Done if answer.status != Some(StatusCode::OK) => {
+                let status = answer.status.unwrap_or_default();
+                Step::failed(NodeOutcome::Unrecognised, format!("the device answered {status}, which is no answer of a user"))
+            }
+            NodeOutcome::Done if !self.is_answered(answer, &said) => {
+                Step::failed(EndWord::ANSWER_MISSING, "the device says that its user answered, and not what".to_owned())
+            }
+            NodeOutcome::Done => {
                 let detail = self.hidden.then(|| "what was typed is a secret, and not kept".to_owned());
                 Step::done(End::Succeeded, self.word(), detail)
             }
-            NodeOutcome::Declined => Step::done(End::Declined, "USER_DECLINED", "the user said no".to_owned()),
-            NodeOutcome::Cancelled => Step::done(End::Declined, "USER_CANCELLED", "the user cancelled".to_owned()),
-            NodeOutcome::TimedOut => Step::failed("NO_ANSWER", "the user did not answer in time".to_owned()),
+            NodeOutcome::Started => {
+                let detail = "the device will ask its user later, and has no way to tell what comes of it";
+                Step::failed(EndWord::POSTPONED, detail.to_owned())
+            }
+            NodeOutcome::Declined => Step::done(End::Declined, EndWord::USER_DECLINED, "the user said no".to_owned()),
+            NodeOutcome::Cancelled => Step::done(End::Declined, EndWord::USER_CANCELLED, "the user cancelled".to_owned()),
+            NodeOutcome::TimedOut => Step::failed(EndWord::NO_ANSWER, "the user did not answer in time".to_owned()),
             NodeOutcome::NotSupported => {
-                Step::failed("NOT_SUPPORTED", "the device shows its user nothing of that kind".to_owned())
+                Step::failed(NodeOutcome::NotSupported, "the device shows its user nothing of that kind".to_owned())
             }
-            NodeOutcome::TooLarge => Step::failed("NOT_DISPLAYED", "the device cannot show that".to_owned()),
+            NodeOutcome::TooLarge => Step::failed(EndWord::NOT_DISPLAYED, "the device cannot show that".to_owned()),
             NodeOutcome::AnswerLost => {
-                Step::failed("ANSWER_LOST", "the user may have been asked, and the answer was lost".to_owned())
+                Step::failed(NodeOutcome::AnswerLost, "the user may have been asked, and the answer was lost".to_owned())
             }
-            other => Step::failed(other.as_str(), format!("the device answered {}", answer.status.unwrap_or_default())),
+            other => Step::failed(other, format!("the device answered {}", answer.status.unwrap_or_default())),
         };
-        Step { results: vec![result], ..step }.learned(facts)
+        let answers = if self.hidden { Vec::new() } else { said };
+        Step { results: vec![NodeResult { answers, ..NodeResult::of(answer) }], ..step }.learned(facts)
     }
 
-    const fn word(&self) -> &'static str {
+    const fn word(&self) -> EndWord {
         match self.prompt.kind {
-            PromptKind::Display => "SHOWN",
-            PromptKind::Confirm => "CONFIRMED",
-            PromptKind::TextInput | PromptKind::SingleChoice | PromptKind::MultipleChoice => "ANSWERED",
+            PromptKind::Display => EndWord::SHOWN,
+            PromptKind::Confirm => EndWord::CONFIRMED,
+            PromptKind::TextInput | PromptKind::SingleChoice | PromptKind::MultipleChoice => EndWord::ANSWERED,
         }
     }
 
@@ -271,7 +297,6 @@ impl UserPrompt {
         let said = answer.said.iter();
         match self.prompt.kind {
             PromptKind::Display | PromptKind::Confirm => Vec::new(),
-            PromptKind::TextInput if self.hidden => Vec::new(),
             PromptKind::TextInput => said.take(1).cloned().collect(),
             PromptKind::SingleChoice | PromptKind::MultipleChoice => {
                 let count = self.prompt.choices.len();
@@ -281,6 +306,16 @@ impl UserPrompt {
                 chosen.dedup();
                 chosen.iter().map(ToString::to_string).collect()
             }
+        }
+    }
+
+    /// Whether a device that says so has told what its user chose or wrote. Of several choices a user may take none, and then there is nothing to
+    /// tell; what is told and is no choice is no answer.
+    fn is_answered(&self, answer: &Answer, said: &[String]) -> bool {
+        match self.prompt.kind {
+            PromptKind::Display | PromptKind::Confirm => true,
+            PromptKind::TextInput | PromptKind::SingleChoice => said.len() == 1,
+            PromptKind::MultipleChoice => !said.is_empty() || answer.said.iter().all(|text| text.trim().is_empty()),
         }
     }
 }

@@ -95,10 +95,14 @@ impl Observed {
         match &answer.command {
             Command::Atomic { .. } if is_unknown => seen.atomic = Some(AtomicManner::Unsupported),
             Command::Atomic { .. } => {
-                let members_told = answer.members.iter().all(|member| member.status.is_some());
+                let members = || answer.members.iter().map(|member| member.status);
+                // Who says that all is done although one of them failed does one after the other.
+                let none_failed = members().flatten().all(StatusCode::is_success);
                 match answer.status {
-                    None if members_told && !answer.members.is_empty() => seen.atomic = Some(AtomicManner::Silent),
-                    Some(status) if status.is_success() => seen.atomic = Some(AtomicManner::Proper),
+                    None if members().all(|told| told.is_some()) && !answer.members.is_empty() => {
+                        seen.atomic = Some(AtomicManner::Silent);
+                    }
+                    Some(status) if status.is_success() && none_failed => seen.atomic = Some(AtomicManner::Proper),
                     _ => {}
                 }
             }
@@ -177,6 +181,20 @@ mod tests {
         answer.status = Some(StatusCode(406));
         learned(&mut observed, &[answer], "1");
         assert_eq!(observed.traits.atomic, Some(AtomicManner::Unsupported));
+    }
+
+    /// AD-12
+    #[test]
+    fn a_device_is_known_to_change_nodes_together_only_where_no_member_failed() {
+        let members = vec![Command::Delete { target: node("./A") }, Command::Delete { target: node("./B") }];
+        let mut answer = Answer { status: Some(StatusCode(200)), ..Answer::unheard(Command::Atomic { members }) };
+        let mut observed = Observed::default();
+        (answer.members[0].status, answer.members[1].status) = (Some(StatusCode(200)), Some(StatusCode(404)));
+        learned(&mut observed, std::slice::from_ref(&answer), "1");
+        assert_eq!(observed.traits.atomic, None, "one failed, and the other stays");
+        answer.members[1].status = None;
+        learned(&mut observed, &[answer], "1");
+        assert_eq!(observed.traits.atomic, Some(AtomicManner::Proper), "every member that was told succeeded");
     }
 
     /// AD-12

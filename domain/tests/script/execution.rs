@@ -4,6 +4,7 @@ use dmwsi_domain::event::Event;
 use dmwsi_domain::execution::{Execution, ExecutionState, FIRST_EVIDENCE, MAX_EVIDENCE, Move};
 use dmwsi_domain::facts::Facts;
 use dmwsi_domain::id::DeviceId;
+use dmwsi_domain::operation::EndWord;
 use dmwsi_objects::{Answer, Command, StatusCode, Value};
 
 use super::device::{Script, job, node};
@@ -44,7 +45,7 @@ fn every_action_in_every_state_leads_where_the_table_says() {
         ("timed out", |e| e.timed_out(&Facts::default(), e.created_at), [Failed, Failed, Failed]),
         ("expire", |e| e.expire(e.created_at), [Expired, Expired, Expired]),
         ("cancel", |e| e.cancel(e.created_at), [Cancelled, Cancelled, Cancelled]),
-        ("refuse", |e| e.refuse("DEVICE_GONE", "the device was deleted", e.created_at), [Refused, Refused, Refused]),
+        ("refuse", |e| e.refuse(EndWord::DEVICE_GONE, "the device was deleted", e.created_at), [Refused, Refused, Refused]),
     ];
     for (name, act, to) in actions {
         for (from, to) in [Queued, Waiting, Running].into_iter().zip(to) {

@@ -42,28 +42,61 @@ fn what_cannot_be_asked_together_is_refused_with_its_place() {
 /// What each device makes of three changes, and what that is called.
 #[test]
 fn every_end_of_what_is_done_together_has_a_name() {
-    use NodeOutcome::{Done, NotExecuted, NotFound, NotSupported, RollbackFailed, RolledBack, TooLarge};
+    use NodeOutcome::{
+        AnswerLost, DeviceError, Done, NotAllowed, NotExecuted, NotFound, NotSupported, RollbackFailed, RolledBack, TooLarge,
+    };
     let cases = [
         (200, [200, 200, 200], ("SUCCEEDED", "CHANGED"), [Done, Done, Done]),
         (200, [0, 0, 0], ("SUCCEEDED", "CHANGED"), [Done, Done, Done]),
         (507, [216, 404, 215], ("FAILED", "ROLLED_BACK"), [RolledBack, NotFound, NotExecuted]),
         (507, [516, 404, 215], ("FAILED", "ROLLBACK_FAILED"), [RollbackFailed, NotFound, NotExecuted]),
         (507, [200, 404, 215], ("FAILED", "NOT_ROLLED_BACK"), [Done, NotFound, NotExecuted]),
+        // Whatever is said of the whole, what was done and not undone stays.
+        (200, [200, 404, 200], ("FAILED", "NOT_ROLLED_BACK"), [Done, NotFound, Done]),
+        (500, [200, 404, 215], ("FAILED", "NOT_ROLLED_BACK"), [Done, NotFound, NotExecuted]),
+        (406, [200, 405, 215], ("FAILED", "NOT_ROLLED_BACK"), [Done, NotAllowed, NotExecuted]),
+        (500, [200, 200, 200], ("FAILED", "NOT_ROLLED_BACK"), [Done; 3]),
+        (200, [216, 404, 215], ("FAILED", "ROLLED_BACK"), [RolledBack, NotFound, NotExecuted]),
+        (500, [500, 215, 215], ("FAILED", "DEVICE_ERROR"), [DeviceError, NotExecuted, NotExecuted]),
+        (517, [216, 216, 216], ("FAILED", "TOO_LARGE"), [RolledBack; 3]),
+        (517, [0, 0, 0], ("FAILED", "TOO_LARGE"), [TooLarge; 3]),
         (406, [0, 0, 0], ("FAILED", "NOT_SUPPORTED"), [NotSupported; 3]),
         (413, [0, 0, 0], ("FAILED", "TOO_LARGE"), [TooLarge; 3]),
         // Clients that have no Status for the whole, and do one after the other.
         (0, [200, 200, 200], ("SUCCEEDED", "CHANGED"), [Done, Done, Done]),
         (0, [200, 404, 200], ("FAILED", "NOT_ROLLED_BACK"), [Done, NotFound, Done]),
         (0, [216, 404, 215], ("FAILED", "ROLLED_BACK"), [RolledBack, NotFound, NotExecuted]),
+        (0, [0, 404, 215], ("FAILED", "OUTCOME_UNKNOWN"), [AnswerLost, NotFound, NotExecuted]),
     ];
     for (whole, members, end, outcomes) in cases {
         let mut script = Script::of(ATOMIC, &[]);
         assert_eq!(answered(&mut script, whole, members), outcomes, "{whole} {members:?}");
         assert_eq!(script.end(), end, "{whole} {members:?}");
     }
-    let mut script = Script::of(ATOMIC, &[]);
-    answered(&mut script, 507, [216, 404, 215]);
-    assert_eq!(script.execution.detail.as_deref(), Some("REPLACE of ./B failed: NOT_FOUND; nothing was changed"));
+}
+
+#[test]
+fn the_detail_of_what_is_done_together_says_what_stays_and_does_not_deny_what_was_begun() {
+    let cases = [
+        (507, [216, 404, 215], "REPLACE of ./B failed: NOT_FOUND; nothing was changed"),
+        (
+            200,
+            [200, 404, 200],
+            "REPLACE of ./B failed: NOT_FOUND; the device does not change nodes together, and 2 of 3 changes stay",
+        ),
+        (500, [200, 404, 215], "REPLACE of ./B failed: NOT_FOUND; 1 of 3 changes were not undone"),
+        (500, [200, 200, 200], "the device answered 500 to the whole; 3 of 3 changes were not undone"),
+        (500, [500, 215, 215], "ADD of ./A failed: DEVICE_ERROR; nothing was changed"),
+        (500, [216, 216, 216], "the device answered 500 to the whole; nothing was changed"),
+        (517, [216, 216, 216], "the answers do not fit into one message of the device; nothing was changed"),
+        (413, [0, 0, 0], "the commands do not fit into one message of the device"),
+        (406, [0, 0, 0], "the device did not begin: ADD of ./A failed: NOT_SUPPORTED"),
+    ];
+    for (whole, members, detail) in cases {
+        let mut script = Script::of(ATOMIC, &[]);
+        answered(&mut script, whole, members);
+        assert_eq!(script.execution.detail.as_deref(), Some(detail), "{whole} {members:?}");
+    }
 }
 
 #[test]
@@ -127,9 +160,13 @@ fn every_answer_of_a_user_is_an_end_that_is_understood() {
     let confirm = r#"{"type":"USER_PROMPT","kind":"CONFIRM","text":"Now?"}"#;
     let cases = [
         (200, ("SUCCEEDED", "CONFIRMED")),
+        (202, ("FAILED", "POSTPONED")),
+        (212, ("FAILED", "UNRECOGNISED")),
+        (1200, ("FAILED", "UNRECOGNISED")),
         (304, ("DECLINED", "USER_DECLINED")),
         (214, ("DECLINED", "USER_CANCELLED")),
         (408, ("FAILED", "NO_ANSWER")),
+        (405, ("FAILED", "NOT_ALLOWED")),
         (406, ("FAILED", "NOT_SUPPORTED")),
         (416, ("FAILED", "NOT_DISPLAYED")),
         (412, ("FAILED", "UNINTELLIGIBLE")),
@@ -154,6 +191,46 @@ fn every_answer_of_a_user_is_an_end_that_is_understood() {
     );
 }
 
+#[test]
+fn an_answer_in_which_nothing_is_answered_is_none() {
+    let rest = |kind: &str| match kind {
+        "TEXT_INPUT" => "",
+        _ => r#","choices":["a","b","c"]"#,
+    };
+    let cases: [(&str, &[&str], _, &[&str]); 13] = [
+        ("TEXT_INPUT", &[], ("FAILED", "ANSWER_MISSING"), &[]),
+        ("TEXT_INPUT", &[""], ("SUCCEEDED", "ANSWERED"), &[""]),
+        ("TEXT_INPUT", &["Ada"], ("SUCCEEDED", "ANSWERED"), &["Ada"]),
+        ("SINGLE_CHOICE", &[], ("FAILED", "ANSWER_MISSING"), &[]),
+        ("SINGLE_CHOICE", &["0"], ("FAILED", "ANSWER_MISSING"), &[]),
+        ("SINGLE_CHOICE", &["4"], ("FAILED", "ANSWER_MISSING"), &[]),
+        ("SINGLE_CHOICE", &["1", "2"], ("FAILED", "ANSWER_MISSING"), &["1", "2"]),
+        ("SINGLE_CHOICE", &["Which?", "3"], ("SUCCEEDED", "ANSWERED"), &["3"]),
+        // A user may choose none of several.
+        ("MULTIPLE_CHOICE", &[], ("SUCCEEDED", "ANSWERED"), &[]),
+        ("MULTIPLE_CHOICE", &[""], ("SUCCEEDED", "ANSWERED"), &[]),
+        ("MULTIPLE_CHOICE", &["4"], ("FAILED", "ANSWER_MISSING"), &[]),
+        ("MULTIPLE_CHOICE", &["Which?"], ("FAILED", "ANSWER_MISSING"), &[]),
+        ("MULTIPLE_CHOICE", &["2", "1"], ("SUCCEEDED", "ANSWERED"), &["1", "2"]),
+    ];
+    for (kind, said, end, answers) in cases {
+        let mut script = Script::of(&format!(r#"{{"type":"USER_PROMPT","kind":"{kind}","text":"Which?"{}}}"#, rest(kind)), &[]);
+        let sent = script.turn().commands.remove(0);
+        let told = said.iter().map(|text| (*text).to_owned()).collect();
+        let moved = script.answered(&[Answer { said: told, ..Answer::with(sent, StatusCode::OK) }]);
+        assert_eq!(script.end(), end, "{kind} {said:?}");
+        assert_eq!(moved.results[0].answers, answers, "{kind} {said:?}");
+    }
+    // What is hidden is not kept, and was said all the same.
+    let hidden = r#"{"type":"USER_PROMPT","kind":"TEXT_INPUT","text":"Password?","hidden":true}"#;
+    for (said, end) in [(vec![], ("FAILED", "ANSWER_MISSING")), (vec!["word".to_owned()], ("SUCCEEDED", "ANSWERED"))] {
+        let mut script = Script::of(hidden, &[]);
+        let sent = script.turn().commands.remove(0);
+        let moved = script.answered(&[Answer { said, ..Answer::with(sent, StatusCode::OK) }]);
+        assert_eq!((script.end(), moved.results[0].answers.len()), (end, 0));
+    }
+}
+
 const TREE: &[(&str, &str)] = &[("./V/a", "1"), ("./V/b/c", "2"), ("./V/b/d", "3")];
 
 #[test]
@@ -167,6 +244,18 @@ fn a_tree_is_walked_where_the_device_knows_no_list() {
     assert_eq!(asked, ["./V?list=TNDS", "./V?list=StructData", "./V", "./V/a", "./V/b", "./V/b/c", "./V/b/d"]);
     let mut script = Script::of(r#"{"type":"TREE_READ","root":"./Absent","method":"WALK"}"#, TREE);
     assert_eq!(script.session().end(), ("FAILED", "NOT_FOUND"));
+}
+
+#[test]
+fn what_says_what_a_value_is_is_asked_for_wherever_something_is_selected() {
+    let asked = |properties: &str| {
+        let request = format!(r#"{{"type":"TREE_READ","root":"./V","properties":[{properties}]}}"#);
+        Script::of(&request, TREE).turn().commands.remove(0).target_text().to_owned()
+    };
+    assert_eq!(asked(""), "./V?list=TNDS");
+    assert_eq!(asked(r#""NAME","SIZE""#), "./V?list=TNDS", "neither is selected in a serialised tree");
+    assert_eq!(asked(r#""ACL""#), "./V?list=TNDS+ACL+Format+Type+Value");
+    assert_eq!(asked(r#""TYPE","TITLE","FORMAT""#), "./V?list=TNDS+Title+Format+Type+Value");
 }
 
 #[test]
