@@ -72,11 +72,11 @@ impl StatusCode {
     /// The command was carried out and could not be undone when another of its Atomic failed.
     pub const ROLLBACK_FAILED: Self = Self(516);
 
-    /// Whether the command was carried out or has begun: 200 and 202, and 1200 to 1299, which some clients give to an Exec. Other codes
+    /// Whether the command was carried out or has begun: 200, 201 and 202, and 1200 to 1299, which some clients give to an Exec. Other codes
     /// from 200 to 299 say that it was not, not wholly or not yet.
     #[must_use]
     pub const fn is_success(self) -> bool {
-        matches!(self.0, 200 | 202 | 212 | 1200..=1299)
+        matches!(self.0, 200..=202 | 212 | 1200..=1299)
     }
 
     /// Whether the peer wants credentials, or others: 401 and 407; also 0, which one client sends until the server is authenticated.

@@ -66,7 +66,7 @@ outcomes! {
     NotFound = "NOT_FOUND";
     /// The device does not know that command, question or property (406, 421, 501).
     NotSupported = "NOT_SUPPORTED";
-    /// It was done in part, in another way or not yet (101, 201, 203 to 211, 213).
+    /// It was done in part, in another way or not yet (101, 203 to 211, 213).
     PartlyDone = "PARTLY_DONE";
     /// The node's access control list does not let this server do it (425).
     PermissionDenied = "PERMISSION_DENIED";
@@ -101,8 +101,8 @@ impl NodeOutcome {
         let Some(StatusCode(number)) = status else { return Self::AnswerLost };
         match number {
             0 | 401 | 402 | 407 => Self::ServerRefused,
-            101 | 201 | 203..=211 | 213 => Self::PartlyDone,
-            200 | 212 | 1200..=1299 => Self::Done,
+            101 | 203..=211 | 213 => Self::PartlyDone,
+            200 | 201 | 212 | 1200..=1299 => Self::Done,
             202 => Self::Started,
             214 | 514 => Self::Cancelled,
             215 => Self::NotExecuted,
@@ -153,14 +153,14 @@ mod tests {
         (NodeOutcome::Declined, &[304]),
         (NodeOutcome::DeviceError, &[428, 500, 502, 504, 505, 506, 508, 509, 510, 511, 512, 513, 515]),
         (NodeOutcome::DeviceFull, &[420]),
-        (NodeOutcome::Done, &[200, 212, 1200, 1299]),
+        (NodeOutcome::Done, &[200, 201, 212, 1200, 1299]),
         (NodeOutcome::FaultReported, &[1400, 1499, 1500, 1599]),
         (NodeOutcome::Moved, &[300, 301, 302, 303, 305]),
         (NodeOutcome::NotAllowed, &[405]),
         (NodeOutcome::NotExecuted, &[215]),
         (NodeOutcome::NotFound, &[404, 410]),
         (NodeOutcome::NotSupported, &[406, 421, 501]),
-        (NodeOutcome::PartlyDone, &[101, 201, 203, 204, 205, 206, 207, 208, 209, 210, 211, 213]),
+        (NodeOutcome::PartlyDone, &[101, 203, 204, 205, 206, 207, 208, 209, 210, 211, 213]),
         (NodeOutcome::PermissionDenied, &[425]),
         (NodeOutcome::RollbackFailed, &[516]),
         (NodeOutcome::RolledBack, &[216]),

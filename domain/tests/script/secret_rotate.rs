@@ -131,7 +131,7 @@ fn a_busy_device_is_asked_again_and_one_that_refuses_is_not() {
 
 #[test]
 fn a_fault_leaves_open_whether_the_device_has_it() {
-    for status in [201, 408, 500, 516] {
+    for status in [203, 408, 500, 516] {
         let mut script = Script::of(ROTATE, ACCOUNTS);
         let offer = offered(&mut script, &new("swordfish", "")).unwrap();
         script.answered(&[Answer::with(offer, StatusCode(status))]);
