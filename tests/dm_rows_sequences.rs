@@ -107,12 +107,15 @@ both! {
                 talk.say(&format!("{}{FINAL}", answers(&heard, Some(whole), members))).await;
                 assert_eq!((talk.ended(&job).await["outcome"].as_str(), talk.outcomes(&job).await), (Some(outcome), outcomes.map(str::to_owned).to_vec()), "{whole} {members:?}");
             }
+            // Credentials that are missing say nothing of what was asked, and a Sequence that was passed over was not begun.
             let mut talk = ground.talk(encoding).await;
-            let (job, heard) = asked(&mut talk, &set(&["A", "B"])).await;
-            talk.say(&format!("{}{FINAL}", answers(&heard, Some(215), &[]))).await;
-            assert_eq!(talk.state(&job).await, "WAITING");
-            let heard = talk.opens("").await;
-            assert_eq!(told(&heard)[0].0, "Sequence", "it was not refused");
+            let (job, mut heard) = asked(&mut talk, &set(&["A", "B"])).await;
+            for code in [407, 215] {
+                talk.say(&format!("{}{FINAL}", answers(&heard, Some(code), &[]))).await;
+                assert_eq!(talk.state(&job).await, "WAITING", "{code}");
+                heard = talk.opens("").await;
+                assert_eq!(told(&heard)[0].0, "Sequence", "it was not refused");
+            }
             let heard = talk.say(&format!("{}{FINAL}", answers(&heard, Some(406), &[]))).await;
             assert_eq!(told(&heard), [("Replace", "./Vendor/A"), ("Replace", "./Vendor/B")]);
             talk.say(&format!("{}{FINAL}", heard.answers(&[200, 200]))).await;

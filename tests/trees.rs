@@ -50,7 +50,10 @@ both! {
                 assert_eq!(of("./Vendor/Test/Text")["data"], "a < b & c");
                 // Whatever is selected, what a value is comes with it.
                 for (node, format) in [("Text", "chr"), ("Number", "int"), ("Octets", "bin"), ("Switch", "bool"), ("Empty", "node")] {
-                    assert_eq!(of(&format!("./Vendor/Test/{node}"))["format"], format, "{node}");
+                    let told = of(&format!("./Vendor/Test/{node}"))["format"].as_str().unwrap();
+                    // Only a document has the format of the node; as a value by itself it may be named after its base64.
+                    let told = if no_tnds && told == "b64" { "bin" } else { told };
+                    assert_eq!(told, format, "{node}, no_tnds {no_tnds}, no_list {no_list}");
                 }
                 let known = known(&portal, &handset, "./Vendor/Test/Text").await;
                 assert_eq!(known, [node("./Vendor/Test/Text", "a < b & c"), (known[1].0.clone(), Some("ACL".to_owned()), Some(String::new()))]);

@@ -39,7 +39,7 @@ const ASKING: Phase = Phase { name: "ASKING", progress: 50 };
 /// * `ANSWER_MISSING`: the device says that its user answered and does not say what, or names what there was not to choose.
 /// * `POSTPONED`: the device says that it will ask its user later. What comes of that nobody is told.
 /// * `NOT_DISPLAYED`: the device cannot show that.
-/// * Any other word of `NodeOutcome`: the user was not asked, and that is why; `NOT_SUPPORTED` where the device shows its user nothing of that kind. With `ANSWER_LOST` the user may have been asked.
+/// * Any other word of `NodeOutcome`: the device answered so, and its user nothing; `NOT_SUPPORTED` where the device shows its user nothing of that kind. With `ANSWER_LOST` the user may have been asked.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"kind": "CONFIRM", "text": "Install the update now?", "maxSeconds": 60, "defaultAnswer": ["1"]}))]
@@ -255,7 +255,7 @@ impl UserPrompt {
             // Only 200 is the user's word: no other success code of the protocol says that anybody was asked.
             NodeOutcome::Done if answer.status != Some(StatusCode::OK) => {
                 let status = answer.status.unwrap_or_default();
-                Step::failed(NodeOutcome::Unrecognised, format!("the device answered {status}, which is no answer of a user"))
+                Step::failed(EndWord::ANSWER_MISSING, format!("the device answered {status}, which is no answer of a user"))
             }
             NodeOutcome::Done if !self.is_answered(answer, &said) => {
                 Step::failed(EndWord::ANSWER_MISSING, "the device says that its user answered, and not what".to_owned())

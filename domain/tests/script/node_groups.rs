@@ -161,8 +161,8 @@ fn every_answer_of_a_user_is_an_end_that_is_understood() {
     let cases = [
         (200, ("SUCCEEDED", "CONFIRMED")),
         (202, ("FAILED", "POSTPONED")),
-        (212, ("FAILED", "UNRECOGNISED")),
-        (1200, ("FAILED", "UNRECOGNISED")),
+        (212, ("FAILED", "ANSWER_MISSING")),
+        (1200, ("FAILED", "ANSWER_MISSING")),
         (304, ("DECLINED", "USER_DECLINED")),
         (214, ("DECLINED", "USER_CANCELLED")),
         (408, ("FAILED", "NO_ANSWER")),
