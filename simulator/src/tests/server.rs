@@ -49,6 +49,8 @@ pub(super) struct Peer {
     pub(super) received: Vec<Message>,
     /// Messages that came again.
     pub(super) repeated: usize,
+    /// The heads of all its requests, in small letters.
+    pub(super) heads: Vec<String>,
     last: Option<(Vec<u8>, Vec<u8>)>,
     offered: Vec<Element>,
     nonces: u32,
@@ -82,6 +84,7 @@ impl Server {
             batches: batches.into(),
             received: Vec::new(),
             repeated: 0,
+            heads: Vec::new(),
             last: None,
             offered: Vec::new(),
             nonces: 0,
@@ -119,6 +122,7 @@ impl Server {
                 let encoding = if head.contains("+wbxml") { Encoding::Wbxml } else { Encoding::Xml };
                 let message = encoding.decode(body).unwrap();
                 let peer = state.peers.get_mut(&message.header.source.uri).unwrap();
+                peer.heads.push(head.to_ascii_lowercase());
                 let url = self.dm();
                 response("200 OK", encoding.content_type(), &peer.take(message, body, encoding, &url))
             }

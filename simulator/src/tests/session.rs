@@ -9,7 +9,29 @@ use super::pair;
 use super::server::{File, brought, command};
 use crate::behaviour::Behaviour;
 use crate::device::{Device, Memory};
+use crate::make::Make;
 use crate::wire::{SessionError, Wire, WireError};
+
+/// As MS-MDM has it, and Samsung's client; of the others no name is known.
+#[tokio::test]
+async fn each_make_calls_by_its_own_name_and_at_its_own_address() {
+    for (make, query, name) in [
+        (Make::Windows, "mode=maintenance&platform=woa", "\r\nuser-agent: msft oma dm client/1.2.0.1\r\n"),
+        (Make::Samsung, "", "\r\nuser-agent: samsung sm-g960f syncml_dm client\r\n"),
+        (Make::Nokia, "", "\r\nuser-agent: dmwsi-simulator/"),
+    ] {
+        let behaviour = make.of(Behaviour { encoding: make.encoding(), ..Behaviour::default() });
+        let (server, mut device) = pair(behaviour, Vec::new()).await;
+        device.check_in().await.unwrap();
+        let heads = server.peer(device.profile(), |peer| peer.heads.clone());
+        // The second goes where the answer to the first said, with what that has in its query.
+        let (first, second) =
+            if query.is_empty() { (String::new(), String::new()) } else { (format!("?{query}"), format!("&{query}")) };
+        let lines = [format!("post /dm{first} http"), format!("post /dm?s=1{second} http")];
+        assert!(heads.iter().zip(lines).all(|(head, line)| head.starts_with(&line) && head.contains(name)), "{heads:?}");
+        assert_eq!(heads.len(), 2);
+    }
+}
 
 #[tokio::test]
 async fn a_session_with_md5_on_both_sides_reads_and_writes_in_either_encoding() {
