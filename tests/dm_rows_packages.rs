@@ -104,7 +104,7 @@ both! {
             let told: Vec<Value> = told.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
             let told: Vec<_> = told.iter().filter(|one| one.to_string().contains("com.example") || one.to_string().contains("nobody")).collect();
             let types: Vec<_> = told.iter().rev().take(5).rev().map(|one| one["alertType"].as_str().unwrap()).collect();
-            assert_eq!(types, ["com.example.one", "com.example.two", "com.example.event", "com.example.mute", "urn:oma:at:nobody:1.0:something"]);
+            assert_eq!(types, ["com.example.one", "com.example.two", "com.example.mute", "com.example.event", "urn:oma:at:nobody:1.0:something"]);
         }
         ground.server.stop().await;
     }

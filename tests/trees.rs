@@ -3,14 +3,15 @@ use dmwsi_domain::Timestamp;
 use dmwsi_domain::known_tree::{KnownNode, KnownValue, LearnedBy, Lesson};
 use dmwsi_objects::{Format, NodeUri, Value as NodeValue};
 use dmwsi_protocol::device::{Access, Quirks};
+use dmwsi_protocol::encoding::Encoding;
 use dmwsi_simulator::Behaviour;
 use dmwsi_store::{Keys, NodePage};
 use serde_json::{Value, json};
 
-use crate::harness::handset::{Handset, SCOPES};
+use crate::harness::handset::{Handset, SCOPES, ended, execution, job};
 use crate::harness::server::{Portal, Server};
 use crate::harness::statements::{open, sent};
-use crate::node_commands::{done, stage, told};
+use crate::node_commands::{brought, done, stage, told};
 
 /// What the server knows at and below a node: address, property, value.
 async fn known(portal: &Portal, handset: &Handset, under: &str) -> Vec<(String, Option<String>, Option<String>)> {
@@ -218,7 +219,9 @@ both! {
     async fn a_tree_of_many_nodes_is_read_whole(database: Database) {
         let (server, portal, handsets) = stage(&database, &Behaviour { max_message: 65_536, ..Behaviour::default() }).await;
         for mut handset in handsets {
-            for (method, many) in [("AUTO", 1_200), ("WALK", 1_200), ("LIST", 2_500)] {
+            // In WBXML a message has room for more.
+            let listed = if handset.device.behaviour().encoding == Encoding::Wbxml { 2_500 } else { 1_200 };
+            for (method, many) in [("AUTO", 1_200), ("WALK", 1_200), ("LIST", listed)] {
                 for at in 0..many {
                     let node = format!("./Vendor/Test/Many/Leaf{at:04}").parse().unwrap();
                     handset.device.tree_mut().put(&node, dmwsi_objects::Value::text("x"), dmwsi_protocol::device::Access::GET);
@@ -228,6 +231,26 @@ both! {
                 assert_eq!((execution["outcome"].as_str(), results.len()), (Some("READ"), many + 1), "{method} {execution}");
             }
         }
+        server.stop().await;
+    }
+
+    /// AD-12: a device that says more in one message than it was told that the server takes is asked for less.
+    async fn a_list_that_no_message_takes_is_walked_in_the_next_session(database: Database) {
+        let (server, portal, handsets) = stage(&database, &Behaviour::default()).await;
+        let mut handset = handsets.into_iter().find(|handset| handset.device.behaviour().encoding == Encoding::Xml).unwrap();
+        for at in 0..2_000 {
+            let node = format!("./Vendor/Test/Many/Leaf{at:04}").parse().unwrap();
+            handset.device.tree_mut().put(&node, NodeValue::text("x"), Access::GET);
+        }
+        let read = json!({"type": "TREE_READ", "root": "./Vendor/Test/Many", "method": "LIST"});
+        let job = job(&portal, &handset.id, &read).await;
+        // The first session ends with the list that is refused.
+        handset.device.check_in().await.ok();
+        assert!(execution(&portal, &job, &handset.id).await["endedAt"].is_null());
+        handset.device.check_in().await.unwrap();
+        ended(&portal, &job).await;
+        let (execution, results) = brought(&portal, &job, &handset).await;
+        assert_eq!((execution["outcome"].as_str(), results.len()), (Some("READ"), 2_001), "{execution}");
         server.stop().await;
     }
 

@@ -241,21 +241,26 @@ impl TreeRead {
 
     /// Takes what may be a list.
     fn listed(&mut self, answer: &Answer, traits: &Traits) -> Step {
-        if self.busy.waits_or_lost(NodeOutcome::of(answer.status)) {
+        let outcome = NodeOutcome::of(answer.status);
+        if self.busy.waits_or_lost(outcome) {
+            // What is too large for the messages of a device is lost each time.
+            if outcome == NodeOutcome::AnswerLost {
+                self.ask_for_less(traits);
+            }
             return Step::rest(READING, None);
         }
         // Some clients take the question for a part of the name: whether the node is there, only itself tells.
         if !answer.succeeded() || !is_list(&answer.readings, &self.root) {
-            let may_list = self.stage == Stage::Tnds && traits.lists != Some(false);
-            self.stage = if may_list { Stage::List } else { Stage::Walk };
-            if self.stage == Stage::Walk {
-                self.walk();
-            }
+            self.ask_for_less(traits);
             return Step::send(READING, self.commands());
         }
         let mut step = Step::default();
         let mut asked = Vec::new();
-        for reading in &answer.readings {
+        // A serialised tree may bring properties that nobody asked for.
+        let questions: Vec<_> = self.properties.iter().map(|one| format!("prop={}", one.word())).collect();
+        let is_wanted =
+            |reading: &&Reading| reading.node.question().is_none_or(|question| questions.iter().any(|one| one == question));
+        for reading in answer.readings.iter().filter(is_wanted) {
             if !self.has_room() {
                 break;
             }
@@ -272,6 +277,15 @@ impl TreeRead {
         }
         self.stage = Stage::Walk;
         self.go_on(step, false)
+    }
+
+    /// Goes over from a serialised tree to a list, and from that to walking.
+    fn ask_for_less(&mut self, traits: &Traits) {
+        let may_list = self.stage == Stage::Tnds && traits.lists != Some(false);
+        self.stage = if may_list { Stage::List } else { Stage::Walk };
+        if self.stage == Stage::Walk {
+            self.walk();
+        }
     }
 
     /// Begins at the top.
