@@ -45,7 +45,8 @@ fn libwbxml(body: &[u8]) -> Option<Vec<u8>> {
         Err(absent) => {
             assert_ne!(std::env::var("DMWSI_TEST_TOOLS").as_deref(), Ok("required"), "wbxml2xml is required: {absent}");
             // Not by the macro: what a passing test prints is swallowed.
-            writeln!(std::io::stderr(), "\n*** wbxml2xml (libwbxml2-utils) is not installed: its test is SKIPPED ***\n").unwrap();
+            let mut told = std::io::stderr();
+            writeln!(told, "\n*** wbxml2xml (libwbxml2-utils) is not installed: its test is SKIPPED ***\n").unwrap();
             None
         }
     }

@@ -215,7 +215,7 @@ both! {
         server.stop().await;
     }
 
-    /// UC-3: a tree of more than a thousand nodes is read whole, as one document and node by node.
+    /// UC-3, S-TR-20: a tree of more than a thousand nodes is read whole, as one document, node by node and as a list.
     async fn a_tree_of_many_nodes_is_read_whole(database: Database) {
         let (server, portal, handsets) = stage(&database, &Behaviour { max_message: 65_536, ..Behaviour::default() }).await;
         for mut handset in handsets {
@@ -234,7 +234,7 @@ both! {
         server.stop().await;
     }
 
-    /// AD-12: a device that says more in one message than it was told that the server takes is asked for less.
+    /// AD-12, S-TR-20: a device that says more in one message than it was told that the server takes is asked for less.
     async fn a_list_that_no_message_takes_is_walked_in_the_next_session(database: Database) {
         let (server, portal, handsets) = stage(&database, &Behaviour::default()).await;
         let mut handset = handsets.into_iter().find(|handset| handset.device.behaviour().encoding == Encoding::Xml).unwrap();
