@@ -74,7 +74,7 @@ impl Ground {
 
 /// A device in a session.
 pub(crate) struct Talk {
-    portal: Portal,
+    pub(crate) portal: Portal,
     http: reqwest::Client,
     home: String,
     /// How the portal calls it.
