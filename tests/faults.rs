@@ -72,8 +72,10 @@ async fn what_processes_on_postgresql_acknowledged_outlives_them_and_their_datab
 async fn goes_red(database: Database, planted: Planted) {
     let seed = seed();
     let cluster = Cluster::start(database, None, &["all"], Some(planted), &Dice::of(seed, "cluster")).await;
-    let working = planted.work(Arc::clone(&cluster.database));
+    let database = Arc::clone(&cluster.database);
+    let early = planted.works_from_the_start().then(|| planted.work(Arc::clone(&database)));
     let mut storm = Storm::begin(cluster, seed, (8, 0)).await;
+    let working = early.unwrap_or_else(|| planted.work(database));
     storm.patience = Duration::from_secs(6);
     if planted.wants_a_kill() {
         let faults = storm.round(Blow::Nothing).await;

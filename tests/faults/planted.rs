@@ -73,6 +73,11 @@ impl Planted {
         matches!(self, Self::EventAfterCommit | Self::RetriesInMemory)
     }
 
+    /// Whether nothing is told without it. Two sequencers from the start may hide that the subscriptions have begun, before anything is looked for.
+    pub(crate) const fn works_from_the_start(self) -> bool {
+        !matches!(self, Self::TwoSequencers)
+    }
+
     /// How badly receivers must answer for it to show, in failures of a hundred.
     pub(crate) const fn failures(self) -> [u64; 3] {
         if matches!(self, Self::RetriesInMemory) { [60, 40, 0] } else { [0; 3] }
