@@ -151,7 +151,8 @@ impl NodeUri {
 }
 
 /// A name with its percent-encoding undone; what is not valid encoding or not UTF-8 stays as it is.
-fn decoded(name: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn decoded(name: &str) -> Cow<'_, str> {
     if !name.contains('%') {
         return Cow::Borrowed(name);
     }

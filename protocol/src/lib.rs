@@ -15,5 +15,6 @@ pub mod server;
 pub mod tnds;
 pub mod version;
 
+mod percent;
 mod wbxml;
 mod xml;

@@ -1,12 +1,13 @@
 //! Names of nodes as addresses of the web write them (RFC 3986, 2.1).
+use std::borrow::Cow;
+
+use dmwsi_objects::node;
+
+use crate::percent::escaped;
+
 /// A name of which nothing but letters, digits and `-._~` stands as it is.
 pub(super) fn encoded(name: &str) -> String {
-    let each = name.bytes().map(|byte| match byte {
-        b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        _ if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    });
-    each.collect()
+    escaped(name, |octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_' | b'~'))
 }
 
 /// An address with its names decoded; what is asked of the node stays.
@@ -18,17 +19,9 @@ pub(super) fn decoded_address(address: &str) -> String {
 }
 
 /// The name that is meant. One that is no encoding, or of what cannot stand in a name, stays as it is.
-fn decoded(name: &str) -> String {
-    let mut octets = Vec::with_capacity(name.len());
-    let mut rest = name.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        let digits = if first == b'%' { tail.first_chunk::<2>() } else { None };
-        let octet = digits.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
-        octets.push(octet.unwrap_or(first));
-        rest = if octet.is_some() { tail.get(2..).unwrap_or_default() } else { tail };
-    }
-    let meant = String::from_utf8(octets).ok().filter(|meant| !meant.contains(['/', '?']) && !meant.contains(char::is_control));
-    meant.unwrap_or_else(|| name.to_owned())
+fn decoded(name: &str) -> Cow<'_, str> {
+    let meant = node::decoded(name);
+    if meant.contains(['/', '?']) || meant.contains(char::is_control) { Cow::Borrowed(name) } else { meant }
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! The Push Access Protocol (WAP-247-PAP): package 0 on its way to a push proxy gateway, and what that says to it.
-use std::fmt::Write as _;
-
 use super::CONTENT_TYPE;
 use crate::document::{Content, Document, Element};
 use crate::encoding::Encoding;
+use crate::percent::escaped;
 
 /// What stands before the control entity.
 const PROLOG: &str = concat!(
@@ -77,20 +76,6 @@ impl Submission<'_> {
         let id = self.push_id.split('@').next().unwrap_or_default();
         format!("push-{}", id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(60).collect::<String>())
     }
-}
-
-/// The text with a percent sign and its number in place of every octet that is not plain.
-fn escaped(text: &str, is_plain: impl Fn(u8) -> bool) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for octet in text.bytes() {
-        if is_plain(octet) {
-            escaped.push(char::from(octet));
-        } else {
-            // A String takes everything.
-            write!(escaped, "%{octet:02X}").unwrap_or_default();
-        }
-    }
-    escaped
 }
 
 /// What a gateway says to a push.
